@@ -1,0 +1,45 @@
+"""Immutable JSON objects: item data, event payloads, details."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+JsonValue = Any
+"""None, bool, int, float, str, tuple of JsonValue, or Document."""
+
+
+class Document(dict[str, JsonValue]):
+    """A JSON object that nobody can change; lists inside are tuples, objects are Documents.
+
+    A dict, so that every encoder knows it. Two documents are equal when their members are.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        super().__init__({key: freeze(value) for key, value in dict(members).items()})
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("a Document cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type["Document"], tuple[dict[str, Any]]]:
+        return Document, (dict(self),)
+
+
+def freeze(value: Any) -> JsonValue:
+    """Return `value` with every object a Document and every list a tuple."""
+    if isinstance(value, Document):
+        return value
+    if isinstance(value, Mapping):
+        return Document(value)
+    if isinstance(value, list | tuple):
+        return tuple(map(freeze, value))
+    return value
+
+
+EMPTY = Document()
