@@ -45,9 +45,7 @@ ROLE_PERMISSIONS: Final[Mapping[BaseRole, frozenset[Permission]]] = MappingProxy
 )
 
 
-def may_grant(
-    actor: frozenset[Permission], granted: frozenset[Permission], *, as_owner: bool = False
-) -> bool:
+def may_grant(actor: frozenset[Permission], granted: frozenset[Permission], *, as_owner: bool = False) -> bool:
     """S1: a role is given only within the actor's permissions, and the role `owner` never."""
     return not as_owner and granted <= actor
 
@@ -62,9 +60,7 @@ def target_outranks(actor: frozenset[Permission], target: frozenset[Permission])
     return not target <= actor
 
 
-def check_grant(
-    actor: frozenset[Permission], granted: frozenset[Permission], *, as_owner: bool = False
-) -> None:
+def check_grant(actor: frozenset[Permission], granted: frozenset[Permission], *, as_owner: bool = False) -> None:
     """Apply S1. Raises Refusal `role_not_grantable`."""
     if not may_grant(actor, granted, as_owner=as_owner):
         raise Refusal("role_not_grantable", "A role can be given only within one's own permissions.")
@@ -88,5 +84,7 @@ def check_auto_approve(actor: frozenset[Permission], role: frozenset[Permission]
     Raises Refusal `permission_missing` without `invite`, `role_not_grantable` when the role exceeds it.
     """
     if Permission.INVITE not in actor:
-        raise Refusal("permission_missing", "This needs the permission invite.", needed=[Permission.INVITE])
+        raise Refusal(
+            "permission_missing", "This needs the permission invite in this circuit.", needed=[Permission.INVITE.value]
+        )
     check_grant(actor, role)
