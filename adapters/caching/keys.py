@@ -1,0 +1,50 @@
+"""Where a cell lies: the layout of cache keys (architecture.md 5).
+
+    <prefix>:<schema>:<kind>:{<tag>}:<generation>:<id>      a cell
+    <prefix>:<schema>:epoch:{<tag>}                         the epoch of all cells with that tag
+
+The schema changes with the layout of what is stored, so that instances of two releases never read each other's
+bytes. The generation changes when a writer had to write without the cache. The tag decides the slot in a Redis
+cluster: an operation on the cells of one tag and its epoch stays on one node.
+"""
+
+import re
+from zlib import crc32
+
+import attrs
+
+_TAG = re.compile(r"\{([0-9a-f]+)\}")
+EPOCH = "epoch"
+
+
+@attrs.frozen
+class KeySpace:
+    """The keys of one deployment; `tags` is fixed for its life, 1 unless the servers form a cluster."""
+
+    prefix: str = "defarm"
+    schema: str = "1"
+    tags: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+
+    def key(self, generation: int, kind: str, identity: str) -> str:
+        """Return the key of one cell; no clear personal value may be in `identity`."""
+        tag = crc32(identity.encode()) % self.tags
+        return f"{self.prefix}:{self.schema}:{kind}:{{{tag:x}}}:{generation}:{identity}"
+
+    def tag(self, key: str) -> str:
+        """Return the tag of a key made here."""
+        found = _TAG.search(key)
+        if found is None:
+            raise ValueError(f"not a key of this key space: {key!r}")
+        return found[1]
+
+    def all_tags(self) -> tuple[str, ...]:
+        """Return every tag, in one fixed order."""
+        return tuple(f"{tag:x}" for tag in range(self.tags))
+
+    def epoch_key(self, tag: str) -> str:
+        """Return the key under which the epoch of a tag stands."""
+        return f"{self.prefix}:{self.schema}:{EPOCH}:{{{tag}}}"
+
+    def start(self, kind: str) -> str:
+        """Return what every key of a kind begins with."""
+        return f"{self.prefix}:{self.schema}:{kind}:"

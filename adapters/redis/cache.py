@@ -1,0 +1,279 @@
+"""The cache in Redis: each step of the port is one Lua script per hash tag (architecture.md 5)."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from adapters.caching.keys import KeySpace
+from adapters.redis.cells import deadline_text, decode, encode_mark, open_epoch, split_epoch
+from adapters.redis.link import Command, Commands, RedisLink, Scripts, info
+from domain.ports.cache import (
+    Absent,
+    CacheServer,
+    CacheStats,
+    Cell,
+    Epoch,
+    EpochState,
+    Mark,
+    Value,
+)
+
+SCRIPTS = ("acquire", "fill", "mark", "unmark", "reap", "drop", "swap")
+_PER_COMMAND = 256
+_PER_EXCHANGE = 1024
+_NOTHING = b""
+
+T = TypeVar("T")
+
+
+class RedisCache:
+    """Keeps cells in one Redis server, shared by every instance that uses the same key space."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        scripts: Scripts,
+        keyspace: KeySpace,
+        *,
+        value_life: float = 3600.0,
+        lease_life: float = 2.0,
+    ) -> None:
+        """Both lives are in seconds. The link is closed with the cache."""
+        self._link = link
+        self._scripts = scripts
+        self._space = keyspace
+        self._value_life = round(value_life * 1000)
+        self._lease_life = round(lease_life * 1000)
+        self._joined: _Batch | None = None
+        self._counts = CacheStats()
+
+    def __repr__(self) -> str:
+        return f"RedisCache({self._space.prefix!r})"
+
+    async def look(self, keys: Collection[str]) -> Mapping[str, Cell]:
+        """Return the cell of every key; the looks of one loop tick share one MGET per tag."""
+        if not keys:
+            return {}
+        if self._joined is None:
+            self._joined = _Batch(self._fetch)
+        batch = self._joined
+        batch.keys.update(dict.fromkeys(keys))
+        cells = await asyncio.shield(batch.task)
+        found = {key: cells[key] for key in keys}
+        self._count_looks(found.values())
+        return found
+
+    async def acquire(self, keys: Collection[str], token: str) -> frozenset[str]:
+        """Put a lease into each absent cell."""
+        return await self._each("acquire", keys, (token, self._lease_life), lambda _: ())
+
+    async def fill(self, token: str, values: Mapping[str, Value]) -> frozenset[str]:
+        """Keep each value whose cell is exactly the lease of `token`."""
+        kept = await self._each("fill", values, (token, self._value_life), lambda key: _value(values[key]))
+        self._add(fills=len(kept), fills_refused=len(values) - len(kept))
+        return kept
+
+    async def mark(self, keys: Collection[str], token: str, deadline: datetime) -> None:
+        """Make each cell a mark that names this writer."""
+        await self._each("mark", keys, (token, deadline_text(deadline)), lambda _: ())
+
+    async def unmark(self, token: str, outcomes: Mapping[str, Value | None]) -> None:
+        """Take this writer off each mark, with the value it committed or None."""
+        await self._each("unmark", outcomes, (token, self._value_life), lambda key: _value(outcomes[key]))
+
+    async def reap(self, seen: Mapping[str, Mark]) -> frozenset[str]:
+        """Delete each cell that is still, byte for byte, the mark that was seen."""
+        reaped: set[str] = set()
+        for tag_keys in self._by_tag(seen).values():
+            for part in _parts(tag_keys, _PER_COMMAND):
+                marks = [encode_mark(seen[key]) for key in part]
+                answers = await self._one(self._scripts.call("reap", part, marks))
+                reaped.update(key for key, done in zip(part, answers, strict=True) if done)
+        return frozenset(reaped)
+
+    async def drop(self, keys: Collection[str]) -> int:
+        """Delete values and leases, never marks."""
+        dropped = 0
+        for tag_keys in self._by_tag(keys).values():
+            for part in _parts(tag_keys, _PER_COMMAND):
+                dropped += await self._one(self._scripts.call("drop", part, ()))
+        return dropped
+
+    async def keys(self, kind: str) -> AsyncIterator[Sequence[str]]:
+        """Walk over the keys of one kind by SCAN."""
+        cursor = b"0"
+        pattern = _literal(self._space.start(kind)) + "*"
+        while True:
+            cursor, found = await self._one(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000))
+            if found:
+                yield [key.decode() for key in found]
+            if cursor == b"0":
+                return
+
+    async def epoch(self) -> Epoch:
+        """Read the epoch keys of all tags."""
+        keys = [self._space.epoch_key(tag) for tag in self._space.all_tags()]
+        run, raws = await self._link.exchange(lambda _: [("GET", key) for key in keys])
+        return Epoch(_common_state(raws, run), tuple(raws))
+
+    async def quarantine(self, seen: Epoch, note: str) -> Epoch:
+        """Note the quarantine under every tag whose epoch is missing."""
+        await self._swap(seen, lambda kind, current: not (kind and current), f"Q {note} ")
+        return await self.epoch()
+
+    async def begin_epoch(self, seen: Epoch, name: str) -> bool:
+        """Open a new epoch under every tag in quarantine."""
+        if seen.state is not EpochState.QUARANTINED:
+            return False
+        swapped = await self._swap(seen, lambda kind, current: kind == b"Q" and current, f"E {name} ")
+        return bool(swapped) and all(swapped)
+
+    async def server(self) -> CacheServer | None:
+        """Ask INFO; the latency is that of this very call."""
+        started = time.perf_counter()
+        about, memory = (await self._link.exchange(lambda _: [("INFO", "server"), ("INFO", "memory")]))[1]
+        return CacheServer(
+            version=info(about)["redis_version"],
+            latency=(time.perf_counter() - started) * 1000,
+            used_memory=int(info(memory)["used_memory"]),
+        )
+
+    def stats(self) -> CacheStats:
+        """Return this instance's counters."""
+        return attrs.evolve(self._counts, failures=self._link.failures, degraded_since=self._link.breaker.open_since)
+
+    async def aclose(self) -> None:
+        """Close the link."""
+        await self._link.aclose()
+
+    async def _fetch(self, keys: Sequence[str]) -> Mapping[str, Cell]:
+        self._joined = None
+        parts = self._parts_by_tag(keys)
+        cells: dict[str, Cell] = {}
+        for chunk in _parts(parts, _PER_EXCHANGE // _PER_COMMAND):
+            mgets = [("MGET", epoch_key, *part) for epoch_key, part in chunk]
+            run, answers = await self._link.exchange(_always(mgets))
+            for (_, part), (epoch, *raws) in zip(chunk, answers, strict=True):
+                name = open_epoch(epoch, run)
+                cells.update((key, decode(raw, name)) for key, raw in zip(part, raws, strict=True))
+        return cells
+
+    async def _each(
+        self,
+        script: str,
+        keys: Collection[str],
+        shared: tuple[str | int, ...],
+        own: Callable[[str], tuple[str | bytes | int, ...]],
+    ) -> frozenset[str]:
+        parts = self._parts_by_tag(keys)
+        done: set[str] = set()
+        for chunk in _parts(parts, _PER_EXCHANGE // _PER_COMMAND):
+            arguments = [[*shared, *(arg for key in part for arg in own(key))] for _, part in chunk]
+            _, answers = await self._link.exchange(self._calls(script, chunk, arguments))
+            for (_, part), answer in zip(chunk, answers, strict=True):
+                if isinstance(answer, list):
+                    done.update(key for key, yes in zip(part, answer, strict=True) if yes)
+        return frozenset(done)
+
+    def _calls(
+        self,
+        script: str,
+        parts: Sequence[tuple[str, Sequence[str]]],
+        arguments: Sequence[Sequence[str | bytes | int]],
+    ) -> Commands:
+        return lambda run: [
+            self._scripts.call(script, [epoch_key, *part], [run, *args])
+            for (epoch_key, part), args in zip(parts, arguments, strict=True)
+        ]
+
+    async def _swap(self, seen: Epoch, wanted: Callable[[bytes, bool], bool], text: str) -> list[bool]:
+        def commands(run: bytes) -> list[Command]:
+            found = []
+            for tag, raw in zip(self._space.all_tags(), seen.seen, strict=True):
+                kind, _, written = split_epoch(raw)
+                if wanted(kind, written == run):
+                    key = self._space.epoch_key(tag)
+                    found.append(self._scripts.call("swap", [key], [raw or _NOTHING, text.encode() + run]))
+            return found
+
+        _, answers = await self._link.exchange(commands)
+        return [bool(answer) for answer in answers]
+
+    async def _one(self, command: Command) -> Any:
+        _, answers = await self._link.exchange(_always([command]))
+        return answers[0]
+
+    def _parts_by_tag(self, keys: Iterable[str]) -> list[tuple[str, Sequence[str]]]:
+        return [
+            (self._space.epoch_key(tag), part)
+            for tag, tag_keys in self._by_tag(keys).items()
+            for part in _parts(tag_keys, _PER_COMMAND)
+        ]
+
+    def _by_tag(self, keys: Iterable[str]) -> Mapping[str, list[str]]:
+        grouped: dict[str, list[str]] = defaultdict(list)
+        for key in keys:
+            grouped[self._space.tag(key)].append(key)
+        return grouped
+
+    def _count_looks(self, cells: Iterable[Cell]) -> None:
+        hits = misses = busy = 0
+        for cell in cells:
+            if isinstance(cell, Value):
+                hits += 1
+            elif isinstance(cell, Absent):
+                misses += 1
+            else:
+                busy += 1
+        self._add(hits=hits, misses=misses, busy=busy)
+
+    def _add(self, **counts: int) -> None:
+        totals = {name: getattr(self._counts, name) + count for name, count in counts.items()}
+        self._counts = attrs.evolve(self._counts, **totals)
+
+
+class _Batch:
+    """The looks of one loop tick: open for keys until its task first runs, in the next turn of the loop."""
+
+    def __init__(self, fetch: Callable[[Sequence[str]], Any]) -> None:
+        self.keys: dict[str, None] = {}
+        self.task: asyncio.Task[Mapping[str, Cell]] = asyncio.create_task(self._run(fetch))
+        self.task.add_done_callback(_retrieve)
+
+    async def _run(self, fetch: Callable[[Sequence[str]], Any]) -> Mapping[str, Cell]:
+        cells: Mapping[str, Cell] = await fetch(list(self.keys))
+        return cells
+
+
+def _retrieve(task: "asyncio.Task[Mapping[str, Cell]]") -> None:
+    # All who waited may be cancelled; the loop must not complain about an answer nobody fetched.
+    if not task.cancelled():
+        task.exception()
+
+
+def _value(value: Value | None) -> tuple[str | bytes | int, ...]:
+    return ("", _NOTHING) if value is None else (value.version, value.data)
+
+
+def _common_state(raws: Sequence[bytes | None], run: bytes) -> EpochState:
+    kinds = {kind if written == run else b"" for kind, _, written in map(split_epoch, raws)}
+    if kinds == {b"E"}:
+        return EpochState.OPEN
+    return EpochState.QUARANTINED if kinds <= {b"E", b"Q"} else EpochState.MISSING
+
+
+def _parts(whole: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    return (whole[at : at + size] for at in range(0, len(whole), size))
+
+
+def _always(commands: Sequence[Command]) -> Commands:
+    return lambda _: commands
+
+
+def _literal(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in "*?[]\\^-" else sign for sign in text)
