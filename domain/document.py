@@ -15,8 +15,8 @@ class Document(dict[str, JsonValue]):
 
     __slots__ = ()
 
-    def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        super().__init__({key: freeze(value) for key, value in dict(members).items()})
+    def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), /, **more: Any) -> None:
+        super().__init__({key: freeze(value) for key, value in dict(members, **more).items()})
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("a Document cannot be changed")

@@ -1,0 +1,163 @@
+"""Lists that span facets, evaluated over the tables: the oracle that SQL must agree with."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from adapters.staging import order_key
+from domain.access.permissions import Permission
+from domain.access.vocabulary import CircuitStatus, EventVisibility, MembershipStatus, OperationStatus, OperationType
+from domain.events.values import Event
+from domain.items.search import search_tokens
+from domain.items.values import IdentifierEntry, Item
+from domain.ports.queries import Cursor
+from domain.ports.views import EventsView, ItemsView, View, Viewer
+
+V = TypeVar("V")
+Tables = dict[str, Any]
+
+
+def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
+    """Return up to `limit` rows of a view after a cursor, by walking everything."""
+    rows: list[tuple[Cursor, Any]]
+    match view:
+        case ItemsView():
+            rows = [((getattr(item, view.sort), item.key), item) for item in _items(tables, view)]
+        case EventsView(by_position=True):
+            rows = [((event.position,), event) for event in _events(tables, view)]
+        case EventsView():
+            rows = [((getattr(event, view.time), event.event_id), event) for event in _events(tables, view)]
+        case _:
+            raise TypeError(f"no such view: {view!r}")
+    backwards = view.descending and not getattr(view, "by_position", False)
+    rows.sort(key=lambda row: order_key(row[0]), reverse=backwards)
+    if after is not None:
+        edge = order_key(after)
+        rows = [row for row in rows if (order_key(row[0]) < edge if backwards else order_key(row[0]) > edge)]
+    return rows[:limit]
+
+
+def open_circuits(tables: Tables, viewer: Viewer, dfid: str) -> set[str]:
+    """Return the circuits through which the viewer may view an item (circuits.md 2.2: circuit_member, approved_pull)."""
+    return {
+        placement.circuit_id
+        for placement in tables["placements"].rows.values()
+        if placement.dfid == dfid and _reads_through(tables, viewer, placement)
+    }
+
+
+def _reads_through(tables: Tables, viewer: Viewer, placement: Any) -> bool:
+    member = tables["memberships"].rows.get((placement.circuit_id, viewer.user_id))
+    circuit = tables["circuits"].rows.get(placement.circuit_id)
+    if (
+        member is None
+        or circuit is None
+        or circuit.status != CircuitStatus.ACTIVE
+        or member.status != MembershipStatus.ACTIVE
+        or Permission.PULL not in member.permissions
+    ):
+        return False
+    return not circuit.require_approval_for_pull or any(
+        operation.operation_type == OperationType.PULL
+        and operation.status == OperationStatus.COMPLETED
+        and operation.requester_id == viewer.user_id
+        and operation.placement_id == placement.placement_id
+        and operation.member_since == member.joined_at
+        for operation in tables["operations"].rows.values()
+    )
+
+
+def _shared(tables: Tables, view: ItemsView | EventsView, dfid: str | None) -> bool:
+    return any(
+        share.dfid == dfid
+        and share.recipient_user_id == view.viewer.user_id
+        and share.revoked_at is None
+        and (share.expires_at is None or share.expires_at > view.now)
+        for share in tables["shares"].rows.values()
+    )
+
+
+def _items(tables: Tables, view: ItemsView) -> Iterable[Item]:
+    for item in tables["items"].rows.values():
+        if item.status in view.statuses and _accessible(tables, view, item) and _fits(tables, view, item):
+            yield item
+
+
+def _accessible(tables: Tables, view: ItemsView, item: Item) -> bool:
+    own = item.workspace_id == view.viewer.workspace_id
+    if item.dfid is None:
+        return own and view.access == "own"
+    circuits = open_circuits(tables, view.viewer, item.dfid)
+    if view.circuit_id is not None and view.circuit_id not in circuits:
+        return False
+    grounds = {"own": own, "shared": _shared(tables, view, item.dfid), "circuit": bool(circuits)}
+    return any(grounds.values()) if view.access == "all" else grounds[view.access]
+
+
+def _fits(tables: Tables, view: ItemsView, item: Item) -> bool:
+    return (
+        (view.created is None or item.created_at in view.created)
+        and (view.updated is None or item.updated_at in view.updated)
+        and (not view.entries or any(_carries(tables, view, item, *entry) for entry in view.entries))
+        and all(any(token.startswith(word) for token in search_tokens(item)) for word in view.words)
+    )
+
+
+def _carries(tables: Tables, view: ItemsView, item: Item, key: str, lookup: str, namespace: str | None) -> bool:
+    return any(
+        entry.item == item.key
+        and entry.key == key
+        and entry.lookup == lookup
+        and (namespace is None or entry.namespace == namespace)
+        and _entry_visible(tables, view, item, entry)
+        for entry in tables["identifier_entries"].rows.values()
+    )
+
+
+def _entry_visible(tables: Tables, view: ItemsView, item: Item, entry: IdentifierEntry) -> bool:
+    mine = view.viewer.workspace_id in (item.workspace_id, entry.workspace_id)
+    if entry.personal:
+        return mine
+    return (
+        mine
+        or entry.circuit_id is None
+        or (item.dfid is not None and entry.circuit_id in open_circuits(tables, view.viewer, item.dfid))
+    )
+
+
+def _events(tables: Tables, view: EventsView) -> Iterable[Event]:
+    for event in tables["events"].rows.values():
+        if _event_fits(view, event) and _event_visible(tables, view, event):
+            yield event
+
+
+def _event_fits(view: EventsView, event: Event) -> bool:
+    return (
+        (view.dfid is None or event.dfid == view.dfid)
+        and (not view.event_types or event.event_type in view.event_types)
+        and (view.category is None or event.category == view.category)
+        and (view.visibility is None or event.visibility == view.visibility)
+        and (view.circuit_id is None or event.circuit_id == view.circuit_id)
+        and (view.author_user_id is None or event.author_user_id == view.author_user_id)
+        and (view.author_workspace_id is None or event.author_workspace_id == view.author_workspace_id)
+        and (view.period is None or getattr(event, view.time) in view.period)
+    )
+
+
+def _event_visible(tables: Tables, view: EventsView, event: Event) -> bool:
+    viewer = view.viewer
+    if event.author_workspace_id == viewer.workspace_id:
+        return True
+    match event.visibility:
+        case EventVisibility.DIRECT:
+            return event.recipient_user_id == viewer.user_id
+        case EventVisibility.CIRCUIT_ONLY:
+            return event.circuit_id in open_circuits(tables, viewer, event.dfid)
+        case EventVisibility.PUBLIC:
+            item = tables["items"].rows.get(event.dfid)
+            return item is not None and (
+                item.workspace_id == viewer.workspace_id
+                or _shared(tables, view, event.dfid)
+                or bool(open_circuits(tables, viewer, event.dfid))
+            )
+        case _:
+            return False

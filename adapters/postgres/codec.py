@@ -1,0 +1,37 @@
+"""Stored bodies: one JSON document per row, written and read by msgspec straight from the attrs classes."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from domain.document import Document
+from domain.ports.errors import Corrupt
+from domain.ports.schema import FACETS, Facet
+
+V = TypeVar("V")
+
+
+def _restore(kind: type, value: Any) -> Any:
+    if kind is Document:
+        return Document(value)
+    raise NotImplementedError(f"no codec for {kind}")
+
+
+_encoder = msgspec.json.Encoder()
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    facet.name: msgspec.json.Decoder(facet.value, dec_hook=_restore) for facet in FACETS
+}
+
+
+def encode(value: Any) -> str:
+    """Return the stored form of a row."""
+    return _encoder.encode(value).decode()
+
+
+def decode(facet: Facet[V], body: bytes) -> V:
+    """Return the value of a stored row. Raises Corrupt."""
+    try:
+        value: V = _decoders[facet.name].decode(body)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(facet.name) from error
+    return value

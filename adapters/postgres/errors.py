@@ -1,0 +1,58 @@
+"""Driver errors, translated in one place; the cause is kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg
+from psycopg_pool import PoolClosed, PoolTimeout
+
+from domain.ports.errors import (
+    AlreadyExists,
+    Closed,
+    Contention,
+    OutcomeUnknown,
+    Stale,
+    StorageError,
+    Unavailable,
+)
+
+STALE = "DF001"
+_RERUN = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
+
+
+def translated(error: BaseException, *, committing: bool) -> StorageError | None:
+    """Return the port's error for a driver error, or None for what is a fault of ours.
+
+    A server that answers with an error has rolled back; a link that broke while a unit was being committed
+    leaves its outcome unknown.
+    """
+    match error:
+        case psycopg.Error(sqlstate=state) if state == STALE:
+            return Stale(error.diag.table_name or "")
+        case pg.UniqueViolation():
+            return AlreadyExists(error.diag.table_name or "")
+        case _ if isinstance(error, _RERUN):
+            return Contention(str(error))
+        case PoolClosed():
+            return Closed("this storage was closed")
+        case PoolTimeout():
+            return Unavailable("no connection to PostgreSQL within the wait")
+        case psycopg.Error(sqlstate=state) if state and state[:2] in {"08", "53", "57", "58"}:
+            return Unavailable(type(error).__name__)
+        case psycopg.OperationalError() | psycopg.InterfaceError() | OSError():
+            return OutcomeUnknown("the link broke during commit") if committing else Unavailable("the link broke")
+        case _:
+            return None
+
+
+@contextmanager
+def translating(*, committing: bool = False) -> Iterator[None]:
+    """Raise the port's errors for the driver's inside this block."""
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout, PoolClosed, OSError) as error:
+        known = translated(error, committing=committing)
+        if known is None:
+            raise
+        raise known from error

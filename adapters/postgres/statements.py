@@ -1,0 +1,231 @@
+"""The statements of every facet, made once from its declaration.
+
+Each facet is one table: its columns, its version when it has one, its searched words when it has them, and the
+whole value as a JSON body. Statements that change rows end in `defarm_expect`, which ends the transaction when
+fewer rows were met than the unit relied on, so that a unit is one round trip.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from domain.ports.queries import AnyOf, Between, Cursor, Select, StartsWith
+from domain.ports.schema import FACETS, Facet
+
+_NUMBERS = {"position", "priority", "row", "version"}
+_FLAGS = {"unread", "published", "is_admin", "personal", "can_pull", "require_approval_for_pull"}
+_INSTANTS = {"at", "member_since"}
+
+
+def column_type(name: str) -> str:
+    """Return the PostgreSQL type of a column, which its name tells."""
+    if name in _NUMBERS:
+        return "bigint"
+    if name in _FLAGS:
+        return "boolean"
+    return "timestamptz" if name in _INSTANTS or name.endswith("_at") else "text"
+
+
+def _listed(template: str, names: Iterable[str], between: str = ", ") -> str:
+    return between.join(template.format(name) for name in names)
+
+
+@attrs.frozen(slots=False)
+class Statements:
+    """SQL of one facet."""
+
+    facet: Facet[Any]
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The stored columns in order, without the body and without what the store itself numbers."""
+        serial = self.facet.serial[0] if self.facet.serial else None
+        names = [name for name in self.facet.columns if name != serial]
+        return (
+            *names,
+            *(("version",) if self.facet.versioned else ()),
+            *(("tokens",) if self.facet.tokens else ()),
+            "body",
+        )
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        special = {"body": "json", "tokens": "text"}
+        return tuple(special.get(name) or column_type(name) for name in self.columns)
+
+    @cached_property
+    def answer(self) -> str:
+        """What a read returns: the body, and the number the store gave the row when it gave one."""
+        return f'body, "{self.facet.serial[0]}"' if self.facet.serial else "body"
+
+    @cached_property
+    def _names(self) -> str:
+        return _listed('"{}"', self.columns)
+
+    @cached_property
+    def _values(self) -> str:
+        return ", ".join('"tokens"::tsvector' if name == "tokens" else f'"{name}"' for name in self.columns)
+
+    def _unnest(self, extra: str = "") -> str:
+        arrays = _listed("%s::{}[]", self.types)
+        return f"unnest({arrays}{', %s::bigint[]' if extra else ''}) as d({self._names}{extra})"
+
+    @cached_property
+    def fetch(self) -> str:
+        keys, table = self.facet.key, self.facet.name
+        if len(keys) == 1:
+            return f'select {self.answer} from {table} where "{keys[0]}" = any(%s)'
+        arrays, names = _listed("%s::text[]", keys), _listed('"{}"', keys)
+        return f"select {self.answer} from {table} join unnest({arrays}) as d({names}) using ({names})"
+
+    @cached_property
+    def fetch_one(self) -> str:
+        keys = _listed('"{}" = %s', self.facet.key, " and ")
+        return f"select {self.answer} from {self.facet.name} where {keys}"
+
+    @cached_property
+    def insert_one(self) -> str:
+        holes = ", ".join("%s::tsvector" if name == "tokens" else "%s" for name in self.columns)
+        return f"insert into {self.facet.name} ({self._names}) values ({holes})"
+
+    @cached_property
+    def insert(self) -> str:
+        if self.facet.serial:
+            return self._insert_numbered
+        return f"insert into {self.facet.name} ({self._names}) select {self._values} from {self._unnest()}"
+
+    @cached_property
+    def _insert_numbered(self) -> str:
+        assert self.facet.serial is not None
+        member, owner = self.facet.serial
+        table = self.facet.name
+        return f"""
+            with input as (select d.*, row_number() over () as n from {self._unnest()}),
+            counted as (
+                insert into {table}_counters as c (owner, last)
+                select "{owner}", count(*) from input group by "{owner}" order by "{owner}"
+                on conflict (owner) do update set last = c.last + excluded.last
+                returning owner, last
+            )
+            insert into {table} ({self._names}, "{member}")
+            select {_listed('i."{}"', self.columns)},
+                   c.last - count(*) over (partition by i."{owner}")
+                   + row_number() over (partition by i."{owner}" order by i.n)
+            from input i join counted c on c.owner = i."{owner}"
+        """
+
+    @cached_property
+    def copy(self) -> str:
+        return f"copy {self.facet.name} ({self._names}) from stdin"
+
+    @cached_property
+    def _same_key(self) -> str:
+        return _listed('t."{0}" = d."{0}"', self.facet.key, " and ")
+
+    @cached_property
+    def update(self) -> str:
+        table = self.facet.name
+        sets = ", ".join(
+            f'"{name}" = d."{name}"' + ("::tsvector" if name == "tokens" else "")
+            for name in self.columns
+            if name not in self.facet.key
+        )
+        unnest = self._unnest(", expected")
+        version = " and (t.version = d.expected or d.expected < 0)" if self.facet.versioned else ""
+        return (
+            f"with done as (update {table} t set {sets} from {unnest}"
+            f" where {self._same_key}{version} returning 1)"
+            f" select defarm_expect((select count(*) from done), %s, '{table}')"
+        )
+
+    @cached_property
+    def _keys(self) -> str:
+        arrays, names = _listed("%s::text[]", self.facet.key), _listed('"{}"', self.facet.key)
+        return f"unnest({arrays}, %s::bigint[]) as d({names}, expected)"
+
+    @cached_property
+    def _expected(self) -> str:
+        return " and t.version = d.expected" if self.facet.versioned else ""
+
+    @cached_property
+    def delete(self) -> str:
+        table = self.facet.name
+        return (
+            f"with done as (delete from {table} t using {self._keys} where {self._same_key}{self._expected}"
+            f" returning 1) select defarm_expect((select count(*) from done), %s, '{table}')"
+        )
+
+    @cached_property
+    def confirm(self) -> str:
+        table = self.facet.name
+        return (
+            f"with done as materialized (select 1 from {table} t join {self._keys} on"
+            f" {self._same_key}{self._expected} for share of t)"
+            f" select defarm_expect((select count(*) from done), %s, '{table}')"
+        )
+
+    def select(self, query: Select, after: Cursor | None, limit: int) -> tuple[str, list[Any]]:
+        """Return the keyset query of one page and its parameters."""
+        where, parameters = [], []
+        for name, condition in query.where.items():
+            clause, values = _clause(name, condition)
+            where.append(clause)
+            parameters += values
+        order = tuple(dict.fromkeys((*query.order, *self.facet.key)))
+        if after is not None:
+            last = dict(zip((*query.order, *self.facet.key), after, strict=True))
+            sign = "<" if query.descending else ">"
+            holes = _listed("%s::{}", map(column_type, order))
+            names = _listed('"{}"', order)
+            where.append(f"({names}) {sign} ({holes})")
+            parameters += [last[name] for name in order]
+        direction = " desc" if query.descending else ""
+        condition_text = f" where {' and '.join(where)}" if where else ""
+        ordered = _listed('"{}"' + direction, order)
+        text = f"select {self.answer} from {self.facet.name}{condition_text} order by {ordered} limit %s"
+        return text, [*parameters, limit]
+
+    def parameters(self, value: Any, body: str) -> list[Any]:
+        """Return the parameters of one stored row, in the order of `columns`."""
+        row: list[Any] = [self.facet.columns[name](value) for name in self.columns if name in self.facet.columns]
+        if self.facet.versioned:
+            row.append(value.version)
+        if self.facet.tokens is not None:
+            row.append(" ".join(self.facet.tokens(value)))
+        row.append(body)
+        return row
+
+
+def _clause(name: str, condition: Any) -> tuple[str, list[Any]]:
+    match condition:
+        case None:
+            return f'"{name}" is null', []
+        case AnyOf(values):
+            return f'"{name}" = any(%s::{column_type(name)}[])', [list(values)]
+        case Between(start, end):
+            bounds = [(">=", start), ("<", end)]
+            given = [(sign, value) for sign, value in bounds if value is not None]
+            return " and ".join([f'"{name}" is not null', *(f'"{name}" {sign} %s' for sign, _ in given)]), [
+                value for _, value in given
+            ]
+        case StartsWith(prefix):
+            return f'starts_with("{name}", %s)', [prefix]
+        case _:
+            return f'"{name}" = %s', [condition]
+
+
+STATEMENTS: dict[str, Statements] = {facet.name: Statements(facet) for facet in FACETS}
+
+
+def escape_copy(value: Any, as_text: Callable[[Any], str]) -> str:
+    """Return one field of a COPY text line."""
+    if value is None:
+        return "\\N"
+    text = as_text(value)
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
+    if "\t" in text or "\n" in text or "\r" in text:
+        text = text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return text

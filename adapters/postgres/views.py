@@ -1,0 +1,150 @@
+"""Lists that span facets, as SQL: the rule of the access decision as a predicate."""
+
+from typing import Any
+
+from domain.access.vocabulary import EventVisibility
+from domain.ports.queries import Between, Cursor
+from domain.ports.schema import EVENTS, ITEMS, Facet
+from domain.ports.views import EventsView, ItemsView, View
+
+Parameters = dict[str, Any]
+
+_READABLE = """
+    select {columns} from placements p
+    join memberships m on m.circuit_id = p.circuit_id and m.user_id = %(user)s
+        and m.status = 'active' and m.can_pull
+    join circuits c on c.circuit_id = p.circuit_id and c.status = 'active'
+    where {condition} and (not c.require_approval_for_pull or exists (
+        select 1 from operations o where o.circuit_id = p.circuit_id and o.dfid = p.dfid
+        and o.requester_id = %(user)s and o.operation_type = 'pull' and o.status = 'completed'
+        and o.placement_id = p.placement_id and o.member_since = m.joined_at))
+"""
+_SHARED = """exists (
+    select 1 from shares s where s.dfid = {dfid} and s.recipient_user_id = %(user)s
+    and s.body->>'revoked_at' is null
+    and (s.body->>'expires_at' is null or (s.body->>'expires_at')::timestamptz > %(now)s))
+"""
+
+
+def _readable(condition: str, columns: str = "1") -> str:
+    """Placements through which the viewer may view an item: circuit_member or approved_pull (circuits.md 2.2)."""
+    return _READABLE.format(columns=columns, condition=condition)
+
+
+def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[Facet[Any], str, Parameters]:
+    """Return the facet, the statement and the parameters of one page of a view."""
+    match view:
+        case ItemsView():
+            return _items(view, after, limit)
+        case EventsView():
+            return _events(view, after, limit)
+        case _:
+            raise TypeError(f"no such view: {view!r}")
+
+
+def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[Facet[Any], str, Parameters]:
+    parameters: Parameters = _viewer(view) | {"statuses": list(view.statuses), "limit": limit}
+    where = ["t.status = any(%(statuses)s)", _item_access(view)]
+    if view.circuit_id is not None:
+        where.append(f"exists ({_readable('p.dfid = t.key and p.circuit_id = %(circuit)s')})")
+        parameters["circuit"] = view.circuit_id
+    if view.entries:
+        where.append(_carried(view, parameters))
+    if view.words:
+        where.append("t.tokens @@ %(words)s::tsquery")
+        parameters["words"] = " & ".join(f"'{word}':*" for word in view.words)
+    where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
+    order = (view.sort, "key")
+    return ITEMS, _paged("items", order, where, parameters, after, descending=view.descending), parameters
+
+
+def _viewer(view: ItemsView | EventsView) -> Parameters:
+    return {"user": view.viewer.user_id, "workspace": view.viewer.workspace_id, "now": view.now}
+
+
+def _item_access(view: ItemsView) -> str:
+    grounds = {
+        "own": "t.workspace_id = %(workspace)s",
+        "shared": "(t.key like 'DFID-%%' and " + _SHARED.format(dfid="t.key") + ")",
+        "circuit": f"t.key in ({_readable('true', 'p.dfid')})",
+    }
+    registered = "t.key like 'DFID-%%'"
+    return f"({' or '.join(grounds.values())}) and {registered}" if view.access == "all" else grounds[view.access]
+
+
+def _carried(view: ItemsView, parameters: Parameters) -> str:
+    keys, lookups, namespaces = zip(*view.entries, strict=True)
+    parameters |= {"keys": list(keys), "lookups": list(lookups), "namespaces": list(namespaces)}
+    through = _readable("p.dfid = t.key and p.circuit_id = e.circuit_id")
+    mine = "(t.workspace_id = %(workspace)s or e.workspace_id = %(workspace)s)"
+    return f"""t.key in (
+        select e.item from identifier_entries e
+        join unnest(%(keys)s::text[], %(lookups)s::text[], %(namespaces)s::text[]) as d(key, lookup, namespace)
+            on e.key = d.key and e.lookup = d.lookup and (d.namespace is null or e.namespace = d.namespace)
+        where e.item = t.key
+        and ({mine} or (not e.personal and (e.circuit_id is null or exists ({through})))))"""
+
+
+def _within(column: str, bounds: Between | None, parameters: Parameters) -> list[str]:
+    if bounds is None:
+        return []
+    clauses = []
+    for name, sign, value in ((f"{column}_from", ">=", bounds.start), (f"{column}_to", "<", bounds.end)):
+        if value is not None:
+            parameters[name] = value
+            clauses.append(f"t.{column} {sign} %({name})s")
+    return clauses
+
+
+def _events(view: EventsView, after: Cursor | None, limit: int) -> tuple[Facet[Any], str, Parameters]:
+    parameters: Parameters = _viewer(view) | {"limit": limit}
+    where = [_event_access()]
+    equal = {
+        "dfid": view.dfid,
+        "category": view.category,
+        "visibility": view.visibility,
+        "circuit_id": view.circuit_id,
+        "author_user_id": view.author_user_id,
+        "author_workspace_id": view.author_workspace_id,
+    }
+    for name, value in equal.items():
+        if value is not None:
+            where.append(f"t.{name} = %({name})s")
+            parameters[name] = value
+    if view.event_types:
+        where.append("t.event_type = any(%(types)s)")
+        parameters["types"] = list(view.event_types)
+    where += _within(view.time, view.period, parameters)
+    order = ("position",) if view.by_position else (view.time, "event_id")
+    descending = view.descending and not view.by_position
+    return EVENTS, _paged("events", order, where, parameters, after, descending=descending), parameters
+
+
+def _event_access() -> str:
+    through = _readable("p.dfid = t.dfid and p.circuit_id = t.circuit_id")
+    anywhere = _readable("p.dfid = t.dfid")
+    owned = "exists (select 1 from items i where i.key = t.dfid and i.workspace_id = %(workspace)s)"
+    return f"""(t.author_workspace_id = %(workspace)s
+        or (t.visibility = '{EventVisibility.DIRECT}' and t.recipient_user_id = %(user)s)
+        or (t.visibility = '{EventVisibility.CIRCUIT_ONLY}' and exists ({through}))
+        or (t.visibility = '{EventVisibility.PUBLIC}' and
+            ({owned} or {_SHARED.format(dfid="t.dfid")} or exists ({anywhere}))))"""
+
+
+def _paged(
+    table: str,
+    order: tuple[str, ...],
+    where: list[str],
+    parameters: Parameters,
+    after: Cursor | None,
+    *,
+    descending: bool,
+) -> str:
+    names = ", ".join(f"t.{name}" for name in order)
+    if after is not None:
+        holes = ", ".join(f"%(after_{i})s" for i in range(len(order)))
+        parameters |= {f"after_{i}": part for i, part in enumerate(after)}
+        where.append(f"({names}) {'<' if descending else '>'} ({holes})")
+    direction = " desc" if descending else ""
+    ordered = ", ".join(f"t.{name}{direction}" for name in order)
+    return f"select t.body, {names} from {table} t where {' and '.join(where)} order by {ordered} limit %(limit)s"

@@ -1,0 +1,294 @@
+"""Items, identifiers, contributions and what belongs to them (items-events.md 1)."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+from domain.access.vocabulary import ItemStatus
+from domain.document import EMPTY, Document
+
+
+class IdentifierKind(StrEnum):
+    CANONICAL = "canonical"
+    CONTEXTUAL = "contextual"
+
+
+class IdentifierScope(StrEnum):
+    """Where the value alone points to the item: everywhere, in the owner's workspace, nowhere."""
+
+    GLOBAL = "global"
+    WORKSPACE = "workspace"
+    REFERENCE = "reference"
+
+
+class ContributionSource(StrEnum):
+    CREATE = "create"
+    BATCH = "batch"
+    IMPORT = "import"
+    ENRICH = "enrich"
+    UPDATE = "update"
+    PUSH_LOCAL = "push_local"
+    PROMOTE = "promote"
+    MERGE = "merge"
+    SPLIT = "split"
+    PENDING = "pending"
+    ADMIN = "admin"
+
+
+class MergeStrategy(StrEnum):
+    KEEP_FIRST = "keep_first"
+    APPEND = "append"
+    OVERWRITE = "overwrite"
+
+
+class Outcome(StrEnum):
+    CREATED = "created"
+    ENRICHED = "enriched"
+    UNCHANGED = "unchanged"
+    PENDING = "pending"
+    REFUSED = "refused"
+
+
+class PendingReason(StrEnum):
+    NO_IDENTIFIERS = "no_identifiers"
+    INVALID_IDENTIFIERS = "invalid_identifiers"
+    DATA_QUALITY = "data_quality"
+    CONFLICTING_ITEMS = "conflicting_items"
+    AMBIGUOUS_MATCH = "ambiguous_match"
+    CONTRADICTION = "contradiction"
+    ITEM_NOT_ACTIVE = "item_not_active"
+    CLAIM_CONFLICT = "claim_conflict"
+
+
+class PendingStatus(StrEnum):
+    OPEN = "open"
+    RESOLVED = "resolved"
+    REJECTED = "rejected"
+
+
+@attrs.frozen
+class Identifier:
+    """One identifier on an item. For personal types `value` and `normalised` are sealed at rest and
+    `lookup` is their keyed hash; for all others `lookup` equals `normalised` (identifiers.md 6).
+
+    `namespace` is None only on drafts. `workspace_id` and `circuit_id` are those of the contribution
+    that brought it (`added_by`).
+    """
+
+    namespace: str | None
+    key: str
+    value: str
+    normalised: str | None
+    lookup: str | None
+    display: str
+    kind: IdentifierKind
+    scope: IdentifierScope
+    evidence: str
+    workspace_id: str
+    added_by: str
+    circuit_id: str | None = None
+    evidence_source: str | None = None
+    evidence_at: datetime | None = None
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes two identifiers the same within one workspace: (namespace, key, lookup), canonical ones
+        with an empty namespace (items-events.md 1.3)."""
+        place = "" if self.kind is IdentifierKind.CANONICAL else self.namespace or "generic"
+        return (place, self.key, self.lookup if self.lookup is not None else self.value)
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        return (self.namespace or "", self.key, self.lookup or self.value)
+
+
+@attrs.frozen
+class Alias:
+    scheme: str
+    value: str
+    workspace_id: str
+    added_at: datetime
+
+
+@attrs.frozen
+class Lineage:
+    merged_into: str | None = None
+    merged_from: tuple[str, ...] = ()
+    split_from: str | None = None
+    split_into: tuple[str, ...] = ()
+    split_mode: str | None = None
+
+
+NO_LINEAGE = Lineage()
+
+
+@attrs.frozen
+class Item:
+    """A registered item or a local draft.
+
+    `data` is the fold of the contributions made without a circuit; `contributed` names the circuits through
+    which others contributed, whose readers get a fold of their own (items-events.md 4.5). `held_by` is the
+    waiting operation that holds a draft.
+    """
+
+    dfid: str | None
+    local_id: str | None
+    workspace_id: str
+    created_by: str | None
+    status: ItemStatus
+    identifiers: tuple[Identifier, ...]
+    data: Document
+    created_at: datetime
+    updated_at: datetime
+    aliases: tuple[Alias, ...] = ()
+    fingerprint: str | None = None
+    confidence: float = 0.1
+    lineage: Lineage = NO_LINEAGE
+    contributed: tuple[str, ...] = ()
+    held_by: str | None = None
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        """The DFID, or the LID while a draft."""
+        key = self.dfid or self.local_id
+        assert key is not None
+        return key
+
+
+@attrs.frozen
+class Contribution:
+    """What one submission added to an item; append-only (items-events.md 1.4)."""
+
+    contribution_id: str
+    item: str
+    user_id: str | None
+    workspace_id: str
+    source: ContributionSource
+    recorded_at: datetime
+    salt: str | None
+    hash: str
+    circuit_id: str | None = None
+    merged_from: str | None = None
+    identifiers: tuple[Identifier, ...] = ()
+    removed_identifiers: tuple[Identifier, ...] = ()
+    data: Document = EMPTY
+
+
+@attrs.frozen
+class Claim:
+    """A unique identifier held by an item. `space` is `*` for global claims, else a workspace id."""
+
+    space: str
+    key: str
+    lookup: str
+    item: str
+    workspace_id: str
+
+
+@attrs.frozen
+class IdentifierEntry:
+    """Finds items by identifier. `place` names (workspace, namespace, key, value) for contextual identifiers
+    of scope workspace and is None for all others. `workspace_id` is the contributor's."""
+
+    item: str
+    workspace_id: str
+    namespace: str
+    key: str
+    lookup: str
+    place: str | None
+    circuit_id: str | None = None
+    personal: bool = False
+
+
+@attrs.frozen
+class ValueCounter:
+    """How often a contextual value was attached in its workspace; only grows (items-events.md 3.5)."""
+
+    place: str
+    count: int
+    version: int = 1
+
+
+@attrs.frozen
+class Mapping:
+    """LID to DFID, set once."""
+
+    local_id: str
+    dfid: str
+    workspace_id: str
+
+
+@attrs.frozen
+class Share:
+    share_id: str
+    dfid: str
+    shared_by: str
+    workspace_id: str
+    recipient_user_id: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+    version: int = 1
+
+
+@attrs.frozen
+class PendingSubmission:
+    """A submission that waits for a person (items-events.md 8). `digest` is the keyed digest that makes a
+    repeated submission find its open record."""
+
+    pending_id: str
+    workspace_id: str
+    submitted_by: str
+    origin: str
+    submission: Document
+    reason: PendingReason
+    details: Document
+    digest: str
+    priority: int
+    manual_review_required: bool
+    created_at: datetime
+    updated_at: datetime
+    suggested_actions: tuple[tuple[str, float], ...] = ()
+    status: PendingStatus = PendingStatus.OPEN
+    retry_count: int = 0
+    resolution: Document | None = None
+    import_id: str | None = None
+    row: int | None = None
+    local_id: str | None = None
+    circuit_id: str | None = None
+    version: int = 1
+
+
+@attrs.frozen
+class Import:
+    import_id: str
+    workspace_id: str
+    created_by: str
+    format: str
+    target: str
+    dry_run: bool
+    on_problem: str
+    status: str
+    started_at: datetime
+    rows_read: int = 0
+    counts: Document = EMPTY
+    sha256: str | None = None
+    failure: Document | None = None
+    finished_at: datetime | None = None
+    version: int = 1
+
+
+@attrs.frozen
+class ImportRow:
+    import_id: str
+    row: int
+    line: int
+    outcome: Outcome
+    dfid: str | None = None
+    local_id: str | None = None
+    pending_id: str | None = None
+    errors: tuple[Document, ...] = ()
+    warnings: tuple[str, ...] = ()

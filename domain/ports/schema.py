@@ -1,0 +1,391 @@
+"""Every facet of the store: what it holds, its key, what is unique in it, and by what it is found.
+
+One declaration serves all adapters: the memory store builds its indexes from it, the PostgreSQL adapter its
+statements, the cache its keys. A column is a scalar computed from the value; only columns can be queried.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from domain.access.permissions import Permission
+from domain.accounts.values import Account, AdminRoster, RefreshToken, Session, Workspace
+from domain.activity.values import Activity
+from domain.audit.values import AuditEntry
+from domain.circuits.values import Circuit, FingerprintEntry, JoinRequest, Membership, Operation, Placement
+from domain.events.values import ChainHead, Event
+from domain.idempotency import IdempotencyRecord
+from domain.items.search import search_tokens
+from domain.items.values import (
+    Claim,
+    Contribution,
+    IdentifierEntry,
+    Import,
+    ImportRow,
+    Item,
+    PendingSubmission,
+    Share,
+    ValueCounter,
+)
+from domain.items.values import (
+    Mapping as LidMapping,
+)
+from domain.notifications.values import Notification
+from domain.outbox.values import OutboxRow
+from domain.store import StoreRecord
+
+V = TypeVar("V")
+Key = str | tuple[str, ...]
+Column = Callable[[Any], Any]
+
+
+@attrs.frozen
+class Facet(Generic[V]):
+    """One consistency boundary of the store.
+
+    `key` names one or more columns. `versioned` values carry `version`, saved by compare-and-set. `unique`
+    lists further unique column tuples (rows with a None among them are not counted). `indexes` lists the
+    column tuples that queries walk, equality columns first, order columns last. `serial` names the member
+    that the store numbers at commit, per value of the given column, without gaps in visibility.
+    """
+
+    name: str
+    value: type[V]
+    key: tuple[str, ...]
+    columns: Mapping[str, Column]
+    versioned: bool = True
+    unique: tuple[tuple[str, ...], ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    serial: tuple[str, str] | None = None
+    tokens: Callable[[Any], tuple[str, ...]] | None = None
+
+    def key_of(self, value: V) -> Key:
+        """Return the key of a value: a text, or a tuple of texts for composite keys."""
+        parts = tuple(self.columns[name](value) for name in self.key)
+        return parts[0] if len(parts) == 1 else parts
+
+    def row(self, value: V) -> dict[str, Any]:
+        """Return the columns of a value."""
+        return {name: column(value) for name, column in self.columns.items()}
+
+
+def _members(*names: str, **computed: Column) -> dict[str, Column]:
+    def member(name: str) -> Column:
+        return lambda value: getattr(value, name)
+
+    return {name: member(name) for name in names} | computed
+
+
+def _resource(name: str) -> Column:
+    return lambda value: value.resource.get(name)
+
+
+ITEMS = Facet(
+    "items",
+    Item,
+    ("key",),
+    _members("key", "local_id", "workspace_id", "status", "created_at", "updated_at", "fingerprint"),
+    unique=(("local_id",),),
+    indexes=(
+        ("workspace_id", "status", "created_at", "key"),
+        ("workspace_id", "created_at", "key"),
+        ("workspace_id", "updated_at", "key"),
+    ),
+    tokens=search_tokens,
+)
+CONTRIBUTIONS = Facet(
+    "contributions",
+    Contribution,
+    ("contribution_id",),
+    _members("contribution_id", "item", "recorded_at"),
+    versioned=False,
+    indexes=(("item", "recorded_at", "contribution_id"),),
+)
+CLAIMS = Facet(
+    "claims",
+    Claim,
+    ("space", "key", "lookup"),
+    _members("space", "key", "lookup", "item"),
+    versioned=False,
+    indexes=(("item",),),
+)
+ENTRIES = Facet(
+    "identifier_entries",
+    IdentifierEntry,
+    ("item", "namespace", "key", "lookup"),
+    _members("item", "namespace", "key", "lookup", "place", "workspace_id", "circuit_id", "personal"),
+    versioned=False,
+    indexes=(("place", "item"), ("key", "lookup", "item")),
+)
+COUNTERS = Facet("value_counters", ValueCounter, ("place",), _members("place"))
+MAPPINGS = Facet(
+    "mappings",
+    LidMapping,
+    ("local_id",),
+    _members("local_id", "dfid"),
+    versioned=False,
+    indexes=(("dfid",),),
+)
+SHARES = Facet(
+    "shares",
+    Share,
+    ("share_id",),
+    _members("share_id", "dfid", "recipient_user_id", "created_at"),
+    indexes=(("dfid", "created_at"), ("recipient_user_id", "created_at", "share_id")),
+)
+PENDING = Facet(
+    "pending",
+    PendingSubmission,
+    ("pending_id",),
+    _members(
+        "pending_id",
+        "workspace_id",
+        "status",
+        "reason",
+        "priority",
+        "created_at",
+        open_digest=lambda value: (
+            f"{value.workspace_id} {value.reason} {value.digest}" if value.status == "open" else None
+        ),
+    ),
+    unique=(("open_digest",),),
+    indexes=(("workspace_id", "status", "created_at", "pending_id"),),
+)
+IMPORTS = Facet(
+    "imports",
+    Import,
+    ("import_id",),
+    _members("import_id", "workspace_id", "started_at"),
+    indexes=(("workspace_id", "started_at", "import_id"),),
+)
+IMPORT_ROWS = Facet(
+    "import_rows",
+    ImportRow,
+    ("import_id", "row_key"),
+    _members("import_id", "outcome", "row", row_key=lambda value: f"{value.row:08d}"),
+    versioned=False,
+    indexes=(("import_id", "row"),),
+)
+EVENTS = Facet(
+    "events",
+    Event,
+    ("event_id",),
+    _members(
+        "event_id",
+        "dfid",
+        "position",
+        "event_type",
+        "category",
+        "visibility",
+        "circuit_id",
+        "recipient_user_id",
+        "author_user_id",
+        "author_workspace_id",
+        "recorded_at",
+        "occurred_at",
+        "corrects",
+    ),
+    versioned=False,
+    unique=(("dfid", "position"),),
+    indexes=(
+        ("dfid", "position"),
+        ("author_workspace_id", "recorded_at", "event_id"),
+        ("circuit_id", "recorded_at", "event_id"),
+        ("recipient_user_id", "recorded_at", "event_id"),
+    ),
+)
+CHAINS = Facet("chains", ChainHead, ("dfid",), _members("dfid"))
+CIRCUITS = Facet(
+    "circuits",
+    Circuit,
+    ("circuit_id",),
+    _members("circuit_id", "owner_id", "status", "created_at", "require_approval_for_pull"),
+    indexes=(("owner_id", "status"),),
+)
+MEMBERSHIPS = Facet(
+    "memberships",
+    Membership,
+    ("circuit_id", "user_id"),
+    _members(
+        "circuit_id",
+        "user_id",
+        "status",
+        "joined_at",
+        can_pull=lambda value: Permission.PULL in value.permissions,
+    ),
+    indexes=(
+        ("circuit_id", "status", "joined_at", "user_id"),
+        ("user_id", "status", "joined_at", "circuit_id"),
+    ),
+)
+JOIN_REQUESTS = Facet(
+    "join_requests",
+    JoinRequest,
+    ("request_id",),
+    _members("request_id", "circuit_id", "requester_id", "status", "requested_at"),
+    indexes=(("circuit_id", "status", "requested_at"), ("requester_id", "requested_at")),
+)
+OPERATIONS = Facet(
+    "operations",
+    Operation,
+    ("operation_id",),
+    _members(
+        "operation_id",
+        "circuit_id",
+        "requester_id",
+        "operation_type",
+        "status",
+        "dfid",
+        "requested_at",
+        "placement_id",
+        "member_since",
+        waiting_local_id=lambda value: value.local_id if value.status == "pending" and value.dfid is None else None,
+    ),
+    unique=(("waiting_local_id",),),
+    indexes=(
+        ("circuit_id", "status", "requested_at", "operation_id"),
+        ("circuit_id", "dfid", "requester_id", "operation_type"),
+        ("circuit_id", "requested_at", "operation_id"),
+    ),
+)
+PLACEMENTS = Facet(
+    "placements",
+    Placement,
+    ("circuit_id", "dfid"),
+    _members("circuit_id", "dfid", "placement_id", "placed_at", "published", "published_at", "item_workspace_id"),
+    indexes=(
+        ("circuit_id", "placed_at", "placement_id"),
+        ("dfid", "circuit_id"),
+        ("circuit_id", "published", "published_at", "placement_id"),
+    ),
+)
+FINGERPRINTS = Facet(
+    "fingerprints",
+    FingerprintEntry,
+    ("circuit_id", "fingerprint"),
+    _members("circuit_id", "fingerprint", "dfid"),
+    versioned=False,
+    indexes=(("circuit_id", "dfid"),),
+)
+AUDIT = Facet(
+    "audit",
+    AuditEntry,
+    ("entry_id",),
+    _members("entry_id", "at", "action", "circuit_id", "trace_id", resource_id=_resource("id")),
+    indexes=(("at", "entry_id"), ("circuit_id", "at", "entry_id"), ("resource_id", "at", "entry_id")),
+)
+ACTIVITY = Facet(
+    "activity",
+    Activity,
+    ("activity_id",),
+    _members("activity_id", "at", "circuit_id", "workspace_id", "actor_user_id", "kind"),
+    versioned=False,
+    indexes=(
+        ("circuit_id", "at", "activity_id"),
+        ("workspace_id", "at", "activity_id"),
+        ("actor_user_id", "at", "activity_id"),
+    ),
+)
+NOTIFICATIONS = Facet(
+    "notifications",
+    Notification,
+    ("notification_id",),
+    _members(
+        "notification_id",
+        "user_id",
+        "type",
+        "source_id",
+        "created_at",
+        "position",
+        unread=lambda value: value.read_at is None,
+    ),
+    unique=(("user_id", "type", "source_id"),),
+    indexes=(("user_id", "position"), ("user_id", "created_at", "notification_id")),
+    serial=("position", "user_id"),
+)
+OUTBOX = Facet(
+    "outbox",
+    OutboxRow,
+    ("row_id",),
+    _members("row_id", "kind", "status", "created_at"),
+    indexes=(("status", "created_at", "row_id"),),
+)
+WORKSPACES = Facet(
+    "workspaces",
+    Workspace,
+    ("workspace_id",),
+    _members("workspace_id", "folded_name", "created_at"),
+    unique=(("folded_name",),),
+)
+ACCOUNTS = Facet(
+    "accounts",
+    Account,
+    ("user_id",),
+    _members(
+        "user_id",
+        "workspace_id",
+        "username",
+        "is_admin",
+        "created_at",
+        email_key=lambda value: value.email.lower() or None,
+    ),
+    unique=(("username",), ("email_key",)),
+    indexes=(("workspace_id", "created_at", "user_id"), ("created_at", "user_id")),
+)
+SESSIONS = Facet(
+    "sessions",
+    Session,
+    ("session_id",),
+    _members("session_id", "user_id", "last_used_at"),
+    indexes=(("user_id", "last_used_at", "session_id"),),
+)
+REFRESH_TOKENS = Facet(
+    "refresh_tokens",
+    RefreshToken,
+    ("token_hash",),
+    _members("token_hash", "session_id"),
+    indexes=(("session_id",),),
+)
+ROSTER = Facet("admin_roster", AdminRoster, ("roster_id",), _members("roster_id"))
+IDEMPOTENCY = Facet(
+    "idempotency",
+    IdempotencyRecord,
+    ("key",),
+    _members("key", "expires_at"),
+    indexes=(("expires_at",),),
+)
+STORE = Facet("store", StoreRecord, ("store_key",), _members("store_key"))
+
+FACETS: tuple[Facet[Any], ...] = (
+    STORE,
+    WORKSPACES,
+    ACCOUNTS,
+    ROSTER,
+    SESSIONS,
+    REFRESH_TOKENS,
+    IDEMPOTENCY,
+    CIRCUITS,
+    MEMBERSHIPS,
+    JOIN_REQUESTS,
+    ITEMS,
+    MAPPINGS,
+    CLAIMS,
+    ENTRIES,
+    COUNTERS,
+    CONTRIBUTIONS,
+    SHARES,
+    PENDING,
+    IMPORTS,
+    IMPORT_ROWS,
+    PLACEMENTS,
+    FINGERPRINTS,
+    OPERATIONS,
+    CHAINS,
+    EVENTS,
+    ACTIVITY,
+    AUDIT,
+    NOTIFICATIONS,
+    OUTBOX,
+)
+"""The one fixed order in which a unit takes its rows, so that units never wait for each other in a circle."""

@@ -1,0 +1,72 @@
+"""Lists that span facets: what a reader may see, as query values.
+
+Each states the same rule as the access decision, as a predicate that a store can evaluate; tests hold the two
+equal on random worlds (circuits.md 2.8, law 4).
+"""
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import attrs
+
+from domain.events.values import Event
+from domain.items.values import Item
+from domain.ports.queries import Between
+
+V = TypeVar("V")
+
+
+class View(Generic[V]):
+    """A list that spans facets."""
+
+
+@attrs.frozen
+class Viewer:
+    """Who looks: the facts of a principal that lists depend on."""
+
+    user_id: str
+    workspace_id: str
+
+
+@attrs.frozen
+class ItemsView(View[Item]):
+    """Items the viewer may view (items-events.md 9.1).
+
+    `access` is `own`, `shared`, `circuit` or `all`. `entry` is (key, lookup, namespace or None) of an identifier
+    the item carries. `words` are prefixes that must each start a word of the item's text. Ordered by
+    (`sort`, key); `sort` is `created_at` or `updated_at`.
+    """
+
+    viewer: Viewer
+    now: datetime
+    access: str = "own"
+    statuses: tuple[str, ...] = ()
+    circuit_id: str | None = None
+    entries: tuple[tuple[str, str, str | None], ...] = ()
+    words: tuple[str, ...] = ()
+    created: Between | None = None
+    updated: Between | None = None
+    sort: str = "created_at"
+    descending: bool = True
+
+
+@attrs.frozen
+class EventsView(View[Event]):
+    """Events the viewer may see (items-events.md 10.3), ordered by (`time`, event id).
+
+    With `by_position` the events of one item ascending by position.
+    """
+
+    viewer: Viewer
+    now: datetime
+    dfid: str | None = None
+    event_types: tuple[str, ...] = ()
+    category: str | None = None
+    visibility: str | None = None
+    circuit_id: str | None = None
+    author_user_id: str | None = None
+    author_workspace_id: str | None = None
+    period: Between | None = None
+    time: str = "recorded_at"
+    descending: bool = True
+    by_position: bool = False
