@@ -9,9 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from application.secrets import derive_key
 from application.settings.addresses import Networks, Origins
 from application.settings.registry import FIELDS, REGISTRY, Setting, Settings
 from application.settings.rules import RULES
@@ -131,9 +130,9 @@ def _fill_root_keys(draft: _Draft, local_secret: LocalSecret | None) -> None:
         if draft.is_unset(name) and local:
             _take_local(draft, name, local_secret)
     if draft.is_unset("DEFARM_SECRET_KEY") and not local:
-        draft.replace("DEFARM_SECRET_KEY", _derived_root(draft["JWT_SECRET"]), _DERIVED)
+        draft.replace("DEFARM_SECRET_KEY", derive_key(draft["JWT_SECRET"], "defarm/secret-key"), _DERIVED)
         if draft.is_unset("DEFARM_SECRET_KEY_PREVIOUS") and draft["DEFARM_JWT_SECRET_PREVIOUS"]:
-            previous = _derived_root(draft["DEFARM_JWT_SECRET_PREVIOUS"])
+            previous = derive_key(draft["DEFARM_JWT_SECRET_PREVIOUS"], "defarm/secret-key")
             draft.replace("DEFARM_SECRET_KEY_PREVIOUS", previous, _DERIVED)
 
 
@@ -146,10 +145,6 @@ def _take_local(draft: _Draft, name: str, local_secret: LocalSecret | None) -> N
         draft.faults.append(SettingFault(name, "in the data directory is shorter than 32 bytes"))
         return
     draft.replace(name, key, "data directory")
-
-
-def _derived_root(jwt_secret: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), 32, salt=None, info=b"defarm/secret-key").derive(jwt_secret)
 
 
 def _warnings(draft: _Draft) -> Iterator[str]:
