@@ -15,9 +15,13 @@ from application.settings.addresses import Networks, Origins
 from application.settings.registry import FIELDS, REGISTRY, Setting, Settings
 from application.settings.rules import RULES
 from application.settings.sources import ConfigurationError, Given, SettingFault, gather
+from application.settings.types import Key
 
 LocalSecret = Callable[[Path, str], str]
-"""Given the data directory and the name of a variable, the secret kept there, made when it is absent."""
+"""Given the data directory and the name of a variable, the secret kept there, made when it is absent.
+
+Raises OSError when the directory cannot be used, ValueError (free of the secret) when what is kept is damaged.
+"""
 
 
 def load(
@@ -140,9 +144,11 @@ def _take_local(draft: _Draft, name: str, local_secret: LocalSecret | None) -> N
     if local_secret is None:
         draft.faults.append(SettingFault(name, "is not set, and nothing may be made in its place here"))
         return
-    key = local_secret(draft["DEFARM_DATA_DIR"], name).encode()
-    if len(key) < 32:
-        draft.faults.append(SettingFault(name, "in the data directory is shorter than 32 bytes"))
+    try:
+        key = Key(32).parse(local_secret(draft["DEFARM_DATA_DIR"], name))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        draft.faults.append(SettingFault(name, f"cannot be kept in the data directory: {reason}"))
         return
     draft.replace(name, key, "data directory")
 

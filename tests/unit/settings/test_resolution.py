@@ -83,6 +83,20 @@ def test_without_a_place_for_them_root_keys_must_be_configured():
     assert [fault.name for fault in raised.value.faults] == ["JWT_SECRET", "DEFARM_SECRET_KEY"]
 
 
+def test_a_data_directory_that_cannot_keep_them_is_a_fault_of_both(tmp_path):
+    def unwritable(data_dir: Path, name: str) -> str:
+        return (data_dir / "absent" / name).read_text()
+
+    def cut_short(data_dir: Path, name: str) -> str:
+        return "canary"
+
+    for broken in (unwritable, cut_short):
+        with pytest.raises(ConfigurationError) as raised:
+            load({"DEFARM_DATA_DIR": str(tmp_path)}, local_secret=broken)
+        assert [fault.name for fault in raised.value.faults] == ["JWT_SECRET", "DEFARM_SECRET_KEY"]
+        assert "canary" not in str(raised.value)
+
+
 def test_a_missing_secret_key_is_derived_from_the_jwt_secret_with_a_warning(environment):
     first = load(environment | {"DEFARM_SECRET_KEY": ""})
     assert first.secret_key not in (SECRET.encode(), b"")
