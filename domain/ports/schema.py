@@ -77,6 +77,18 @@ def _members(*names: str, **computed: Column) -> dict[str, Column]:
     return {name: member(name) for name in names} | computed
 
 
+def operation_slot(value: Operation) -> str | None:
+    """Return what there is one of: a waiting push per draft, or per item and requester, and a waiting and a
+    completed pull per placement, requester and membership (circuits.md 7, invariant 13)."""
+    waits = value.status == "pending"
+    if value.operation_type == "push":
+        subject = value.local_id if value.dfid is None else f"{value.circuit_id} {value.dfid} {value.requester_id}"
+        return f"push {subject}" if waits else None
+    if waits or value.status == "completed":
+        return f"{value.status} {value.placement_id} {value.requester_id} {value.member_since.isoformat()}"
+    return None
+
+
 def _resource(name: str) -> Column:
     return lambda value: value.resource.get(name)
 
@@ -223,7 +235,15 @@ JOIN_REQUESTS = Facet(
     "join_requests",
     JoinRequest,
     ("request_id",),
-    _members("request_id", "circuit_id", "requester_id", "status", "requested_at"),
+    _members(
+        "request_id",
+        "circuit_id",
+        "requester_id",
+        "status",
+        "requested_at",
+        waiting=lambda value: f"{value.circuit_id} {value.requester_id}" if value.status == "pending" else None,
+    ),
+    unique=(("waiting",),),
     indexes=(("circuit_id", "status", "requested_at"), ("requester_id", "requested_at")),
 )
 OPERATIONS = Facet(
@@ -234,26 +254,38 @@ OPERATIONS = Facet(
         "operation_id",
         "circuit_id",
         "requester_id",
+        "requester_workspace_id",
         "operation_type",
         "status",
         "dfid",
+        "batch_id",
         "requested_at",
         "placement_id",
         "member_since",
-        waiting_local_id=lambda value: value.local_id if value.status == "pending" and value.dfid is None else None,
+        slot=operation_slot,
     ),
-    unique=(("waiting_local_id",),),
+    unique=(("slot",),),
     indexes=(
         ("circuit_id", "status", "requested_at", "operation_id"),
         ("circuit_id", "dfid", "requester_id", "operation_type"),
         ("circuit_id", "requested_at", "operation_id"),
+        ("circuit_id", "requester_workspace_id", "requested_at", "operation_id"),
     ),
 )
 PLACEMENTS = Facet(
     "placements",
     Placement,
     ("circuit_id", "dfid"),
-    _members("circuit_id", "dfid", "placement_id", "placed_at", "published", "published_at", "item_workspace_id"),
+    _members(
+        "circuit_id",
+        "dfid",
+        "placement_id",
+        "placed_at",
+        "placed_by",
+        "published",
+        "published_at",
+        "item_workspace_id",
+    ),
     indexes=(
         ("circuit_id", "placed_at", "placement_id"),
         ("dfid", "circuit_id"),

@@ -112,9 +112,11 @@ create table join_requests (
     "requester_id" text collate "C" not null,
     "status" text collate "C" not null,
     "requested_at" timestamptz not null,
+    "waiting" text collate "C",
     "version" bigint not null,
     "body" json not null,
-    primary key ("request_id")
+    primary key ("request_id"),
+    unique ("waiting")
 );
 create index join_requests_by_circuit_id_status_requested_at on join_requests ("circuit_id", "status", "requested_at");
 create index join_requests_by_requester_id_requested_at on join_requests ("requester_id", "requested_at");
@@ -239,6 +241,7 @@ create table placements (
     "dfid" text collate "C" not null,
     "placement_id" text collate "C" not null,
     "placed_at" timestamptz not null,
+    "placed_by" text collate "C" not null,
     "published" boolean not null,
     "published_at" timestamptz,
     "item_workspace_id" text collate "C" not null,
@@ -263,21 +266,24 @@ create table operations (
     "operation_id" text collate "C" not null,
     "circuit_id" text collate "C" not null,
     "requester_id" text collate "C" not null,
+    "requester_workspace_id" text collate "C" not null,
     "operation_type" text collate "C" not null,
     "status" text collate "C" not null,
     "dfid" text collate "C",
+    "batch_id" text collate "C",
     "requested_at" timestamptz not null,
     "placement_id" text collate "C",
     "member_since" timestamptz not null,
-    "waiting_local_id" text collate "C",
+    "slot" text collate "C",
     "version" bigint not null,
     "body" json not null,
     primary key ("operation_id"),
-    unique ("waiting_local_id")
+    unique ("slot")
 );
 create index operations_by_circuit_id_status_requested_at_operation_id on operations ("circuit_id", "status", "requested_at", "operation_id");
 create index operations_by_circuit_id_dfid_requester_id_operation_type on operations ("circuit_id", "dfid", "requester_id", "operation_type");
 create index operations_by_circuit_id_requested_at_operation_id on operations ("circuit_id", "requested_at", "operation_id");
+create index operations_by_circuit_id_requester_workspace_id on operations ("circuit_id", "requester_workspace_id", "requested_at", "operation_id");
 
 create table chains (
     "dfid" text collate "C" not null,
