@@ -1,0 +1,47 @@
+"""Fixtures that any test may ask for: real servers, started once per test process."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import PostgresServer, RedisServer
+from tests.servers import postgres_server as start_postgres
+from tests.servers import redis_server as start_redis
+
+
+def pytest_configure() -> None:
+    # A run ended by `timeout` must still end its servers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL of this test process. Tests that stop or kill one start a private one."""
+    server = start_postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database of this test's own."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def migrated_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database of this test's own with the engine's schema and no rows."""
+    url = postgres_server.create_migrated_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The Redis of this test process. Tests that freeze or kill one start a private one."""
+    server = start_redis()
+    yield server
+    server.remove()
