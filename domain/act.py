@@ -14,6 +14,7 @@ from domain.errors import Refusal
 from domain.ids import new_id
 from domain.notifications.values import Notification
 from domain.outbox.values import OutboxRow
+from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ACCOUNTS, ACTIVITY, AUDIT, NOTIFICATIONS, OUTBOX
 from domain.ports.storage import Unit
 
@@ -109,13 +110,18 @@ class Act:
         dfid: str | None = None,
         data: dict[str, Any] | None = None,
         myself: bool = False,
+        once: bool = False,
+        anonymous: bool = False,
     ) -> None:
         """Tell users what happened (platform.md 8.2): once each, never of their own act unless `myself`, never
-        of a type they muted. `source_id` is the activity, operation or request that caused it."""
+        of a type they muted. `source_id` is the activity, operation or request that caused it; with `once`
+        somebody told of that source before is not told again; `anonymous` names no actor."""
         users = sorted({user for user in recipients if myself or user != self.principal.user_id})
         if len(users) > DIRECT_RECIPIENTS:
             await self._hand_over(kind, users, source_id, circuit_id, dfid, data)
             return
+        if once:
+            users = await self._not_told(kind, users, source_id)
         accounts = await self.unit.get_many(ACCOUNTS, users)
         rows = [
             Notification(
@@ -125,7 +131,7 @@ class Act:
                 source_id=source_id,
                 created_at=self.now,
                 data=Document(data or {}),
-                actor_user_id=self.principal.user_id,
+                actor_user_id=None if anonymous else self.principal.user_id,
                 circuit_id=circuit_id,
                 dfid=dfid,
             )
@@ -133,6 +139,11 @@ class Act:
             if user in accounts and (kind in NEVER_MUTED or kind not in accounts[user].muted)
         ]
         await self.unit.add(NOTIFICATIONS, *rows)
+
+    async def _not_told(self, kind: str, users: list[str], source_id: str) -> list[str]:
+        query = Select({"user_id": AnyOf(tuple(users)), "type": kind, "source_id": source_id})
+        told = {row.user_id for row in (await self.unit.page(NOTIFICATIONS, query, limit=1000)).items}
+        return [user for user in users if user not in told]
 
     async def _hand_over(
         self,

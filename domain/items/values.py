@@ -7,19 +7,9 @@ import attrs
 
 from domain.access.vocabulary import ItemStatus
 from domain.document import EMPTY, Document
+from domain.identifiers import IdentifierKind, IdentifierScope
 
 
-class IdentifierKind(StrEnum):
-    CANONICAL = "canonical"
-    CONTEXTUAL = "contextual"
-
-
-class IdentifierScope(StrEnum):
-    """Where the value alone points to the item: everywhere, in the owner's workspace, nowhere."""
-
-    GLOBAL = "global"
-    WORKSPACE = "workspace"
-    REFERENCE = "reference"
 
 
 class ContributionSource(StrEnum):

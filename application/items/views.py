@@ -1,0 +1,253 @@
+"""What a reader gets of an item (items-events.md 1.2, 4.5, 5)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from domain.access.principal import Principal
+from domain.access.vocabulary import ItemStatus
+from domain.document import Document
+from domain.identifiers import IdentifierKind, IdentifierScope, type_of
+from domain.identifiers.personal import IdentifierKeys, SealBroken
+from domain.items.drafts import is_personal
+from domain.items.fold import Family, fold, visible_to
+from domain.items.values import Contribution, Identifier, Item, Outcome
+from domain.ports.errors import Corrupt
+from domain.ports.queries import AnyOf, Select
+from domain.ports.schema import CONTRIBUTIONS
+from domain.ports.storage import Reader
+
+
+@attrs.frozen
+class IdentifierView:
+    """An identifier as this reader sees it; masked ones have no value and no normalised form."""
+
+    namespace: str | None
+    key: str
+    value: str | None
+    normalised: str | None
+    display: str
+    kind: IdentifierKind
+    scope: IdentifierScope
+    evidence: str
+    evidence_source: str | None
+    evidence_at: datetime | None
+    masked: bool
+    added_by: str
+
+
+@attrs.frozen
+class AliasView:
+    scheme: str
+    value: str
+    workspace_id: str
+    added_at: datetime
+
+
+@attrs.frozen
+class LineageView:
+    merged_into: str | None
+    merged_from: tuple[str, ...]
+    split_from: str | None
+    split_into: tuple[str, ...]
+    split_mode: str | None
+
+
+@attrs.frozen
+class ItemView:
+    """An item as this reader sees it."""
+
+    dfid: str | None
+    local_id: str | None
+    workspace_id: str
+    created_by: str | None
+    status: ItemStatus
+    identifiers: tuple[IdentifierView, ...]
+    aliases: tuple[AliasView, ...]
+    data: Document
+    fingerprint: str | None
+    confidence: float
+    lineage: LineageView
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@attrs.frozen
+class ItemOutcome:
+    """An item view with what the request did."""
+
+    item: ItemView
+    outcome: Outcome
+    warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class PendingOutcome:
+    """A submission that waits for review."""
+
+    pending_id: str
+    reason: str
+    outcome: Outcome = Outcome.PENDING
+
+
+@attrs.frozen
+class BatchError:
+    pointer: str | None
+    code: str
+    detail: str
+
+
+@attrs.frozen
+class BatchResult:
+    """What became of one element of a batch."""
+
+    index: int
+    outcome: Outcome
+    dfid: str | None
+    pending_id: str | None
+    errors: tuple[BatchError, ...]
+    warnings: tuple[str, ...]
+
+
+@attrs.frozen
+class BatchOutcome:
+    batch_id: str
+    counts: Mapping[str, int]
+    results: tuple[BatchResult, ...]
+
+
+@attrs.frozen
+class MappingView:
+    """Where a LID stands (9.3)."""
+
+    local_id: str
+    status: str
+    dfid: str | None = None
+    current_dfid: str | None = None
+    merged_into: str | None = None
+    operation_id: str | None = None
+
+
+Through = Mapping[str, frozenset[str]]
+"""The circuits through which the reader may view an item, by DFID."""
+
+
+async def item_views(
+    reader: Reader, principal: Principal, keys: IdentifierKeys, items: Sequence[Item], through: Through | None = None
+) -> list[ItemView]:
+    """Return the views of items that the principal may view, in order; at most one more query for all of them."""
+    # Only contributions through circuits make the fold that the row carries too little.
+    histories = await _histories(reader, [item.key for item in items if item.contributed])
+    return [
+        _view(principal, keys, item, histories.get(item.key), (through or {}).get(item.key, frozenset()))
+        for item in items
+    ]
+
+
+async def item_view(
+    reader: Reader, principal: Principal, keys: IdentifierKeys, item: Item, through: Iterable[str] = ()
+) -> ItemView:
+    """Return the view of one item; `through` are the circuits through which the principal may view it."""
+    return (await item_views(reader, principal, keys, [item], {item.key: frozenset(through)}))[0]
+
+
+async def _histories(reader: Reader, keys: list[str]) -> dict[str, list[Contribution]]:
+    histories: dict[str, list[Contribution]] = {key: [] for key in keys}
+    query = Select({"item": AnyOf(tuple(keys))}, ("item", "recorded_at", "contribution_id"))
+    after = None
+    while keys:
+        page = await reader.page(CONTRIBUTIONS, query, after, 1000)
+        for contribution in page.items:
+            histories[contribution.item].append(contribution)
+        after = page.after
+        if after is None:
+            break
+    return histories
+
+
+def _view(
+    principal: Principal,
+    keys: IdentifierKeys,
+    item: Item,
+    history: list[Contribution] | None,
+    through: frozenset[str],
+) -> ItemView:
+    mine = principal.workspace_id
+    own = item.workspace_id == mine
+
+    def visible(identifier: Identifier) -> bool:
+        return identifier.circuit_id in through or own or identifier.circuit_id is None or identifier.workspace_id == mine
+
+    data = item.data
+    if history is not None:
+        data = fold(item.key, Family.of([item], history), visible_to(item.workspace_id, mine, through)).data
+    return ItemView(
+        dfid=item.dfid,
+        local_id=item.local_id if own else None,
+        workspace_id=item.workspace_id,
+        created_by=item.created_by if own else None,
+        status=item.status,
+        identifiers=tuple(
+            identifier_view(identifier, item.key, keys, clear=own or identifier.workspace_id == mine)
+            for identifier in item.identifiers
+            if visible(identifier)
+        ),
+        aliases=tuple(
+            AliasView(alias.scheme, alias.value, alias.workspace_id, alias.added_at)
+            for alias in item.aliases
+            if own or alias.workspace_id == mine
+        ),
+        data=data,
+        fingerprint=item.fingerprint,
+        confidence=item.confidence,
+        lineage=LineageView(**attrs.asdict(item.lineage)),
+        version=item.version,
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+    )
+
+
+def identifier_view(identifier: Identifier, item_key: str, keys: IdentifierKeys, *, clear: bool) -> IdentifierView:
+    """Return an identifier in clear, or masked when it is personal and the reader may not see it."""
+    value: str | None = identifier.value
+    normalised, display, masked = identifier.normalised, identifier.display, False
+    if is_personal(identifier):
+        if clear:
+            value, normalised, display = _opened(identifier, item_key, keys)
+        else:
+            value, normalised, masked = None, None, True
+    return IdentifierView(
+        namespace=identifier.namespace,
+        key=identifier.key,
+        value=value,
+        normalised=normalised,
+        display=display,
+        kind=identifier.kind,
+        scope=identifier.scope,
+        evidence=identifier.evidence,
+        evidence_source=identifier.evidence_source,
+        evidence_at=identifier.evidence_at,
+        masked=masked,
+        added_by=identifier.added_by,
+    )
+
+
+def _opened(identifier: Identifier, item_key: str, keys: IdentifierKeys) -> tuple[str, str | None, str]:
+    kind = type_of(identifier.key)
+    try:
+        value = keys.open(item_key, identifier.namespace, identifier.key, identifier.value)
+        if identifier.normalised is None or kind is None:
+            return value, None, value
+        normalised = keys.open(item_key, identifier.namespace, identifier.key, identifier.normalised)
+    except SealBroken as error:
+        raise Corrupt("items", item_key) from error
+    return value, normalised, kind.display(normalised)
+
+
+def with_outcome(view: ItemView, outcome: Outcome, warnings: Iterable[str]) -> dict[str, Any]:
+    """Return the members of an item view with what the request did, as the wire shows them."""
+    members = {field.name: getattr(view, field.name) for field in attrs.fields(ItemView)}
+    return members | {"outcome": outcome.value, "warnings": list(warnings)}

@@ -1,0 +1,193 @@
+"""Submissions that wait for a person: what is kept of them and what is suggested (items-events.md 8.1)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from domain.accounts.roles import managers_of
+from domain.act import Act
+from domain.canonical import canonical
+from domain.document import Document
+from domain.errors import Fault
+from domain.identifiers import Privacy, canonical_key, type_of
+from domain.identifiers.personal import IdentifierKeys
+from domain.ids import new_id
+from domain.items.resolution import Conflict
+from domain.items.submission import Submission
+from domain.items.values import Item, PendingReason, PendingSubmission
+from domain.ports.queries import AnyOf, Select
+from domain.ports.schema import ITEMS, PENDING
+
+LOW, NORMAL, HIGH, CRITICAL = 1, 2, 3, 4
+
+
+@attrs.frozen
+class Handling:
+    """How a reason is handled: its priority, whether a person must look, and what is suggested."""
+
+    priority: int
+    manual_review: bool
+    actions: tuple[tuple[str, float], ...]
+
+
+HANDLING = {
+    PendingReason.NO_IDENTIFIERS: Handling(HIGH, False, (("modify", 0.9),)),
+    PendingReason.INVALID_IDENTIFIERS: Handling(NORMAL, False, (("modify", 0.9), ("reject", 0.3))),
+    PendingReason.DATA_QUALITY: Handling(NORMAL, False, (("modify", 0.7),)),
+    PendingReason.CONFLICTING_ITEMS: Handling(
+        CRITICAL, True, (("merge", 0.7), ("link", 0.6), ("create_separate", 0.3))
+    ),
+    PendingReason.AMBIGUOUS_MATCH: Handling(NORMAL, True, (("link", 0.8), ("create_separate", 0.6))),
+    PendingReason.CONTRADICTION: Handling(HIGH, True, (("create_separate", 0.6), ("modify", 0.6))),
+    PendingReason.ITEM_NOT_ACTIVE: Handling(NORMAL, False, (("approve", 0.7), ("modify", 0.3))),
+    PendingReason.CLAIM_CONFLICT: Handling(HIGH, True, (("modify", 0.7), ("create_separate", 0.4), ("reject", 0.3))),
+}
+
+
+@attrs.frozen
+class Origin:
+    """Where a submission came from: `create`, `batch`, `import` or `push_local`, with what identifies it there."""
+
+    kind: str
+    import_id: str | None = None
+    row: int | None = None
+    local_id: str | None = None
+    circuit_id: str | None = None
+
+
+@attrs.frozen
+class Parked:
+    """A submission to be kept: why, and who is concerned besides its workspace."""
+
+    submission: Submission
+    origin: Origin
+    reason: PendingReason
+    details: Document
+    conflict: Conflict | None = None
+
+
+def parked_faults(submission: Submission, origin: Origin, reason: PendingReason, faults: Sequence[Fault]) -> Parked:
+    """Return what is kept of a submission that is queued for its faults."""
+    errors = [{"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in faults]
+    return Parked(submission, origin, reason, Document(errors=errors))
+
+
+def parked_conflict(submission: Submission, origin: Origin, conflict: Conflict) -> Parked:
+    """Return what is kept of a submission that fits no single item; it names own items and nothing of others."""
+    details: dict[str, Any] = dict(conflict.details)
+    if conflict.reason in {PendingReason.CONFLICTING_ITEMS, PendingReason.AMBIGUOUS_MATCH}:
+        details["dfids"] = list(conflict.dfids)
+    if conflict.reason in {PendingReason.CONFLICTING_ITEMS, PendingReason.CLAIM_CONFLICT}:
+        details["identifiers"] = [
+            {"namespace": read.namespace, "key": read.key, "pointer": read.pointer} for read in conflict.reads
+        ]
+    return Parked(submission, origin, conflict.reason, Document(details), conflict)
+
+
+async def park(act: Act, keys: IdentifierKeys, parked: Sequence[Parked]) -> list[PendingSubmission]:
+    """Keep submissions for review and return their records in order; an equal open one of the workspace is reused.
+
+    Managers are told once per call, the holders of disputed claims once per identifier and day, without a word
+    about the claimant.
+    """
+    records = [_record(act, keys, one) for one in parked]
+    known = await _open_ones(act, records)
+    result: list[PendingSubmission] = []
+    new: list[PendingSubmission] = []
+    for record in records:
+        name = PENDING.columns["open_digest"](record)
+        if name not in known:
+            known[name] = record
+            new.append(record)
+        result.append(known[name])
+    await act.unit.add(PENDING, *new)
+    if new:
+        await act.notify(
+            "identifier_conflict",
+            await managers_of(act.unit, act.workspace_id),
+            source_id=new[0].pending_id,
+            data={"pending_id": new[0].pending_id, "count": len(new)},
+        )
+    await _tell_holders(act, parked)
+    return result
+
+
+async def _open_ones(act: Act, records: list[PendingSubmission]) -> dict[str, PendingSubmission]:
+    names = tuple(PENDING.columns["open_digest"](record) for record in records)
+    found: dict[str, PendingSubmission] = {}
+    for start in range(0, len(names), 1000):
+        page = await act.unit.page(PENDING, Select({"open_digest": AnyOf(names[start : start + 1000])}), limit=1000)
+        found.update((PENDING.columns["open_digest"](record), record) for record in page.items)
+    return found
+
+
+async def _tell_holders(act: Act, parked: Sequence[Parked]) -> None:
+    disputed = {
+        (claim.key, claim.lookup): (claim, read)
+        for one in parked
+        if one.conflict is not None
+        for claim, read in zip(one.conflict.disputed, one.conflict.reads, strict=False)
+    }
+    items: dict[Any, Item] = await act.unit.get_many(ITEMS, {claim.item for claim, _ in disputed.values()})
+    for claim, read in disputed.values():
+        holder = items.get(claim.item)
+        side = set(await managers_of(act.unit, claim.workspace_id))
+        if holder is not None and holder.created_by is not None:
+            side.add(holder.created_by)
+        await act.notify(
+            "identifier_claim_disputed",
+            side,
+            source_id=f"{act.now:%Y%m%d}:{claim.key}:{claim.lookup}",
+            dfid=claim.item,
+            data={"namespace": read.namespace, "key": read.key, "display": read.check.display},
+            once=True,
+            anonymous=True,
+        )
+
+
+def _record(act: Act, keys: IdentifierKeys, parked: Parked) -> PendingSubmission:
+    pending_id = new_id()
+    handling = HANDLING[parked.reason]
+    plain = _plain(parked.submission)
+    codes = {error["code"] for error in parked.details.get("errors", ())}
+    return PendingSubmission(
+        pending_id=pending_id,
+        workspace_id=act.workspace_id,
+        submitted_by=act.user_id,
+        origin=parked.origin.kind,
+        submission=_sealed(plain, keys, pending_id),
+        reason=parked.reason,
+        details=parked.details,
+        digest=keys.lookup("pending", canonical(plain).decode()),
+        priority=LOW if codes == {"data_reserved_key"} else handling.priority,
+        manual_review_required=handling.manual_review,
+        suggested_actions=handling.actions,
+        created_at=act.now,
+        updated_at=act.now,
+        import_id=parked.origin.import_id,
+        row=parked.origin.row,
+        local_id=parked.origin.local_id,
+        circuit_id=parked.origin.circuit_id,
+    )
+
+
+def _plain(submission: Submission) -> Document:
+    return Document(
+        identifiers=[attrs.asdict(identifier, recurse=False) for identifier in submission.identifiers],
+        data=submission.data,
+        aliases=[attrs.asdict(alias) for alias in submission.aliases],
+    )
+
+
+def _sealed(plain: Document, keys: IdentifierKeys, pending_id: str) -> Document:
+    """Seal the values of personal types: nothing at rest holds them in clear (identifiers.md 6)."""
+
+    def sealed(given: Document) -> Document:
+        kind = type_of(canonical_key(given["key"]))
+        if kind is None or kind.privacy is not Privacy.PERSONAL:
+            return given
+        key = canonical_key(given["key"])
+        return Document(given, value=keys.seal(pending_id, given["namespace"], key, given["value"]))
+
+    return Document(plain, identifiers=tuple(sealed(given) for given in plain["identifiers"]))

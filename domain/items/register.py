@@ -1,0 +1,475 @@
+"""What a unit reads of items once, changes in memory, and writes once, whatever the number of elements.
+
+Creating one item is a batch of one: the facts of all elements come in a fixed number of queries, elements are
+admitted in order, each seeing the effects of earlier ones, and everything is staged at the end.
+"""
+
+from collections.abc import Iterable
+
+import attrs
+
+from domain.access.vocabulary import ItemStatus
+from domain.act import Act
+from domain.document import EMPTY, Document
+from domain.errors import Fault, Invalid
+from domain.events.chain import EventDraft
+from domain.events.engine import record
+from domain.events.values import EventType, EventVisibility
+from domain.identifiers import GENERIC_NAMESPACE, IdentifierKind, IdentifierScope
+from domain.identifiers.personal import IdentifierKeys
+from domain.ids import new_id
+from domain.instants import strictly_after
+from domain.items.contributions import new_contribution
+from domain.items.data_rules import fold_fits
+from domain.items.fold import confidence, fingerprint
+from domain.items.resolution import claim_space, claims_of, places_of
+from domain.items.submission import LABEL_AFTER, AliasInput, Content, bind, place_of
+from domain.items.values import (
+    Alias,
+    Claim,
+    Contribution,
+    ContributionSource,
+    Identifier,
+    IdentifierEntry,
+    Item,
+    Mapping,
+    ValueCounter,
+)
+from domain.ports.queries import AnyOf, Select
+from domain.ports.schema import CLAIMS, CONTRIBUTIONS, COUNTERS, ENTRIES, ITEMS, MAPPINGS
+
+MAX_ITEM_IDENTIFIERS = 200
+MAX_ITEM_ALIASES = 200
+_ENTRIES_READ = 1000
+
+
+@attrs.define
+class Register:
+    """The items, claims and contextual values that one act touches."""
+
+    act: Act
+    keys: IdentifierKeys
+    _items: dict[str, Item] = attrs.field(factory=dict)
+    _stored: dict[str, int] = attrs.field(factory=dict)
+    _changed: dict[str, None] = attrs.field(factory=dict)
+    _claims: dict[tuple[str, str, str], Claim] = attrs.field(factory=dict)
+    _new_claims: list[Claim] = attrs.field(factory=list)
+    _ended_claims: list[Claim] = attrs.field(factory=list)
+    _places: dict[str, dict[str, None]] = attrs.field(factory=dict)
+    _counters: dict[str, ValueCounter] = attrs.field(factory=dict)
+    _counted: dict[str, int] = attrs.field(factory=dict)
+    _new_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
+    _ended_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
+    _contributions: list[Contribution] = attrs.field(factory=list)
+    _drafts: list[EventDraft] = attrs.field(factory=list)
+    _consumed: list[Item] = attrs.field(factory=list)
+    _mappings: list[Mapping] = attrs.field(factory=list)
+    _layers: dict[tuple[str, str], Document] = attrs.field(factory=dict)
+
+    async def load(self, contents: Iterable[Content], items: Iterable[str] = ()) -> None:
+        """Read all that resolving these contents and changing these items can need."""
+        contents = list(contents)
+        workspace = self.act.workspace_id
+        claims = {
+            (space, read.key, read.lookup or "")
+            for content in contents
+            for creating in (True, False)
+            for read, space in claims_of(content, workspace, creating=creating)
+        }
+        places = sorted({place for content in contents for place in places_of(content, workspace)})
+        found = await self.act.unit.get_many(CLAIMS, sorted(claims))
+        self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
+        await self._load_places(places)
+        holders = {holder for place in places for holder in self._places[place]}
+        await self.load_items({*items, *holders, *(claim.item for claim in found.values())})
+
+    async def _load_places(self, places: list[str]) -> None:
+        self._counters.update(await self.act.unit.get_many(COUNTERS, places))  # type: ignore[arg-type]
+        self._places.update((place, {}) for place in places)
+        selecting = [place for place in places if 0 < self.count(place) <= LABEL_AFTER]
+        query = Select({"place": AnyOf(tuple(selecting))}, ("place", "item"))
+        after = None
+        while selecting:
+            page = await self.act.unit.page(ENTRIES, query, after, _ENTRIES_READ)
+            for entry in page.items:
+                self._places[entry.place or ""][entry.item] = None
+            after = page.after
+            if after is None:
+                break
+
+    async def load_items(self, wanted: Iterable[str]) -> None:
+        """Read items and everything they were merged into."""
+        missing = {key for key in wanted if key not in self._items}
+        while missing:
+            found = await self.act.unit.get_many(ITEMS, sorted(missing))
+            self._items.update((item.key, item) for item in found.values())
+            self._stored.update((item.key, item.version) for item in found.values())
+            targets = (item.lineage.merged_into for item in found.values())
+            missing = {key for key in targets if key is not None and key not in self._items}
+
+    async def load_layers(self, circuit_id: str) -> None:
+        """Read what the acting workspace contributed through a circuit to the items read so far."""
+        through = [key for key, item in self._items.items() if circuit_id in item.contributed]
+        query = Select({"item": AnyOf(tuple(through))}, ("item", "recorded_at", "contribution_id"))
+        after = None
+        while through:
+            page = await self.act.unit.page(CONTRIBUTIONS, query, after, 1000)
+            for one in page.items:
+                if one.circuit_id == circuit_id and one.workspace_id == self.act.workspace_id:
+                    layer = self._layers.get((one.item, circuit_id), EMPTY)
+                    self._layers[one.item, circuit_id] = _overlaid(layer, one.data)
+            after = page.after
+            if after is None:
+                break
+
+    def consume(self, draft: Item, dfid: str) -> None:
+        """End a draft: its LID stands for the DFID from now on (items-events.md 6.13, step 4)."""
+        assert draft.local_id is not None
+        self._consumed.append(draft)
+        self._mappings.append(Mapping(draft.local_id, dfid, draft.workspace_id))
+
+    def item(self, key: str) -> Item | None:
+        """Return an item as it stands now in this act."""
+        return self._items.get(key)
+
+    def claim(self, space: str, key: str, lookup: str) -> Claim | None:
+        return self._claims.get((space, key, lookup))
+
+    def root(self, key: str) -> Item:
+        item = self._items[key]
+        while item.lineage.merged_into is not None:
+            item = self._items[item.lineage.merged_into]
+        return item
+
+    def holders(self, place: str) -> Iterable[str]:
+        return tuple(self._places.get(place, ()))
+
+    def count(self, place: str) -> int:
+        held = self._counters.get(place)
+        return (held.count if held else 0) + self._counted.get(place, 0)
+
+    def create(
+        self,
+        content: Content,
+        source: ContributionSource,
+        *,
+        local_id: str | None = None,
+        aliases: Iterable[Alias] = (),
+        payload: dict[str, object] | None = None,
+    ) -> Item:
+        """Make a new item with a DFID of its own, its contribution, claims, entries and `created` event."""
+        dfid = next(self.act.dfids)
+        contribution_id = new_id()
+        identifiers = self._bound(content, dfid, contribution_id, creating=True, circuit_id=None)
+        data = Document({key: value for key, value in content.data.items() if value is not None})
+        item = Item(
+            dfid=dfid,
+            local_id=local_id,
+            workspace_id=self.act.workspace_id,
+            created_by=self.act.principal.user_id,
+            status=ItemStatus.ACTIVE,
+            identifiers=identifiers,
+            data=data,
+            aliases=tuple([*aliases, *self._named(content.aliases, ())]),
+            created_at=self.act.now,
+            updated_at=self.act.now,
+        )
+        contribution = self._contribute(item, contribution_id, source, identifiers, content.data, None)
+        self._items[dfid] = self._derived(item)
+        self._changed[dfid] = None
+        self._attach(item, identifiers)
+        self._tell(EventType.CREATED, contribution, identifiers, payload)
+        return self._items[dfid]
+
+    def enrich(
+        self,
+        item: Item,
+        content: Content,
+        source: ContributionSource,
+        *,
+        circuit_id: str | None = None,
+        aliases: Iterable[Alias] = (),
+        payload: dict[str, object] | None = None,
+    ) -> Item | None:
+        """Add what is new in a content to an item; return None when nothing is.
+
+        With `circuit_id` it is a contribution by another workspace: its identifiers are references, and its data
+        lies in a layer of its own. Raises Invalid beyond the bounds of an item.
+        """
+        contribution_id = new_id()
+        present = {identifier.identity for identifier in item.identifiers}
+        bound = self._bound(content, item.key, contribution_id, creating=False, circuit_id=circuit_id)
+        identifiers = tuple(identifier for identifier in bound if identifier.identity not in present)
+        layer = item.data if circuit_id is None else self._layers.get((item.key, circuit_id), EMPTY)
+        data = _news(layer, content.data)
+        named = (*aliases, *self._named(content.aliases, item.aliases))
+        if not identifiers and not data and not named:
+            return None
+        contribution = self._contribute(item, contribution_id, source, identifiers, data, circuit_id)
+        merged = _overlaid(item.data, data) if circuit_id is None else item.data
+        if circuit_id is not None:
+            self._layers[item.key, circuit_id] = _overlaid(layer, data)
+        through = item.contributed if circuit_id is None else tuple(sorted({*item.contributed, circuit_id}))
+        self._change(
+            attrs.evolve(
+                item,
+                identifiers=tuple(sorted((*item.identifiers, *identifiers), key=lambda i: i.order)),
+                data=merged,
+                aliases=(*item.aliases, *named),
+                contributed=through,
+            )
+        )
+        self._attach(item, identifiers)
+        self._tell(EventType.ENRICHED, contribution, identifiers, payload)
+        return self._items[item.key]
+
+    def update(
+        self,
+        item: Item,
+        content: Content,
+        removed: tuple[Identifier, ...],
+        removed_aliases: frozenset[tuple[str, str]],
+        reason: str | None,
+    ) -> Item | None:
+        """Patch an item by its owner: data by key (null withdraws), identifiers added and removed."""
+        contribution_id = new_id()
+        kept = tuple(identifier for identifier in item.identifiers if identifier not in removed)
+        present = {identifier.identity for identifier in kept}
+        bound = self._bound(content, item.key, contribution_id, creating=False, circuit_id=None)
+        added = tuple(identifier for identifier in bound if identifier.identity not in present)
+        data = _news(item.data, content.data)
+        aliases = tuple(
+            alias
+            for alias in item.aliases
+            if not (alias.workspace_id == self.act.workspace_id and (alias.scheme, alias.value) in removed_aliases)
+        )
+        named = self._named(content.aliases, aliases)
+        if not (added or removed or data or named) and aliases == item.aliases:
+            return None
+        contribution = self._contribute(
+            item, contribution_id, ContributionSource.UPDATE, added, data, None, removed=removed
+        )
+        self._change(
+            attrs.evolve(
+                item,
+                identifiers=tuple(sorted((*kept, *added), key=lambda i: i.order)),
+                data=_overlaid(item.data, data),
+                aliases=(*aliases, *named),
+            )
+        )
+        self._detach(item, removed)
+        self._attach(item, added)
+        self._tell_update(contribution, added, removed, data, reason)
+        return self._items[item.key]
+
+    async def flush(self) -> None:
+        """Stage everything in the unit of the act."""
+        unit = self.act.unit
+        new = [self._items[key] for key in self._changed if key not in self._stored]
+        saved = [self._items[key] for key in self._changed if key in self._stored]
+        await unit.remove(ITEMS, *self._consumed)
+        await unit.add(ITEMS, *new)
+        await unit.save(ITEMS, *(attrs.evolve(item, version=self._stored[item.key] + 1) for item in saved))
+        await unit.add(MAPPINGS, *self._mappings)
+        await unit.remove(CLAIMS, *self._ended_claims)
+        await unit.add(CLAIMS, *self._new_claims)
+        await unit.remove(ENTRIES, *self._ended_entries.values())
+        await unit.add(ENTRIES, *self._new_entries.values())
+        await self._flush_counters()
+        await unit.add(CONTRIBUTIONS, *self._contributions)
+        await record(self.act, *self._drafts)
+        self._stored.update((item.key, self._stored.get(item.key, 0) + 1) for item in (*new, *saved))
+        for pending in (self._changed, self._counted, self._new_entries, self._ended_entries):
+            pending.clear()
+        for done in (self._new_claims, self._ended_claims, self._contributions, self._drafts, self._consumed):
+            done.clear()
+        self._mappings.clear()
+
+    async def _flush_counters(self) -> None:
+        for place, more in self._counted.items():
+            held = self._counters.get(place)
+            if held is None:
+                self._counters[place] = ValueCounter(place, more)
+                await self.act.unit.add(COUNTERS, self._counters[place])
+            elif held.count <= LABEL_AFTER:
+                self._counters[place] = ValueCounter(place, held.count + more, held.version + 1)
+                await self.act.unit.save(COUNTERS, self._counters[place])
+
+    def _bound(
+        self, content: Content, item: str, contribution_id: str, *, creating: bool, circuit_id: str | None
+    ) -> tuple[Identifier, ...]:
+        bound = (
+            bind(
+                read,
+                self.keys,
+                item=item,
+                scope=content.scope_of(read, creating=creating) if circuit_id is None else IdentifierScope.REFERENCE,
+                workspace_id=self.act.workspace_id,
+                contribution_id=contribution_id,
+                circuit_id=circuit_id,
+            )
+            for read in content.identifiers
+        )
+        return tuple(sorted(bound, key=lambda identifier: identifier.order))
+
+    def _named(self, given: Iterable[AliasInput], present: Iterable[Alias]) -> tuple[Alias, ...]:
+        mine = {(alias.scheme, alias.value) for alias in present if alias.workspace_id == self.act.workspace_id}
+        return tuple(
+            Alias(alias.scheme, alias.value, self.act.workspace_id, self.act.now)
+            for alias in given
+            if (alias.scheme, alias.value) not in mine
+        )
+
+    def _contribute(
+        self,
+        item: Item,
+        contribution_id: str,
+        source: ContributionSource,
+        identifiers: tuple[Identifier, ...],
+        data: Document,
+        circuit_id: str | None,
+        removed: tuple[Identifier, ...] = (),
+    ) -> Contribution:
+        contribution = new_contribution(
+            item.key,
+            source,
+            self.act.now,
+            user_id=self.act.principal.user_id,
+            workspace_id=self.act.workspace_id,
+            contribution_id=contribution_id,
+            previous=item.updated_at if item.key in self._items else None,
+            circuit_id=circuit_id,
+            identifiers=identifiers,
+            removed_identifiers=removed,
+            data=data,
+        )
+        self._contributions.append(contribution)
+        return contribution
+
+    def _change(self, item: Item) -> None:
+        if len(item.identifiers) > MAX_ITEM_IDENTIFIERS:
+            raise Invalid([Fault("too_many", f"At most {MAX_ITEM_IDENTIFIERS} identifiers.", pointer="/identifiers")])
+        if len(item.aliases) > MAX_ITEM_ALIASES:
+            raise Invalid([Fault("too_many", f"At most {MAX_ITEM_ALIASES} aliases.", pointer="/aliases")])
+        if not fold_fits(item.data):
+            raise Invalid([Fault("data_too_large", "The item's data would exceed its bounds.", pointer="/data")])
+        updated = attrs.evolve(
+            item,
+            updated_at=strictly_after(item.updated_at, self.act.now),
+            version=self._stored.get(item.key, 0) + 1,
+        )
+        self._items[item.key] = self._derived(updated)
+        self._changed[item.key] = None
+
+    @staticmethod
+    def _derived(item: Item) -> Item:
+        return attrs.evolve(
+            item,
+            fingerprint=fingerprint("workspace", item.workspace_id, item.identifiers),
+            confidence=confidence(item.identifiers),
+        )
+
+    def _attach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
+        for identifier in identifiers:
+            entry = self._entry(item, identifier)
+            self._new_entries[entry.item, entry.namespace, entry.key, entry.lookup] = entry
+            if entry.place is not None:
+                self._places.setdefault(entry.place, {})[item.key] = None
+                self._counted[entry.place] = self._counted.get(entry.place, 0) + 1
+            space = _claimed_space(identifier, item.workspace_id)
+            if space is not None and (space, identifier.key, identifier.lookup or "") not in self._claims:
+                claim = Claim(space, identifier.key, identifier.lookup or "", item.key, item.workspace_id)
+                self._claims[space, identifier.key, identifier.lookup or ""] = claim
+                self._new_claims.append(claim)
+
+    def _detach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
+        for identifier in identifiers:
+            entry = self._entry(item, identifier)
+            self._ended_entries[entry.item, entry.namespace, entry.key, entry.lookup] = entry
+            space = _claimed_space(identifier, item.workspace_id)
+            if space is not None:
+                claim = self._claims.pop((space, identifier.key, identifier.lookup or ""), None)
+                if claim is not None and claim.item == item.key:
+                    self._ended_claims.append(claim)
+
+    def _entry(self, item: Item, identifier: Identifier) -> IdentifierEntry:
+        namespace, lookup = identifier.namespace or GENERIC_NAMESPACE, identifier.lookup or ""
+        selects = identifier.kind is IdentifierKind.CONTEXTUAL and identifier.scope is IdentifierScope.WORKSPACE
+        return IdentifierEntry(
+            item=item.key,
+            workspace_id=identifier.workspace_id,
+            namespace=namespace,
+            key=identifier.key,
+            lookup=lookup,
+            place=place_of(item.workspace_id, namespace, identifier.key, lookup) if selects else None,
+            circuit_id=identifier.circuit_id,
+            personal=identifier.lookup != identifier.normalised,
+        )
+
+    def _tell(
+        self,
+        kind: EventType,
+        contribution: Contribution,
+        identifiers: Iterable[Identifier],
+        payload: dict[str, object] | None,
+    ) -> None:
+        named = [{"namespace": i.namespace, "key": i.key, "kind": i.kind.value} for i in identifiers]
+        through = contribution.circuit_id
+        members: dict[str, object] = {
+            "source": contribution.source.value,
+            "contribution_id": contribution.contribution_id,
+            "contribution_hash": contribution.hash,
+            "identifiers": sorted(named, key=lambda name: (name["namespace"] or "", name["key"])),
+            "data_keys": sorted(contribution.data),
+            **({"circuit_id": through} if through else {}),
+            **(payload or {}),
+        }
+        visibility = EventVisibility.CIRCUIT_ONLY if through else EventVisibility.PUBLIC
+        self._drafts.append(EventDraft(contribution.item, kind, visibility, Document(members), circuit_id=through))
+
+    def _tell_update(
+        self,
+        contribution: Contribution,
+        added: tuple[Identifier, ...],
+        removed: tuple[Identifier, ...],
+        data: Document,
+        reason: str | None,
+    ) -> None:
+        def named(identifiers: tuple[Identifier, ...]) -> list[dict[str, object]]:
+            return [{"namespace": i.namespace, "key": i.key, "kind": i.kind.value} for i in identifiers]
+
+        members: dict[str, object] = {
+            "contribution_id": contribution.contribution_id,
+            "contribution_hash": contribution.hash,
+            "data_keys": sorted(key for key, value in data.items() if value is not None),
+            "withdrawn_keys": sorted(key for key, value in data.items() if value is None),
+            "added": named(added),
+            "removed": named(removed),
+            **({"reason": reason} if reason else {}),
+        }
+        self._drafts.append(
+            EventDraft(contribution.item, EventType.UPDATED, EventVisibility.PUBLIC, Document(members))
+        )
+
+
+_ABSENT = object()
+
+
+def _news(layer: Document, data: Document) -> Document:
+    """Return the members of `data` that change the layer; null withdraws what is there."""
+    return Document(
+        {key: value for key, value in data.items() if (key in layer if value is None else layer.get(key, _ABSENT) != value)}
+    )
+
+
+def _claimed_space(identifier: Identifier, workspace_id: str) -> str | None:
+    if identifier.kind is not IdentifierKind.CANONICAL:
+        return None
+    return claim_space(identifier.scope, workspace_id)
+
+
+def _overlaid(data: Document, patch: Document) -> Document:
+    """Return `data` with the members of `patch` put over it; null takes a member away."""
+    if not patch:
+        return data
+    return Document({key: value for key, value in {**data, **patch}.items() if value is not None})

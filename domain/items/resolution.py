@@ -1,0 +1,213 @@
+"""Which item a submission is about (items-events.md 3.5): a decision over facts read before."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import attrs
+
+from domain.access.vocabulary import ItemStatus
+from domain.identifiers import GENERIC_NAMESPACE, IdentifierScope
+from domain.items.submission import LABEL_AFTER, Content, Read, place_of
+from domain.items.values import Claim, Item, PendingReason
+
+GLOBAL = "*"
+
+
+@attrs.frozen
+class New:
+    """No item yet."""
+
+
+@attrs.frozen
+class Hit:
+    """One own active item."""
+
+    item: Item
+
+
+@attrs.frozen
+class Contribute:
+    """One foreign item that stands in the circuit of the push (6.13)."""
+
+    item: Item
+
+
+@attrs.frozen
+class Conflict:
+    """No single item: what the caller is told, and what waits for a person.
+
+    `dfids` are own items only; `reads` are the submitted identifiers concerned; `disputed` are the claims of
+    others, for telling their holders and nobody else.
+    """
+
+    code: str
+    reason: PendingReason
+    detail: str
+    dfids: tuple[str, ...] = ()
+    reads: tuple[Read, ...] = ()
+    disputed: tuple[Claim, ...] = ()
+    details: Mapping[str, object] = attrs.field(factory=dict)
+
+
+Resolution = New | Hit | Contribute | Conflict
+
+
+class Known(Protocol):
+    """What has been read of the store."""
+
+    def claim(self, space: str, key: str, lookup: str) -> Claim | None: ...
+
+    def root(self, key: str) -> Item: ...
+
+    def holders(self, place: str) -> Iterable[str]: ...
+
+    def count(self, place: str) -> int: ...
+
+
+def claim_space(scope: IdentifierScope, workspace_id: str) -> str | None:
+    """Return the space in which a canonical identifier of that scope is unique, None where it claims nothing."""
+    if scope is IdentifierScope.GLOBAL:
+        return GLOBAL
+    return workspace_id if scope is IdentifierScope.WORKSPACE else None
+
+
+def claims_of(content: Content, workspace_id: str, *, creating: bool) -> list[tuple[Read, str]]:
+    """Return the canonical identifiers that claim, each with its space."""
+    pairs = (
+        (read, claim_space(content.scope_of(read, creating=creating), workspace_id))
+        for read in content.identifiers
+        if read.canonical and read.lookup is not None
+    )
+    return [(read, space) for read, space in pairs if space is not None]
+
+
+def places_of(content: Content, workspace_id: str) -> dict[str, Read]:
+    """Return the contextual identifiers that select, by place."""
+    return {
+        place_of(workspace_id, read.namespace or GENERIC_NAMESPACE, read.key, read.lookup): read
+        for read in content.identifiers
+        if not read.canonical
+        and read.lookup is not None
+        and content.scope_of(read, creating=True) is IdentifierScope.WORKSPACE
+    }
+
+
+def resolve(known: Known, content: Content, workspace_id: str, circuit_items: frozenset[str] = frozenset()) -> Resolution:
+    """Decide which item a submission of `workspace_id` is about.
+
+    `circuit_items` are the DFIDs that stand in the circuit of a push; one of them, held by another workspace,
+    takes a contribution instead of being a conflict.
+    """
+    hits = [
+        (read, claim)
+        for read, space in claims_of(content, workspace_id, creating=True)
+        if (claim := known.claim(space, read.key, read.lookup or "")) is not None
+    ]
+    roots = {root.key: root for root in (known.root(claim.item) for _, claim in hits)}
+    foreign = [(read, claim) for read, claim in hits if claim.workspace_id != workspace_id]
+    if foreign:
+        return _foreign(foreign, roots, circuit_items)
+    if roots:
+        return _canonical(content, hits, list(roots.values()))
+    candidates = _candidates(known, content, workspace_id)
+    if len(candidates) > 1:
+        return _ambiguous(candidates, content)
+    return Hit(candidates[0]) if candidates else New()
+
+
+def _foreign(
+    foreign: list[tuple[Read, Claim]], roots: dict[str, Item], circuit_items: frozenset[str]
+) -> Resolution:
+    only = next(iter(roots.values()))
+    if len(roots) == 1 and only.dfid in circuit_items and only.status is ItemStatus.ACTIVE:
+        return Contribute(only)
+    return Conflict(
+        "identifier_claimed",
+        PendingReason.CLAIM_CONFLICT,
+        "Somebody else holds this identifier.",
+        reads=tuple(read for read, _ in foreign),
+        disputed=tuple(claim for _, claim in foreign),
+    )
+
+
+def _canonical(content: Content, hits: list[tuple[Read, Claim]], roots: list[Item]) -> Resolution:
+    reads = tuple(read for read, _ in hits)
+    if len(roots) > 1:
+        return Conflict(
+            "identifier_conflict",
+            PendingReason.CONFLICTING_ITEMS,
+            f"The identifiers belong to {len(roots)} items.",
+            dfids=tuple(sorted(root.key for root in roots)),
+            reads=reads,
+        )
+    item = roots[0]
+    if item.status is not ItemStatus.ACTIVE:
+        return Conflict(
+            "item_not_active",
+            PendingReason.ITEM_NOT_ACTIVE,
+            f"The item of this identifier is {item.status}.",
+            dfids=(item.key,),
+            reads=reads,
+            details={"dfid": item.key, "status": item.status.value},
+        )
+    for read in content.identifiers:
+        held = contradicted(item, read, content.scope_of(read, creating=False))
+        if held is not None:
+            return Conflict(
+                "identifier_contradiction",
+                PendingReason.CONTRADICTION,
+                f"The item carries another {read.key}.",
+                dfids=(item.key,),
+                reads=(read,),
+                details={"dfid": item.key, "key": read.key, "displays": [held, read.check.display]},
+            )
+    return Hit(item)
+
+
+def contradicted(item: Item, read: Read, scope: IdentifierScope) -> str | None:
+    """Return the display of the value that an item already carries of a single type, when `read` is another one."""
+    if not read.single or scope is IdentifierScope.REFERENCE:
+        return None
+    same = [held for held in item.identifiers if held.key == read.key and held.scope is not IdentifierScope.REFERENCE]
+    if any(held.lookup == read.lookup for held in same):
+        return None
+    return next((held.display for held in same if held.scope is IdentifierScope.GLOBAL), None)
+
+
+def _ambiguous(candidates: list[Item], content: Content) -> Conflict:
+    return Conflict(
+        "identifier_conflict",
+        PendingReason.AMBIGUOUS_MATCH,
+        f"The identifiers fit {len(candidates)} items.",
+        dfids=tuple(sorted(item.key for item in candidates)),
+        reads=tuple(read for read in content.identifiers if not read.canonical),
+    )
+
+
+def _candidates(known: Known, content: Content, workspace_id: str) -> list[Item]:
+    found: dict[str, Item] = {}
+    for place in places_of(content, workspace_id):
+        if known.count(place) <= LABEL_AFTER:
+            for holder in known.holders(place):
+                root = known.root(holder)
+                found[root.key] = root
+    return [
+        item
+        for item in found.values()
+        if item.status is ItemStatus.ACTIVE and item.workspace_id == workspace_id and not disagrees(content, item)
+    ]
+
+
+def disagrees(content: Content, item: Item) -> bool:
+    """Tell whether some key is carried by both, neither as a reference, with no value in common."""
+    held: dict[tuple[str, str], set[str]] = {}
+    for identifier in item.identifiers:
+        if identifier.scope is not IdentifierScope.REFERENCE:
+            place, key, value = identifier.identity
+            held.setdefault((place, key), set()).add(value)
+    said: dict[tuple[str, str], set[str]] = {}
+    for read in content.identifiers:
+        if content.scope_of(read, creating=True) is not IdentifierScope.REFERENCE:
+            place, key, value = read.identity
+            said.setdefault((place, key), set()).add(value)
+    return any(not (values & held[group]) for group, values in said.items() if group in held)

@@ -1,0 +1,253 @@
+"""What somebody says about an item, read once: cleaned, checked, its faults collected (items-events.md 3.1)."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import attrs
+
+from domain.document import EMPTY, Document
+from domain.errors import Fault
+from domain.identifiers import (
+    GENERIC_NAMESPACE,
+    WELL_KNOWN_NAMESPACES,
+    Check,
+    Evidence,
+    IdentifierKind,
+    IdentifierScope,
+    Privacy,
+    allowed_scopes,
+    canonical_key,
+    canonical_namespace,
+    check,
+    default_namespace,
+    default_scope,
+    effective_scope,
+    key_is_valid,
+    kind_fault,
+    kind_of,
+    namespace_is_valid,
+    type_of,
+)
+from domain.identifiers.personal import IdentifierKeys
+from domain.items.data_rules import data_faults
+from domain.items.values import Identifier
+from domain.shape import Count, Raw
+
+MAX_IDENTIFIERS = 50
+MAX_ALIASES = 20
+LABEL_AFTER = 100
+"""A contextual value attached more often than this in its workspace selects nothing any more."""
+
+
+@attrs.frozen
+class IdentifierInput:
+    """One identifier as sent (items-events.md 1.3)."""
+
+    key: Annotated[str, Raw(1, 64)]
+    value: Annotated[str, Raw(1, 256)]
+    namespace: Annotated[str, Raw(1, 64)] | None = None
+    kind: IdentifierKind | None = None
+    scope: IdentifierScope | None = None
+
+
+@attrs.frozen
+class AliasInput:
+    """One name that another system uses for the item (items-events.md 1.5)."""
+
+    scheme: Annotated[str, Raw(1, 64)]
+    value: Annotated[str, Raw(1, 256)]
+
+
+@attrs.frozen
+class Submission:
+    """Identifiers, data and aliases of one item as sent."""
+
+    identifiers: Annotated[tuple[IdentifierInput, ...], Count(0, MAX_IDENTIFIERS)] = ()
+    data: Document = EMPTY
+    aliases: Annotated[tuple[AliasInput, ...], Count(0, MAX_ALIASES)] = ()
+
+
+@attrs.frozen
+class Read:
+    """One identifier of a submission, read. `lookup` is the keyed hash for personal types, else the normalised
+    value; None when malformed. `namespace` is None where none was given and no default applies yet."""
+
+    pointer: str
+    namespace: str | None
+    key: str
+    value: str
+    check: Check
+    lookup: str | None
+    asked: IdentifierScope | None
+
+    @property
+    def kind(self) -> IdentifierKind:
+        return kind_of(self.key)
+
+    @property
+    def canonical(self) -> bool:
+        return self.kind is IdentifierKind.CANONICAL
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """As `Identifier.identity`."""
+        place = "" if self.canonical else self.namespace or GENERIC_NAMESPACE
+        return (place, self.key, self.lookup if self.lookup is not None else self.value)
+
+    @property
+    def personal(self) -> bool:
+        kind = type_of(self.key)
+        return kind is not None and kind.privacy is Privacy.PERSONAL
+
+    @property
+    def single(self) -> bool:
+        """Tell whether an item carries at most one value of this type."""
+        kind = type_of(self.key)
+        return kind is not None and kind.single
+
+
+@attrs.frozen
+class Content:
+    """A submission, read. `faults` point into the submission; a content with faults is good for a draft at most."""
+
+    identifiers: tuple[Read, ...]
+    data: Document
+    aliases: tuple[AliasInput, ...]
+    faults: tuple[Fault, ...] = ()
+    malformed: tuple[Fault, ...] = ()
+    data_faults: tuple[Fault, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(read.key for read in self.identifiers)
+
+    def scope_of(self, read: Read, *, creating: bool) -> IdentifierScope:
+        """Return the scope an identifier gets, on a new item or when added to an existing one (3.3)."""
+        wanted = read.asked or default_scope(read.key, creating=creating, submitted_keys=self.keys)
+        return effective_scope(read.check, wanted)[0]
+
+
+def read_submission(
+    submission: Submission, keys: IdentifierKeys, *, namespace: str | None = None, fill: bool = True
+) -> Content:
+    """Read a submission. `namespace` stands where one is omitted (a circuit's default); without `fill` an omitted
+    namespace stays None, as on drafts."""
+    faults: list[Fault] = []
+    malformed: list[Fault] = []
+    reads: dict[tuple[str, str, str], Read] = {}
+    for index, given in enumerate(submission.identifiers):
+        pointer = f"/identifiers/{index}"
+        found = list(_shape_faults(given, pointer))
+        faults += found
+        if found:
+            continue
+        read = _read(given, pointer, keys, namespace, fill=fill)
+        if read.check.evidence is Evidence.MALFORMED:
+            detail = read.check.reasons[0].detail if read.check.reasons else ""
+            malformed.append(Fault("identifier_malformed", detail, pointer=f"{pointer}/value"))
+        earlier = reads.setdefault(read.identity, read)
+        if earlier is not read and earlier.asked is not read.asked:
+            faults.append(Fault("identifier_duplicate", "The same identifier with two scopes.", pointer=pointer))
+    faults += _alias_faults(submission.aliases)
+    identifiers = tuple(reads.values())
+    content = Content(
+        identifiers,
+        submission.data,
+        tuple(dict.fromkeys(submission.aliases)),
+        tuple(faults),
+        tuple(malformed),
+        tuple(data_faults(submission.data, "/data", reserved=True)),
+    )
+    return attrs.evolve(content, warnings=tuple(dict.fromkeys(_warnings(content))))
+
+
+def _shape_faults(given: IdentifierInput, pointer: str) -> Iterable[Fault]:
+    key = canonical_key(given.key)
+    if not key_is_valid(key):
+        yield Fault("identifier_key_invalid", "Keys are a-z, 0-9, _ . - and start with a letter.", pointer=f"{pointer}/key")
+        return
+    if given.namespace is not None and not namespace_is_valid(given.namespace):
+        yield Fault(
+            "namespace_invalid", "Namespaces are a-z, 0-9, _ - and start with a letter.", pointer=f"{pointer}/namespace"
+        )
+    if given.kind is not None and (code := kind_fault(key, given.kind)):
+        yield Fault(code, f"{key} cannot be {given.kind}.", pointer=f"{pointer}/kind")
+    if given.scope is not None and given.scope not in allowed_scopes(key):
+        allowed = ", ".join(sorted(allowed_scopes(key)))
+        yield Fault("scope_not_allowed", f"{key} can be {allowed}.", pointer=f"{pointer}/scope")
+
+
+def _read(
+    given: IdentifierInput, pointer: str, keys: IdentifierKeys, namespace: str | None, *, fill: bool
+) -> Read:
+    key = canonical_key(given.key)
+    place = canonical_namespace(given.namespace) if given.namespace is not None else namespace
+    if place is None and fill:
+        place = default_namespace(key)
+    checked = check(key, given.value)
+    kind = type_of(key)
+    lookup = checked.normalised
+    if lookup is not None and kind is not None and kind.privacy is Privacy.PERSONAL:
+        lookup = keys.lookup(key, lookup)
+    return Read(pointer, place, key, given.value, checked, lookup, given.scope)
+
+
+def _alias_faults(aliases: tuple[AliasInput, ...]) -> Iterable[Fault]:
+    for index, alias in enumerate(aliases):
+        if alias.scheme == "lid":
+            yield Fault(
+                "alias_scheme_reserved", "lid is written by the engine.", pointer=f"/aliases/{index}/scheme"
+            )
+
+
+def _warnings(content: Content) -> Iterable[str]:
+    for read in content.identifiers:
+        if read.check.evidence is Evidence.CHECK_FAILED:
+            yield "check_failed"
+        wanted = read.asked or default_scope(read.key, creating=True, submitted_keys=content.keys)
+        if (code := effective_scope(read.check, wanted)[1]) is not None:
+            yield code
+        if any(reason.code == "series_unusual" for reason in read.check.reasons):
+            yield "series_unusual"
+        if read.namespace is not None and read.namespace not in WELL_KNOWN_NAMESPACES:
+            yield "namespace_unknown"
+
+
+def place_of(workspace_id: str, namespace: str, key: str, lookup: str) -> str:
+    """Return the text that names a contextual value within its workspace, in entries and counters."""
+    return f"{workspace_id} {namespace}/{key} {lookup}"
+
+
+def bind(
+    read: Read,
+    keys: IdentifierKeys,
+    *,
+    item: str,
+    scope: IdentifierScope,
+    workspace_id: str,
+    contribution_id: str,
+    circuit_id: str | None = None,
+) -> Identifier:
+    """Return the identifier as it stands on an item; personal values are sealed for that item."""
+    value, normalised = read.value, read.check.normalised
+    display = read.check.display if read.check.display is not None else read.value.strip()
+    kind = type_of(read.key)
+    if kind is not None and kind.privacy is Privacy.PERSONAL:
+        value = keys.seal(item, read.namespace, read.key, read.value)
+        display = kind.mask(normalised) if normalised is not None else "***"
+        normalised = keys.seal(item, read.namespace, read.key, normalised) if normalised is not None else None
+    return Identifier(
+        namespace=read.namespace,
+        key=read.key,
+        value=value,
+        normalised=normalised,
+        lookup=read.lookup,
+        display=display,
+        kind=read.kind,
+        scope=scope,
+        evidence=read.check.evidence.value,
+        workspace_id=workspace_id,
+        added_by=contribution_id,
+        circuit_id=circuit_id,
+    )
