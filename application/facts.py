@@ -174,9 +174,7 @@ async def _shares(reader: Reader, user_id: str, dfids: Sequence[str]) -> tuple[S
     return (await reader.page(SHARES, query, limit=_READ)).items
 
 
-async def _pulls(
-    reader: Reader, user_id: str, dfids: Sequence[str], circuits: Sequence[str]
-) -> tuple[Operation, ...]:
+async def _pulls(reader: Reader, user_id: str, dfids: Sequence[str], circuits: Sequence[str]) -> tuple[Operation, ...]:
     if not circuits:
         return ()
     query = Select(

@@ -10,6 +10,7 @@ import attrs
 from application.completion import complete
 from domain.access.principal import Principal
 from domain.act import Act
+from domain.errors import Refusal
 from domain.items.dfid import format_dfid
 from domain.ports.clock import Clock
 from domain.ports.errors import AlreadyExists, Contention, Stale
@@ -58,20 +59,28 @@ class Units:
     clock: Clock
     dfids: DfidSource
 
-    async def perform(self, principal: Principal, work: Callable[[Act], Awaitable[R]], *, dfids: int = 0) -> R:
+    async def perform(
+        self, principal: Principal, work: Callable[[Act], Awaitable[R | Refusal]], *, dfids: int = 0
+    ) -> R:
         """Run `work` in one unit with `dfids` numbers at hand and return its result once it is committed.
 
-        It runs again with fresh facts when it lost a race, at most 5 times. Raises Contention after that.
+        A Refusal that `work` raises leaves nothing; one that it returns is raised once what it staged is
+        committed. It runs again with fresh facts when it lost a race, at most 5 times. Raises Contention after
+        that.
         """
 
-        async def attempt() -> R:
+        async def attempt() -> R | Refusal:
             numbers = await self.dfids.take(dfids) if dfids else []
             async with self.storage.write() as unit:
                 result = await work(Act(unit, principal, self.clock.now(), iter(numbers)))
-                await complete(unit, result)
+                if not isinstance(result, Refusal):
+                    await complete(unit, result)
                 return result
 
         try:
-            return await rerun(attempt, again=(Contention, Stale, AlreadyExists), free=FREE)
+            result = await rerun(attempt, again=(Contention, Stale, AlreadyExists), free=FREE)
         except (Stale, AlreadyExists) as error:
             raise Contention("the operation lost its races") from error
+        if isinstance(result, Refusal):
+            raise result
+        return result

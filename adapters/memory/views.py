@@ -8,7 +8,7 @@ from domain.access.permissions import Permission
 from domain.access.vocabulary import CircuitStatus, EventVisibility, MembershipStatus, OperationStatus, OperationType
 from domain.events.values import Event
 from domain.items.search import search_tokens
-from domain.items.values import IdentifierEntry, Item
+from domain.items.values import Alias, IdentifierEntry, Item
 from domain.ports.queries import Cursor
 from domain.ports.views import EventsView, ItemsView, View, Viewer
 
@@ -37,7 +37,7 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
 
 
 def open_circuits(tables: Tables, viewer: Viewer, dfid: str) -> set[str]:
-    """Return the circuits through which the viewer may view an item (circuits.md 2.2: circuit_member, approved_pull)."""
+    """Return the circuits through which the viewer may view an item: circuit_member, approved_pull (circuits.md 2.2)."""
     return {
         placement.circuit_id
         for placement in tables["placements"].rows.values()
@@ -98,7 +98,31 @@ def _fits(tables: Tables, view: ItemsView, item: Item) -> bool:
         (view.created is None or item.created_at in view.created)
         and (view.updated is None or item.updated_at in view.updated)
         and (not view.entries or any(_carries(tables, view, item, *entry) for entry in view.entries))
+        and _identified(tables, view, item)
+        and (view.alias is None or any(_named(view, alias) for alias in item.aliases))
         and all(any(token.startswith(word) for token in search_tokens(item)) for word in view.words)
+    )
+
+
+def _named(view: ItemsView, alias: Alias) -> bool:
+    return (alias.scheme, alias.value) == view.alias and alias.workspace_id == view.viewer.workspace_id
+
+
+def _identified(tables: Tables, view: ItemsView, item: Item) -> bool:
+    if view.namespace is None and view.kind is None and not view.evidences:
+        return True
+    through = open_circuits(tables, view.viewer, item.dfid) if item.dfid is not None else set()
+    mine = view.viewer.workspace_id
+    return any(
+        (view.namespace is None or identifier.namespace == view.namespace)
+        and (view.kind is None or identifier.kind == view.kind)
+        and (not view.evidences or identifier.evidence in view.evidences)
+        and (
+            identifier.circuit_id is None
+            or mine in (item.workspace_id, identifier.workspace_id)
+            or identifier.circuit_id in through
+        )
+        for identifier in item.identifiers
     )
 
 

@@ -50,6 +50,14 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[Facet[Any
         parameters["circuit"] = view.circuit_id
     if view.entries:
         where.append(_carried(view, parameters))
+    if view.namespace is not None or view.kind is not None or view.evidences:
+        where.append(_identified(view, parameters))
+    if view.alias is not None:
+        where.append(
+            "exists (select 1 from json_array_elements(t.body->'aliases') a where a->>'scheme' = %(scheme)s"
+            " and a->>'value' = %(alias)s and a->>'workspace_id' = %(workspace)s)"
+        )
+        parameters |= {"scheme": view.alias[0], "alias": view.alias[1]}
     if view.words:
         where.append("t.tokens @@ %(words)s::tsquery")
         parameters["words"] = " & ".join(f"'{word}':*" for word in view.words)
@@ -83,6 +91,22 @@ def _carried(view: ItemsView, parameters: Parameters) -> str:
             on e.key = d.key and e.lookup = d.lookup and (d.namespace is null or e.namespace = d.namespace)
         where e.item = t.key
         and ({mine} or (not e.personal and (e.circuit_id is null or exists ({through})))))"""
+
+
+def _identified(view: ItemsView, parameters: Parameters) -> str:
+    through = _readable("p.dfid = t.key and p.circuit_id = i->>'circuit_id'")
+    mine = "(t.workspace_id = %(workspace)s or i->>'workspace_id' = %(workspace)s)"
+    clauses = [f"(i->>'circuit_id' is null or {mine} or exists ({through}))"]
+    if view.namespace is not None:
+        clauses.append("i->>'namespace' = %(namespace)s")
+        parameters["namespace"] = view.namespace
+    if view.kind is not None:
+        clauses.append("i->>'kind' = %(kind)s")
+        parameters["kind"] = str(view.kind)
+    if view.evidences:
+        clauses.append("i->>'evidence' = any(%(evidences)s)")
+        parameters["evidences"] = list(view.evidences)
+    return f"exists (select 1 from json_array_elements(t.body->'identifiers') i where {' and '.join(clauses)})"
 
 
 def _within(column: str, bounds: Between | None, parameters: Parameters) -> list[str]:

@@ -179,7 +179,9 @@ def _view(
     own = item.workspace_id == mine
 
     def visible(identifier: Identifier) -> bool:
-        return identifier.circuit_id in through or own or identifier.circuit_id is None or identifier.workspace_id == mine
+        return (
+            identifier.circuit_id in through or own or identifier.circuit_id is None or identifier.workspace_id == mine
+        )
 
     data = item.data
     if history is not None:

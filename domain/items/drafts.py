@@ -75,7 +75,9 @@ def _given(identifier: Identifier, draft: Item, keys: IdentifierKeys, submitted:
     value = clear_value(identifier, draft.key, keys)
     given = IdentifierInput(identifier.key, value, identifier.namespace)
     usual = default_scope(identifier.key, creating=True, submitted_keys=submitted)
-    return given if identifier.scope in (usual, IdentifierScope.WORKSPACE) else attrs.evolve(given, scope=identifier.scope)
+    return (
+        given if identifier.scope in (usual, IdentifierScope.WORKSPACE) else attrs.evolve(given, scope=identifier.scope)
+    )
 
 
 def clear_value(identifier: Identifier, item_key: str, keys: IdentifierKeys) -> str:

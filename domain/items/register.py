@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 import attrs
 
-from domain.access.vocabulary import ItemStatus
+from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.act import Act
 from domain.document import EMPTY, Document
 from domain.errors import Fault, Invalid
 from domain.events.chain import EventDraft
 from domain.events.engine import record
-from domain.events.values import EventType, EventVisibility
+from domain.events.values import EventType
 from domain.identifiers import GENERIC_NAMESPACE, IdentifierKind, IdentifierScope
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
@@ -97,6 +97,16 @@ class Register:
             if after is None:
                 break
 
+    async def load_claims(self, identifiers: Iterable[Identifier], workspace_id: str) -> None:
+        """Read the claims that identifiers about to leave an item hold."""
+        held = {
+            (space, identifier.key, identifier.lookup or "")
+            for identifier in identifiers
+            if (space := _claimed_space(identifier, workspace_id)) is not None
+        }
+        found = await self.act.unit.get_many(CLAIMS, sorted(held))
+        self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
+
     async def load_items(self, wanted: Iterable[str]) -> None:
         """Read items and everything they were merged into."""
         missing = {key for key in wanted if key not in self._items}
@@ -170,7 +180,7 @@ class Register:
             status=ItemStatus.ACTIVE,
             identifiers=identifiers,
             data=data,
-            aliases=tuple([*aliases, *self._named(content.aliases, ())]),
+            aliases=(*aliases, *self._named(content.aliases, ())),
             created_at=self.act.now,
             updated_at=self.act.now,
         )
@@ -328,20 +338,20 @@ class Register:
         identifiers: tuple[Identifier, ...],
         data: Document,
         circuit_id: str | None,
+        *,
         removed: tuple[Identifier, ...] = (),
     ) -> Contribution:
         contribution = new_contribution(
-            item.key,
-            source,
-            self.act.now,
+            contribution_id=contribution_id,
+            item=item.key,
             user_id=self.act.principal.user_id,
             workspace_id=self.act.workspace_id,
-            contribution_id=contribution_id,
-            previous=item.updated_at if item.key in self._items else None,
-            circuit_id=circuit_id,
+            source=source,
+            recorded_at=strictly_after(item.updated_at, self.act.now) if item.key in self._items else self.act.now,
             identifiers=identifiers,
             removed_identifiers=removed,
             data=data,
+            circuit_id=circuit_id,
         )
         self._contributions.append(contribution)
         return contribution
@@ -447,9 +457,7 @@ class Register:
             "removed": named(removed),
             **({"reason": reason} if reason else {}),
         }
-        self._drafts.append(
-            EventDraft(contribution.item, EventType.UPDATED, EventVisibility.PUBLIC, Document(members))
-        )
+        self._drafts.append(EventDraft(contribution.item, EventType.UPDATED, EventVisibility.PUBLIC, Document(members)))
 
 
 _ABSENT = object()
@@ -458,7 +466,11 @@ _ABSENT = object()
 def _news(layer: Document, data: Document) -> Document:
     """Return the members of `data` that change the layer; null withdraws what is there."""
     return Document(
-        {key: value for key, value in data.items() if (key in layer if value is None else layer.get(key, _ABSENT) != value)}
+        {
+            key: value
+            for key, value in data.items()
+            if (key in layer if value is None else layer.get(key, _ABSENT) != value)
+        }
     )
 
 

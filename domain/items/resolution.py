@@ -92,7 +92,9 @@ def places_of(content: Content, workspace_id: str) -> dict[str, Read]:
     }
 
 
-def resolve(known: Known, content: Content, workspace_id: str, circuit_items: frozenset[str] = frozenset()) -> Resolution:
+def resolve(
+    known: Known, content: Content, workspace_id: str, circuit_items: frozenset[str] = frozenset()
+) -> Resolution:
     """Decide which item a submission of `workspace_id` is about.
 
     `circuit_items` are the DFIDs that stand in the circuit of a push; one of them, held by another workspace,
@@ -115,9 +117,7 @@ def resolve(known: Known, content: Content, workspace_id: str, circuit_items: fr
     return Hit(candidates[0]) if candidates else New()
 
 
-def _foreign(
-    foreign: list[tuple[Read, Claim]], roots: dict[str, Item], circuit_items: frozenset[str]
-) -> Resolution:
+def _foreign(foreign: list[tuple[Read, Claim]], roots: dict[str, Item], circuit_items: frozenset[str]) -> Resolution:
     only = next(iter(roots.values()))
     if len(roots) == 1 and only.dfid in circuit_items and only.status is ItemStatus.ACTIVE:
         return Contribute(only)

@@ -165,7 +165,9 @@ def read_submission(
 def _shape_faults(given: IdentifierInput, pointer: str) -> Iterable[Fault]:
     key = canonical_key(given.key)
     if not key_is_valid(key):
-        yield Fault("identifier_key_invalid", "Keys are a-z, 0-9, _ . - and start with a letter.", pointer=f"{pointer}/key")
+        yield Fault(
+            "identifier_key_invalid", "Keys are a-z, 0-9, _ . - and start with a letter.", pointer=f"{pointer}/key"
+        )
         return
     if given.namespace is not None and not namespace_is_valid(given.namespace):
         yield Fault(
@@ -178,9 +180,7 @@ def _shape_faults(given: IdentifierInput, pointer: str) -> Iterable[Fault]:
         yield Fault("scope_not_allowed", f"{key} can be {allowed}.", pointer=f"{pointer}/scope")
 
 
-def _read(
-    given: IdentifierInput, pointer: str, keys: IdentifierKeys, namespace: str | None, *, fill: bool
-) -> Read:
+def _read(given: IdentifierInput, pointer: str, keys: IdentifierKeys, namespace: str | None, *, fill: bool) -> Read:
     key = canonical_key(given.key)
     place = canonical_namespace(given.namespace) if given.namespace is not None else namespace
     if place is None and fill:
@@ -196,9 +196,7 @@ def _read(
 def _alias_faults(aliases: tuple[AliasInput, ...]) -> Iterable[Fault]:
     for index, alias in enumerate(aliases):
         if alias.scheme == "lid":
-            yield Fault(
-                "alias_scheme_reserved", "lid is written by the engine.", pointer=f"/aliases/{index}/scheme"
-            )
+            yield Fault("alias_scheme_reserved", "lid is written by the engine.", pointer=f"/aliases/{index}/scheme")
 
 
 def _warnings(content: Content) -> Iterable[str]:

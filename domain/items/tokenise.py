@@ -8,7 +8,6 @@ from domain.items.submission import Content
 from domain.items.values import Alias, ContributionSource, Item, Outcome
 
 
-
 @attrs.frozen
 class Tokenised:
     """The item a draft became or joined; `contributed` when it belongs to another workspace."""

@@ -10,8 +10,6 @@ from domain.document import EMPTY, Document
 from domain.identifiers import IdentifierKind, IdentifierScope
 
 
-
-
 class ContributionSource(StrEnum):
     CREATE = "create"
     BATCH = "batch"

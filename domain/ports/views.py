@@ -33,8 +33,9 @@ class ItemsView(View[Item]):
     """Items the viewer may view (items-events.md 9.1).
 
     `access` is `own`, `shared`, `circuit` or `all`. `entry` is (key, lookup, namespace or None) of an identifier
-    the item carries. `words` are prefixes that must each start a word of the item's text. Ordered by
-    (`sort`, key); `sort` is `created_at` or `updated_at`.
+    the item carries. `namespace`, `kind` and `evidences` must hold of one identifier that the viewer sees; `alias`
+    is (scheme, value) of the viewer's workspace. `words` are prefixes that must each start a word of the item's
+    text. Ordered by (`sort`, key); `sort` is `created_at` or `updated_at`.
     """
 
     viewer: Viewer
@@ -43,6 +44,10 @@ class ItemsView(View[Item]):
     statuses: tuple[str, ...] = ()
     circuit_id: str | None = None
     entries: tuple[tuple[str, str, str | None], ...] = ()
+    namespace: str | None = None
+    kind: str | None = None
+    evidences: tuple[str, ...] = ()
+    alias: tuple[str, str] | None = None
     words: tuple[str, ...] = ()
     created: Between | None = None
     updated: Between | None = None

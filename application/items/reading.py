@@ -1,0 +1,203 @@
+"""Reading items: one, by identifier, and lists (items-events.md 9)."""
+
+from datetime import datetime
+
+from application.facts import about, items_facts
+from application.items.requests import ItemAccess, ItemFilter
+from application.items.views import ItemView, MappingView, Through, item_view, item_views
+from application.units import Units
+from domain.access.decide import Action, GroundKind, decide, require
+from domain.access.facts import Facts
+from domain.access.principal import Principal
+from domain.access.vocabulary import ItemStatus
+from domain.errors import Fault, Invalid, not_found
+from domain.identifiers import (
+    Evidence,
+    IdentifierKind,
+    Privacy,
+    canonical_key,
+    canonical_namespace,
+    kind_of,
+    type_of,
+)
+from domain.identifiers.personal import IdentifierKeys
+from domain.items.search import words
+from domain.items.values import Item
+from domain.ports.queries import Between, Cursor, Page
+from domain.ports.schema import ITEMS, MAPPINGS
+from domain.ports.storage import Reader
+from domain.ports.views import ItemsView, Viewer
+
+_THROUGH = (GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL)
+
+
+class ItemReading:
+    """The reads of the items service."""
+
+    units: Units
+    keys: IdentifierKeys
+
+    def lookup(self, key: str, value: str) -> str | None:
+        """Return what a value is found by."""
+        raise NotImplementedError
+
+    async def get(self, principal: Principal, dfid: str) -> ItemView:
+        """Return one item as the principal sees it. Raises Refusal `not_found`."""
+        async with self.units.storage.read() as reader:
+            item, facts = await self._seen(reader, principal, dfid)
+            return await item_view(reader, principal, self.keys, item, self._through(principal, facts, dfid))
+
+    async def viewable(self, reader: Reader, principal: Principal, dfid: str) -> Item:
+        """Return an item that the principal may view. Raises Refusal `not_found`."""
+        return (await self._seen(reader, principal, dfid))[0]
+
+    async def _seen(self, reader: Reader, principal: Principal, dfid: str) -> tuple[Item, Facts]:
+        item = await reader.find(ITEMS, dfid)
+        if item is None or item.dfid is None:
+            raise not_found()
+        facts = about(await items_facts(reader, principal, [item]), dfid=dfid)
+        require(decide(principal, Action.ITEM_VIEW, facts, self._now()))
+        return item, facts
+
+    def _now(self) -> datetime:
+        return self.units.clock.now()
+
+    def _through(self, principal: Principal, facts: Facts, dfid: str) -> frozenset[str]:
+        """Return the circuits through which the principal may view an item."""
+        decision = decide(principal, Action.ITEM_VIEW, about(facts, dfid=dfid), self._now())
+        return frozenset(g.circuit_id for g in decision.grounds if g.ground in _THROUGH and g.circuit_id is not None)
+
+    async def views(self, reader: Reader, principal: Principal, items: tuple[Item, ...]) -> list[ItemView]:
+        """Return the views of items that the principal may view, in a fixed number of queries."""
+        facts = await items_facts(reader, principal, items)
+        through: Through = {
+            item.key: self._through(principal, facts, item.key)
+            for item in items
+            if item.workspace_id != principal.workspace_id
+        }
+        return await item_views(reader, principal, self.keys, items, through)
+
+    async def page(
+        self, principal: Principal, wanted: ItemFilter, after: Cursor | None = None, limit: int = 50
+    ) -> Page[ItemView]:
+        """Return one page of items the principal may view (9.1)."""
+        view = self._view_of(principal, wanted)
+        async with self.units.storage.read() as reader:
+            page = await reader.view(view, after, limit)
+            return Page(tuple(await self.views(reader, principal, page.items)), page.after)
+
+    async def by_identifier(
+        self,
+        principal: Principal,
+        key: str,
+        value: str,
+        namespace: str | None = None,
+        after: Cursor | None = None,
+        limit: int = 50,
+    ) -> Page[ItemView]:
+        """Return the viewable items that carry an identifier (9.3); a malformed value finds nothing."""
+        if self.lookup(canonical_key(key), value) is None:
+            return Page(())
+        everything = tuple(status for status in ItemStatus if status is not ItemStatus.LOCAL)
+        wanted = ItemFilter(
+            access=ItemAccess.ALL,
+            identifier_key=key,
+            identifier_value=value,
+            namespace=namespace,
+            status=everything,
+        )
+        return await self.page(principal, wanted, after, limit)
+
+    def _view_of(self, principal: Principal, wanted: ItemFilter) -> ItemsView:
+        if principal.user_id is None or principal.workspace_id is None:
+            raise not_found()
+        return ItemsView(
+            viewer=Viewer(principal.user_id, principal.workspace_id),
+            now=self._now(),
+            access=str(wanted.access),
+            statuses=tuple(str(status) for status in wanted.status),
+            circuit_id=wanted.circuit_id,
+            entries=self._entries(wanted),
+            namespace=canonical_namespace(wanted.namespace) if wanted.namespace else None,
+            kind=wanted.kind,
+            evidences=_at_least(wanted.evidence_min),
+            alias=_alias(wanted.alias),
+            words=words(wanted.q) if wanted.q else (),
+            created=_between(wanted.created_from, wanted.created_to),
+            updated=_between(wanted.updated_from, wanted.updated_to),
+            sort=str(wanted.sort),
+            descending=wanted.order == "desc",
+        )
+
+    def _entries(self, wanted: ItemFilter) -> tuple[tuple[str, str, str | None], ...]:
+        sought = [(given.key, given.value, given.namespace) for given in wanted.identifiers]
+        if wanted.identifier_value is not None:
+            if wanted.identifier_key is None:
+                fault = Fault("required", "identifier_value needs identifier_key.", parameter="identifier_key")
+                raise Invalid([fault])
+            sought.append((wanted.identifier_key, wanted.identifier_value, wanted.namespace))
+        return tuple(self._entry(*given) for given in sought)
+
+    def _entry(self, key: str, value: str, namespace: str | None) -> tuple[str, str, str | None]:
+        key = canonical_key(key)
+        place = canonical_namespace(namespace) if namespace else None
+        contextual = kind_of(key) is IdentifierKind.CONTEXTUAL
+        return (key, self.lookup(key, value) or "", place if contextual else None)
+
+    async def drafts(self, principal: Principal, after: Cursor | None = None, limit: int = 50) -> Page[ItemView]:
+        """Return own drafts that are not absorbed, newest first (6.6)."""
+        return await self.page(principal, ItemFilter(status=(ItemStatus.LOCAL,)), after, limit)
+
+    async def draft(self, principal: Principal, local_id: str) -> ItemView:
+        """Return one own draft. Raises Refusal `not_found`, also for one that became an item."""
+        async with self.units.storage.read() as reader:
+            draft = await reader.find(ITEMS, local_id)
+            if draft is None or draft.dfid is not None or draft.workspace_id != principal.workspace_id:
+                raise not_found()
+            return await item_view(reader, principal, self.keys, draft)
+
+    async def mapping(self, principal: Principal, local_id: str) -> MappingView:
+        """Return where a LID of the own workspace stands (9.3). Raises Refusal `not_found`."""
+        async with self.units.storage.read() as reader:
+            mapping = await reader.find(MAPPINGS, local_id)
+            if mapping is not None and mapping.workspace_id == principal.workspace_id:
+                root = await self._root(reader, mapping.dfid)
+                facts = about(await items_facts(reader, principal, [root]), dfid=root.key)
+                seen = decide(principal, Action.ITEM_VIEW, facts, self._now()).allowed
+                return MappingView(local_id, "tokenized", mapping.dfid, root.key if seen else None)
+            draft = await reader.find(ITEMS, local_id)
+        if draft is None or draft.dfid is not None or draft.workspace_id != principal.workspace_id:
+            raise not_found()
+        if draft.status is ItemStatus.MERGED:
+            return MappingView(local_id, "merged", merged_into=draft.lineage.merged_into)
+        return MappingView(local_id, "held" if draft.held_by else "local", operation_id=draft.held_by)
+
+    @staticmethod
+    async def _root(reader: Reader, dfid: str) -> Item:
+        item = await reader.get(ITEMS, dfid)
+        while item.lineage.merged_into is not None:
+            item = await reader.get(ITEMS, item.lineage.merged_into)
+        return item
+
+
+def _at_least(evidence: Evidence | None) -> tuple[str, ...]:
+    return tuple(level.value for level in Evidence if evidence is not None and level >= evidence)
+
+
+def _between(start: datetime | None, end: datetime | None) -> Between | None:
+    return Between(start, end) if start is not None or end is not None else None
+
+
+def _alias(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    scheme, colon, value = text.partition(":")
+    if not colon or not value:
+        raise Invalid([Fault("format", "scheme:value", parameter="alias")])
+    return scheme, value
+
+
+def refuse_personal_in_url(key: str) -> bool:
+    """Tell whether a key must not be looked up by URL (identifiers.md 6)."""
+    kind = type_of(canonical_key(key))
+    return kind is not None and kind.privacy is Privacy.PERSONAL
