@@ -1,12 +1,14 @@
 """Random worlds: consistent ones, where each key stands for one fact, and contradictory ones."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import product, starmap
+from random import Random
 from typing import Any
 
 import attrs
 from hypothesis import strategies as st
 
-from domain.access.decide import Action
 from domain.access.facts import (
     CircuitFact,
     EventFact,
@@ -46,7 +48,6 @@ item_ids = st.sampled_from(ITEMS)
 instants: st.SearchStrategy[datetime] = st.sampled_from((EARLIER, NOW, LATER))
 starts: st.SearchStrategy[datetime] = st.sampled_from((JOINED, EARLIER))
 permission_sets = st.frozensets(st.sampled_from(Permission))
-# True half of the time, so that rare grounds are met
 flags = st.booleans()
 
 FACTS: dict[str, st.SearchStrategy[Any]] = {
@@ -150,8 +151,6 @@ targets = st.builds(
     flags,
 )
 
-actions = st.sampled_from(Action)
-
 principals = st.builds(
     Principal,
     st.sampled_from(PrincipalKind),
@@ -171,18 +170,119 @@ users = st.builds(
 )
 
 
-def _key(name: str) -> Any:
-    return lambda fact: tuple(getattr(fact, part) for part in KEYS[name])
-
-
-# two questions in three name the circuit and the item that most facts are about
-_pointed = st.just(Target("C", "D", "V", "O", "R", "T", "ana"))
-
-consistent = st.builds(
-    Facts,
-    target=_pointed | targets | _pointed.map(lambda target: attrs.evolve(target, circuit_id=None)),
-    **{name: st.lists(fact, max_size=4, unique_by=_key(name)).map(tuple) for name, fact in FACTS.items()},
-)
 contradictory = st.builds(
     Facts, target=targets, **{name: st.lists(fact, max_size=4).map(tuple) for name, fact in FACTS.items()}
 )
+
+
+@attrs.define
+class Dice:
+    """Throws for a dense world: most facts are there and most of them fit, so that rare grounds are met."""
+
+    random: Random
+
+    def often(self) -> bool:
+        return self.random.random() < 0.8
+
+    def even(self) -> bool:
+        return self.random.random() < 0.5
+
+    def usually(self, usual: Any, others: Iterable[Any]) -> Any:
+        return usual if self.often() else self.random.choice(tuple(others))
+
+    def permissions(self) -> frozenset[Permission]:
+        return frozenset(each for each in Permission if self.often())
+
+    def circuit(self, circuit_id: str) -> CircuitFact:
+        return CircuitFact(
+            circuit_id,
+            self.usually(CircuitStatus.ACTIVE, CircuitStatus),
+            self.random.choice((*USERS, "olga", "olga")),
+            *(self.even() for _ in range(4)),
+            self.random.choice(tuple(PublicAccessMode)),
+            self.random.choice((EARLIER, LATER)),
+        )
+
+    def member(self, circuit_id: str, user_id: str) -> MemberFact:
+        status = self.usually(MembershipStatus.ACTIVE, MembershipStatus)
+        return MemberFact(circuit_id, user_id, status, self.permissions(), JOINED, "some")
+
+    def placement(self, circuit_id: str, dfid: str) -> PlacementFact:
+        owner = "mill" if dfid == "F" else "farm"
+        by = self.usually(owner, (*WORKSPACES, "dairy"))
+        return PlacementFact(circuit_id, dfid, f"P{circuit_id}{dfid}", owner, by, self.even(), self.even())
+
+    def pull(self, circuit_id: str, dfid: str) -> PullFact:
+        since = self.usually(JOINED, (EARLIER,))
+        return PullFact(circuit_id, dfid, self.usually("ana", USERS), f"P{circuit_id}{dfid}", since, "O")
+
+    def target(self) -> Target:
+        return Target(
+            self.usually("C", (None, "E")),
+            self.random.choice(ITEMS),
+            "V",
+            "O",
+            "R",
+            "T",
+            self.usually("ana", ("rita", "olga", None)),
+            self.permissions() if self.even() else None,
+            self.random.random() < 0.1,
+            (self.permissions(),) if self.even() else (),
+            self.random.choice((None, *EventVisibility)),
+            self.even(),
+        )
+
+    def subjects(self) -> dict[str, tuple[Any, ...]]:
+        """The event, operation, request, offer and share asked about."""
+        pick = self.random.choice
+        start = self.usually(JOINED, (EARLIER,))
+        return {
+            "events": (
+                EventFact("V", pick(ITEMS), pick(tuple(EventVisibility)), pick((*WORKSPACES, "dairy")), "C", "ana"),
+            ),
+            "operations": (
+                OperationFact(
+                    "O",
+                    self.usually("C", CIRCUITS),
+                    self.usually(OperationType.PUSH, OperationType),
+                    pick(USERS),
+                    pick((*WORKSPACES, "dairy")),
+                    self.usually(OperationStatus.PENDING, OperationStatus),
+                    start,
+                ),
+            ),
+            "requests": (RequestFact("R", self.usually("C", CIRCUITS), pick(USERS)),),
+            "transfers": (
+                TransferFact(
+                    pick(ITEMS),
+                    *self.random.sample((*WORKSPACES, "dairy"), 2),
+                    self.usually(TransferStatus.OPEN, TransferStatus),
+                    pick((EARLIER, LATER)),
+                    "T",
+                ),
+            ),
+            "shares": (ShareFact(pick(ITEMS), pick(USERS), pick((None, EARLIER, LATER)), None, "S"),),
+        }
+
+
+def dense_world(seed: int) -> Facts:
+    """Return the consistent world of a seed: item D of `farm`, F of `mill`, in circuits C and E."""
+    dice = Dice(Random(seed))
+    every = tuple(product(CIRCUITS, ITEMS))
+    known: dict[str, Iterable[Any]] = {
+        "circuits": map(dice.circuit, CIRCUITS),
+        "members": starmap(dice.member, product(CIRCUITS, USERS)),
+        "items": (
+            ItemFact("D", "farm", dice.usually(ItemStatus.ACTIVE, ItemStatus)),
+            ItemFact("F", "mill", dice.usually(ItemStatus.ACTIVE, ItemStatus)),
+        ),
+        "placements": starmap(dice.placement, every),
+        "pulls": starmap(dice.pull, every),
+        "pages": (PageFact(each, dice.random.randint(0, 1), LATER) for each in CIRCUITS),
+        **dice.subjects(),
+    }
+    kept = {name: tuple(fact for fact in facts if dice.often()) for name, facts in known.items()}
+    return Facts(dice.target(), **kept)
+
+
+consistent = st.integers(0, 2**48).map(dense_world)
