@@ -1,1 +1,166 @@
-"""Assembly of the engine."""
+"""Assembly of the engine: the one place where application and adapters meet.
+
+Everything is declared, nothing is built on import, and no provider connects to anything: `store_life` opens the
+store, and what it returns is put in as `identifier_keys`. Tests exchange parts with `container.storage.override(…)`.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from adapters.local_secrets import belong_to_directory, load_or_create_secret
+from adapters.memory.backing import MemoryBacking
+from adapters.memory.storage import MemoryStorage
+from adapters.postgres.backing import JoinedServer, PostgresBacking, RemoteServer, Server
+from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.storage import PostgresBounds, PostgresStorage
+from application.engine import Engine
+from application.passwords import Passwords
+from application.secrets import Peppers
+from application.settings import FIELDS, REGISTRY, Settings, load
+from application.store_life import RootKeys, StoreLife
+from application.tokens import SignedTokens, TokenKeys
+from application.units import DfidSource, Units
+from domain.identifiers.personal import IdentifierKeys
+from domain.ports.clock import SystemClock
+
+
+def _server(settings: Settings, *, joins: bool) -> Server:
+    if settings.database_url is not None:
+        return RemoteServer(settings.database_url)
+    return JoinedServer(settings.data_dir) if joins else EmbeddedPostgres(settings.data_dir)
+
+
+def _postgres_storage(settings: Settings, server: Server) -> PostgresStorage:
+    return PostgresStorage(
+        lambda: server.url,
+        PostgresBounds(
+            pool_min=settings.db_pool_min,
+            pool_max=settings.db_pool_max,
+            pool_wait=settings.db_pool_wait.total_seconds(),
+            statement_timeout=settings.db_statement_timeout.total_seconds(),
+            lock_timeout=settings.db_lock_timeout.total_seconds(),
+            connect_timeout=settings.db_connect_timeout.total_seconds(),
+        ),
+    )
+
+
+def _passwords(settings: Settings) -> Passwords:
+    return Passwords(
+        workers=settings.password_workers,
+        queue=settings.password_queue,
+        time_cost=settings.argon2_time,
+        memory_kib=settings.argon2_memory_kib,
+        parallelism=settings.argon2_parallelism,
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    """`Container(settings=…)` for a server; with `joins=True` an embedded server is shared, not owned.
+
+    `identifier_keys` is overridden once the store is open; what needs it cannot be built before.
+    """
+
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
+    joins: providers.Dependency[bool] = providers.Dependency(instance_of=bool, default=False)
+    identifier_keys: providers.Dependency[IdentifierKeys] = providers.Dependency(instance_of=IdentifierKeys)
+
+    clock = providers.Singleton(SystemClock)
+
+    server = providers.Singleton(_server, settings, joins=joins)
+    memory_storage = providers.Singleton(MemoryStorage)
+    postgres_storage = providers.Singleton(_postgres_storage, settings, server)
+    postgres_backing = providers.Singleton(PostgresBacking, server, postgres_storage)
+
+    backing = providers.Selector(
+        settings.provided.storage,
+        memory=providers.Singleton(MemoryBacking, memory_storage),
+        postgres=postgres_backing,
+    )
+    storage = providers.Selector(
+        settings.provided.storage,
+        memory=memory_storage,
+        postgres=postgres_storage,
+    )
+    store_life = providers.Singleton(
+        StoreLife,
+        backing,
+        storage,
+        clock,
+        providers.Singleton(RootKeys, settings.provided.secret_key, settings.provided.secret_key_previous),
+        migrate=settings.provided.migrate_on_start,
+    )
+
+    dfids = providers.Singleton(DfidSource, storage, clock, settings.provided.dfid_block)
+    units = providers.Singleton(Units, storage, clock, dfids)
+
+    passwords = providers.Singleton(_passwords, settings)
+    peppers = providers.Singleton(Peppers.of, settings.provided.secret_key, settings.provided.secret_key_previous)
+    signed_tokens = providers.Singleton(
+        SignedTokens,
+        providers.Singleton(TokenKeys, settings.provided.jwt_secret, settings.provided.jwt_secret_previous),
+        settings.provided.jwt_issuer,
+        settings.provided.jwt_audience,
+    )
+
+    engine = providers.Singleton(Engine, storage, units)
+
+
+def kept_secret(data_dir: Path, name: str) -> str:
+    """Return the secret that the data directory keeps under `name`, made on first use together with the directory.
+
+    Raises OSError when the directory cannot be used, ValueError when what is kept is damaged.
+    """
+    if not data_dir.exists():
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        belong_to_directory(data_dir)
+    return load_or_create_secret(data_dir, name)
+
+
+@asynccontextmanager
+async def opened(container: Container) -> AsyncIterator[Container]:
+    """Open the store of a container and close it, and what was built on it, in reverse order."""
+    life = container.store_life()
+    try:
+        container.identifier_keys.override(providers.Object(await life.open()))
+        yield container
+    finally:
+        await close(container)
+
+
+async def close(container: Container) -> None:
+    """Close whatever of a container was built. Idempotent."""
+    container.passwords().close()
+    await container.store_life().aclose()
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings | None = None, **options: Any) -> AsyncIterator[Engine]:
+    """Run the engine inside this process.
+
+        async with open_engine(storage="memory") as engine:
+            ...
+
+    `options` are fields of Settings; the environment is not read. Without any the store is the embedded PostgreSQL
+    under `./.defarm`. Raises ConfigurationError, and what StoreLife.open raises.
+    """
+    async with opened(Container(settings=settings or _settings(options))) as container:
+        yield container.engine()
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    kinds = {FIELDS[setting.name]: setting for setting in REGISTRY}
+    if strangers := sorted(set(options) - set(kinds)):
+        raise TypeError(f"no such setting: {', '.join(strangers)}")
+    texts = {kinds[field].name: _text(value) for field, value in options.items()}
+    ephemeral: Callable[[Path, str], str] = lambda _, name: secrets.token_urlsafe(48)  # noqa: E731
+    return load({}, options=texts, local_secret=ephemeral if options.get("storage") == "memory" else kept_secret)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

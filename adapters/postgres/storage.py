@@ -1,7 +1,7 @@
 """PostgreSQL: reads are single prepared statements by index, a unit is one pipelined transaction."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ from domain.ports.views import View
 V = TypeVar("V")
 Connection = psycopg.AsyncConnection[Any]
 Parameters = Sequence[Any] | Mapping[str, Any]
+Address = str | Callable[[], str]
+"""A libpq URL, or what tells it once the server is there."""
 
 logging.getLogger("psycopg").addFilter(
     # The first error of a pipeline is raised; the driver logs those that follow from it besides.
@@ -55,8 +57,7 @@ class _Bytes(Loader):
 class PostgresBackend:
     """Rows in PostgreSQL 15 to 18, through a pool of this process."""
 
-    def __init__(self, url: str, bounds: PostgresBounds = PostgresBounds()) -> None:
-        self._bounds = bounds
+    def __init__(self, url: Address, bounds: PostgresBounds = PostgresBounds()) -> None:
         milliseconds = {
             "statement_timeout": bounds.statement_timeout,
             "lock_timeout": bounds.lock_timeout,
@@ -82,9 +83,11 @@ class PostgresBackend:
         return "postgres"
 
     async def open(self) -> None:
-        """Open the pool. Raises Unavailable when the server does not answer within the connect timeout."""
+        """Open the pool. Raises Unavailable when the server does not answer; may be called again after that."""
         with translating():
-            await self.pool.open(wait=True, timeout=self._bounds.connect_timeout)
+            # A pool that was waited for in vain closes itself for good, one that is asked goes on trying.
+            await self.pool.open()
+        await self.ping()
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
         statements = STATEMENTS[facet.name]
@@ -241,9 +244,9 @@ class PostgresStorage(StagedStorage):
 
     backend: PostgresBackend
 
-    def __init__(self, url: str, bounds: PostgresBounds = PostgresBounds()) -> None:
+    def __init__(self, url: Address, bounds: PostgresBounds = PostgresBounds()) -> None:
         super().__init__(PostgresBackend(url, bounds))
 
     async def open(self) -> None:
-        """Open the pool. Raises Unavailable when the server does not answer within the connect timeout."""
+        """Open the pool. Raises Unavailable when the server does not answer; may be called again after that."""
         await self.backend.open()
