@@ -51,7 +51,7 @@ class PublicSettings:
     footer_text: str = ""
     public_data_keys: tuple[str, ...] | None = None
     auto_approve_members: bool = False
-    auto_approve_role: str = "viewer"
+    auto_approve_role: str = "member"
     auto_publish_pushed_items: bool = False
 
 

@@ -1,0 +1,161 @@
+"""Members: added, given another role, removed, gone (circuits.md 4.5 to 4.7)."""
+
+from typing import Any
+
+from domain.access.decide import Action
+from domain.access.permissions import Permission
+from domain.access.vocabulary import JoinRequestStatus
+from domain.accounts.values import Account, AccountStatus
+from domain.act import Act
+from domain.circuits.facts import role_name
+from domain.circuits.rules import Role, decided, ended, joined, role_named, role_unknown, with_role
+from domain.circuits.scene import Scene, holders, known, scene, settle
+from domain.circuits.values import Membership
+from domain.errors import Refusal, not_found
+from domain.ports.queries import Select
+from domain.ports.schema import ACCOUNTS, CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
+from domain.ports.storage import Reader
+from domain.precondition import Versions
+
+MAX_MEMBERS = 10_000
+
+
+async def account_named(reader: Reader, username: str) -> Account | None:
+    """Return the account of that user name."""
+    found = await reader.page(ACCOUNTS, Select({"username": username}), limit=1)
+    return found.items[0] if found.items else None
+
+
+async def add(act: Act, circuit_id: str, user_id: str | None, role_given: str) -> Membership:
+    """Make a user a member. A waiting join request of theirs is approved with it.
+
+    `user_id` is None for a name that nobody has. Raises Refusal `role_unknown`, `member_unknown`,
+    `already_member`, `quota_reached`.
+    """
+    at = await scene(act.unit, act.principal, circuit_id, *filter(None, (user_id,)))
+    role = _granted(at, act, Action.MEMBER_ADD, role_given)
+    account = await act.unit.find(ACCOUNTS, user_id or "")
+    if account is None or account.status is not AccountStatus.ACTIVE:
+        raise Refusal("member_unknown", "There is no such user.")
+    if at.member(account.user_id) is not None:
+        raise Refusal("already_member", "This user is a member already.")
+    await check_room(act, circuit_id)
+    member = joined(
+        at.memberships.get(account.user_id),
+        at.circuit,
+        account.user_id,
+        role,
+        act.now,
+        via="added",
+        added_by=act.user_id,
+    )
+    await _approve_waiting(act, member, role)
+    await at.confirm(act)
+    await act.unit.confirm(ACCOUNTS, account)
+    await store_joined(act, member)
+    data = {"role": role.name}
+    subject = ("member", member.user_id)
+    activity = await act.activity("member_added", subject, circuit_id=circuit_id, data=data)
+    await act.notify("member_added", [member.user_id], source_id=activity, circuit_id=circuit_id, data=data)
+    await act.audit("circuit.member_added", subject, circuit_id=circuit_id, details=data)
+    return member
+
+
+def _granted(at: Scene, act: Act, action: Action, name: str, **target: Any) -> Role:
+    """Return the role to be given, once it may be. Raises Refusal `role_unknown` after the decision."""
+    role = None if at.found is None else role_named(at.found, name)
+    granted = frozenset[Permission]() if role is None else role.permissions
+    at.require(act, action, granted=granted, grants_owner=role is not None and role.is_owner, **target)
+    if role is None:
+        raise role_unknown(name)
+    return role
+
+
+async def check_room(act: Act, circuit_id: str) -> None:
+    """Refuse more members than a circuit may have. Raises Refusal `quota_reached`."""
+    if len(await holders(act.unit, circuit_id)) >= MAX_MEMBERS:
+        raise Refusal("quota_reached", f"A circuit has at most {MAX_MEMBERS} members.")
+
+
+async def store_joined(act: Act, member: Membership) -> None:
+    """Stage a membership that begins now."""
+    if member.version == 1:
+        await act.unit.add(MEMBERSHIPS, member)
+    else:
+        await act.unit.save(MEMBERSHIPS, member)
+
+
+async def _approve_waiting(act: Act, member: Membership, role: Role) -> None:
+    query = Select({"waiting": f"{member.circuit_id} {member.user_id}"})
+    for request in (await act.unit.page(JOIN_REQUESTS, query, limit=1)).items:
+        approved = decided(request, JoinRequestStatus.APPROVED, act.now, by=act.user_id, role=role.name)
+        await act.unit.save(JOIN_REQUESTS, approved)
+
+
+async def change_role(act: Act, circuit_id: str, user_id: str, name: str | None, accepted: Versions) -> Membership:
+    """Give a member another role; None takes the custom role off.
+
+    Raises Refusal `owner_role_fixed`, `target_outranks`, `role_unknown`, `role_not_grantable`.
+    """
+    at = await scene(act.unit, act.principal, circuit_id, user_id)
+    member = at.member(user_id)
+    role = None if at.found is None or name is None else role_named(at.found, name)
+    after = None if member is None else with_role(member, role)
+    decision = at.decide(
+        act,
+        Action.MEMBER_CHANGE_ROLE,
+        user_id=user_id,
+        granted=None if after is None or (name is not None and role is None) else after.permissions,
+        grants_owner=role is not None and role.is_owner,
+    )
+    known(decision)
+    if member is None or after is None:
+        raise not_found()
+    settle(decision, accepted, member.version)
+    if name is not None and role is None:
+        raise role_unknown(name)
+    if after is member:
+        return member
+    await at.confirm(act)
+    await act.unit.save(MEMBERSHIPS, after)
+    data = {"old": role_name(at.circuit, member), "new": role_name(at.circuit, after)}
+    subject = ("member", user_id)
+    activity = await act.activity("role_changed", subject, circuit_id=circuit_id, data=data)
+    await act.notify("role_changed", [user_id], source_id=activity, circuit_id=circuit_id, data=data)
+    await act.audit("circuit.role_changed", subject, circuit_id=circuit_id, details=data)
+    return after
+
+
+async def end(act: Act, circuit_id: str, user_id: str, accepted: Versions) -> None:
+    """Remove a member, or leave when it is oneself. What waits of theirs is cancelled by a job.
+
+    Raises Refusal `owner_cannot_leave`, `target_outranks`.
+    """
+    at = await scene(act.unit, act.principal, circuit_id, user_id)
+    leaving = user_id == act.user_id
+    target: dict[str, Any] = {} if leaving else {"user_id": user_id}
+    decision = at.decide(act, Action.MEMBER_LEAVE if leaving else Action.MEMBER_REMOVE, **target)
+    known(decision)
+    member = at.member(user_id)
+    if member is None:
+        raise not_found()
+    settle(decision, accepted, member.version)
+    await act.unit.save(MEMBERSHIPS, ended(member, act.now, act.user_id))
+    await act.unit.confirm(CIRCUITS, at.circuit)
+    if not leaving:
+        await act.unit.confirm(MEMBERSHIPS, at.memberships[act.user_id])
+    waiting = {"circuit_id": circuit_id, "user_id": user_id, "member_since": member.joined_at.isoformat()}
+    await act.job("cancel_waiting", waiting, circuit_id=circuit_id)
+    await _tell_end(act, at, member, leaving)
+
+
+async def _tell_end(act: Act, at: Scene, member: Membership, leaving: bool) -> None:
+    circuit_id = member.circuit_id
+    kind = "member_left" if leaving else "member_removed"
+    told = [member.user_id]
+    if leaving:
+        told = [at.circuit.owner_id, *await holders(act.unit, circuit_id, Permission.MANAGE_MEMBERS)]
+    subject = ("member", member.user_id)
+    activity = await act.activity(kind, subject, circuit_id=circuit_id)
+    await act.notify(kind, told, source_id=activity, circuit_id=circuit_id)
+    await act.audit(f"circuit.{kind}", subject, circuit_id=circuit_id)

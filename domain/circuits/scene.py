@@ -1,0 +1,114 @@
+"""A circuit and some of its members, read once for one act; the questions that are asked about them."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import attrs
+
+from domain.access.decide import Action, Decision, Reason, decide, refusal, require
+from domain.access.facts import Facts, Target
+from domain.access.permissions import Permission
+from domain.access.principal import Principal
+from domain.access.vocabulary import MembershipStatus
+from domain.act import Act
+from domain.circuits.facts import circuit_fact, member_fact
+from domain.circuits.values import Circuit, Membership
+from domain.errors import not_found
+from domain.ports.queries import Select
+from domain.ports.schema import CIRCUITS, MEMBERSHIPS
+from domain.ports.storage import MAX_PAGE, Reader
+from domain.precondition import Versions, require_version
+
+CONFLICTS = frozenset({Reason.CIRCUIT_NOT_ACTIVE, Reason.OWNER_CANNOT_LEAVE, Reason.OWNER_ROLE_FIXED})
+"""Reasons answered with 409: they come after the precondition (circuits.md 0)."""
+
+
+@attrs.frozen
+class Scene:
+    """A circuit, if there is one, and the memberships read with it, ended ones included, by user."""
+
+    found: Circuit | None
+    memberships: Mapping[str, Membership]
+
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit. Raises Refusal `not_found`."""
+        if self.found is None:
+            raise not_found()
+        return self.found
+
+    def member(self, user_id: str | None) -> Membership | None:
+        """Return the active membership of a user."""
+        membership = self.memberships.get(user_id or "")
+        return membership if membership is not None and membership.status is MembershipStatus.ACTIVE else None
+
+    def holds(self, user_id: str | None, permission: Permission) -> bool:
+        """Tell whether a user is a member holding `permission`."""
+        member = self.member(user_id)
+        return member is not None and permission in member.permissions
+
+    def facts(self, target: Target, **more: Any) -> Facts:
+        """Return what is known here about `target`; `more` are further kinds of facts."""
+        circuits = () if self.found is None else (circuit_fact(self.found),)
+        members = tuple(member_fact(membership, self.found) for membership in self.memberships.values())
+        return Facts(target, circuits, members, **more)
+
+    def decide(self, act: Act, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Decision:
+        """Decide about this circuit; `facts` are further kinds of facts, `target` members of the target."""
+        circuit_id = None if self.found is None else self.found.circuit_id
+        asked = self.facts(Target(circuit_id=circuit_id, **target), **(facts or {}))
+        return decide(act.principal, action, asked, act.now)
+
+    def require(self, act: Act, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Circuit:
+        """Return the circuit when the action is allowed. Raises the Refusal of the decision."""
+        require(self.decide(act, action, facts=facts, **target))
+        return self.circuit
+
+    async def confirm(self, act: Act, *users: str | None) -> None:
+        """Confirm the circuit and the memberships of the acting user and of `users`."""
+        await act.unit.confirm(CIRCUITS, self.circuit)
+        relied = {user for user in (act.principal.user_id, *users) if self.member(user) is not None}
+        await act.unit.confirm(MEMBERSHIPS, *(self.memberships[user] for user in sorted(map(str, relied))))
+
+
+async def scene(reader: Reader, principal: Principal, circuit_id: str, *users: str) -> Scene:
+    """Read a circuit with the memberships of the principal and of `users`: two statements."""
+    found = await reader.find(CIRCUITS, circuit_id)
+    wanted = sorted({user for user in (principal.user_id, *users) if user is not None})
+    rows = await reader.get_many(MEMBERSHIPS, [(circuit_id, user) for user in wanted]) if found is not None else {}
+    return Scene(found, {row.user_id: row for row in rows.values()})
+
+
+def known(decision: Decision) -> None:
+    """Refuse what is denied for any reason but a conflict: what may be known, and the right, come first."""
+    if not decision.allowed and decision.reason not in CONFLICTS:
+        raise refusal(decision)
+
+
+def settle(decision: Decision, accepted: Versions, current: int) -> None:
+    """Answer in the order of circuits.md 0: known, right, precondition, conflict. Raises Refusal."""
+    known(decision)
+    require_version(accepted, current)
+    require(decision)
+
+
+async def walk_members(reader: Reader, circuit_id: str) -> AsyncIterator[Membership]:
+    """Yield the active members of a circuit in the order they joined."""
+    query = Select({"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}, ("joined_at", "user_id"))
+    after = None
+    while True:
+        page = await reader.page(MEMBERSHIPS, query, after, MAX_PAGE)
+        for membership in page.items:
+            yield membership
+        after = page.after
+        if after is None:
+            return
+
+
+async def holders(reader: Reader, circuit_id: str, permission: Permission | None = None) -> list[str]:
+    """Return the members who hold `permission`, or all of them."""
+    return [
+        member.user_id
+        async for member in walk_members(reader, circuit_id)
+        if permission is None or permission in member.permissions
+    ]
