@@ -77,13 +77,17 @@ def permitted(
 
 
 def grants(question: Question, circuit: CircuitFact, member: MemberFact) -> Reason | None:
-    """S1 for the role to be given, if the question names one. Nothing is given to the owner."""
+    """S1 for the role to be given, if the question names one."""
     target = question.target
-    if target.user_id == circuit.owner_id:
-        return None
     granted = frozenset[Permission]() if target.granted is None else target.granted
     may = may_grant(member.permissions, granted, as_owner=target.grants_owner)
     return None if may else Reason.ROLE_NOT_GRANTABLE
+
+
+def grants_to_member(question: Question, circuit: CircuitFact, member: MemberFact) -> Reason | None:
+    """S1 for the new role of a member; for the owner, whose role is fixed, that conflict is the answer."""
+    is_owner = question.target.user_id == circuit.owner_id
+    return None if is_owner else grants(question, circuit, member)
 
 
 def touches(question: Question, circuit: CircuitFact, member: MemberFact) -> Reason | None:

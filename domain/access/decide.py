@@ -117,7 +117,7 @@ RULES: Final[Mapping[Action, Rule]] = MappingProxyType(
                 P.MANAGE_MEMBERS,
                 A,
                 c.touches,
-                c.grants,
+                c.grants_to_member,
                 known=c.target_is_member,
                 conflict=c.owner_role_stays,
             ),

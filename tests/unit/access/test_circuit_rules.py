@@ -260,10 +260,26 @@ def test_an_operation_is_seen_by_its_requesters_side_and_by_approvers_and_audito
     assert (cancel.allowed, cancel.reason) == (cancels, None if cancels else "not_found")
 
 
-def test_an_operation_of_another_circuit_is_not_found_here() -> None:
-    facts = attrs.evolve(_with(*ALL), operations=(operation(circuit_id="E"),))
-    for action in (Action.OPERATION_VIEW, Action.OPERATION_DECIDE, Action.OPERATION_CANCEL):
+def test_an_operation_of_another_circuit_is_not_found_here_even_by_who_may_decide_it_there() -> None:
+    facts = attrs.evolve(
+        KNOWN,
+        circuits=(circuit(), circuit("E")),
+        members=(member(ALL), member(ALL, "E")),
+        operations=(operation(circuit_id="E"),),
+    )
+    for action in (Action.OPERATION_VIEW, Action.OPERATION_DECIDE):
+        assert _asked(facts, action, circuit_id="E", operation_id="O").allowed
+        assert _asked(facts, action, circuit_id=None, operation_id="O").allowed
         assert _asked(facts, action, operation_id="O").reason == "not_found"
+
+
+def test_a_credential_without_a_user_is_nobody() -> None:
+    nobody = Principal(PrincipalKind.USER, is_admin=True)
+    opened = attrs.evolve(KNOWN, circuits=(circuit(allow_public_visibility=True),))
+    assert not _asked(opened, Action.JOIN_REQUEST, nobody).allowed
+    assert not _asked(opened, Action.CIRCUIT_CREATE, nobody).allowed
+    assert not _asked(opened, Action.AUDIT_VIEW_ALL, nobody).allowed
+    assert _asked(opened, Action.CIRCUIT_VIEW_PAGE, nobody).allowed
 
 
 def test_somebody_else_decides_an_operation() -> None:

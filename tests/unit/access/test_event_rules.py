@@ -10,6 +10,7 @@ from domain.access.facts import EventFact, Facts, Target
 from domain.access.permissions import Permission as P
 from domain.access.principal import ANONYMOUS, Principal
 from domain.access.vocabulary import EventVisibility as V
+from domain.access.vocabulary import ItemStatus
 from tests.unit.access.worlds import (
     ANA,
     FARMER,
@@ -153,3 +154,10 @@ def test_nobody_writes_through_a_circuit_that_is_not_active_or_where_the_item_do
     every = attrs.evolve(STANDS, members=(member(),))
     assert not _allowed(ANA, attrs.evolve(every, circuits=(circuit(status=INACTIVE),)), certified=certified)
     assert not _allowed(ANA, attrs.evolve(every, placements=()), certified=certified)
+
+
+def test_a_draft_is_written_on_by_its_own_workspace_only() -> None:
+    draft = attrs.evolve(STANDS, items=(item(status=ItemStatus.LOCAL),), members=(member(),))
+    assert not _allowed(ANA, draft)
+    assert not _allowed(ANA, draft, certified=True)
+    assert _append(FARMER, draft, V.PRIVATE).allowed
