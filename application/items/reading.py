@@ -3,14 +3,14 @@
 from datetime import datetime
 
 from application.facts import about, items_facts
-from application.items.requests import ItemAccess, ItemFilter
+from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
 from application.items.views import ItemView, MappingView, Through, item_view, item_views
 from application.units import Units
 from domain.access.decide import Action, GroundKind, decide, require
 from domain.access.facts import Facts
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
-from domain.errors import Fault, Invalid, not_found
+from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.identifiers import (
     Evidence,
     IdentifierKind,
@@ -98,13 +98,12 @@ class ItemReading:
         """Return the viewable items that carry an identifier (9.3); a malformed value finds nothing."""
         if self.lookup(canonical_key(key), value) is None:
             return Page(())
-        everything = tuple(status for status in ItemStatus if status is not ItemStatus.LOCAL)
         wanted = ItemFilter(
             access=ItemAccess.ALL,
             identifier_key=key,
             identifier_value=value,
             namespace=namespace,
-            status=everything,
+            status=(StatusFilter.ALL,),
         )
         return await self.page(principal, wanted, after, limit)
 
@@ -115,7 +114,7 @@ class ItemReading:
             viewer=Viewer(principal.user_id, principal.workspace_id),
             now=self._now(),
             access=str(wanted.access),
-            statuses=tuple(str(status) for status in wanted.status),
+            statuses=wanted.statuses,
             circuit_id=wanted.circuit_id,
             entries=self._entries(wanted),
             namespace=canonical_namespace(wanted.namespace) if wanted.namespace else None,
@@ -130,7 +129,8 @@ class ItemReading:
         )
 
     def _entries(self, wanted: ItemFilter) -> tuple[tuple[str, str, str | None], ...]:
-        sought = [(given.key, given.value, given.namespace) for given in wanted.identifiers]
+        named = wanted.identifiers if isinstance(wanted, ItemSearch) else ()
+        sought = [(given.key, given.value, given.namespace) for given in named]
         if wanted.identifier_value is not None:
             if wanted.identifier_key is None:
                 fault = Fault("required", "identifier_value needs identifier_key.", parameter="identifier_key")
@@ -146,7 +146,7 @@ class ItemReading:
 
     async def drafts(self, principal: Principal, after: Cursor | None = None, limit: int = 50) -> Page[ItemView]:
         """Return own drafts that are not absorbed, newest first (6.6)."""
-        return await self.page(principal, ItemFilter(status=(ItemStatus.LOCAL,)), after, limit)
+        return await self.page(principal, ItemFilter(status=(StatusFilter.LOCAL,)), after, limit)
 
     async def draft(self, principal: Principal, local_id: str) -> ItemView:
         """Return one own draft. Raises Refusal `not_found`, also for one that became an item."""
@@ -197,7 +197,8 @@ def _alias(text: str | None) -> tuple[str, str] | None:
     return scheme, value
 
 
-def refuse_personal_in_url(key: str) -> bool:
-    """Tell whether a key must not be looked up by URL (identifiers.md 6)."""
-    kind = type_of(canonical_key(key))
-    return kind is not None and kind.privacy is Privacy.PERSONAL
+def refuse_personal_in_url(key: str | None) -> None:
+    """Raise Refusal `personal_identifier_in_url` for a key of a personal type (identifiers.md 6)."""
+    kind = type_of(canonical_key(key)) if key is not None else None
+    if kind is not None and kind.privacy is Privacy.PERSONAL:
+        raise Refusal("personal_identifier_in_url", "Look personal identifiers up with POST /api/items/search.")

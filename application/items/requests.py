@@ -10,7 +10,7 @@ from domain.access.vocabulary import ItemStatus
 from domain.document import EMPTY, Document
 from domain.identifiers import Evidence, IdentifierKind
 from domain.items.submission import MAX_ALIASES, MAX_IDENTIFIERS, AliasInput, IdentifierInput, Submission
-from domain.shape import Count, Id, Raw, Text
+from domain.shape import Count, Faulty, Id, Raw, Text
 
 Reason = Annotated[str, Text(0, 500)]
 Identifiers = Annotated[tuple[IdentifierInput, ...], Count(0, MAX_IDENTIFIERS)]
@@ -28,7 +28,7 @@ class OnProblem(StrEnum):
 class CreateBatch:
     """1 to 10,000 submissions in one unit; with `atomic` all or none."""
 
-    items: Annotated[tuple[Submission, ...], Count(1, 10_000)]
+    items: Annotated[tuple[Submission | Faulty, ...], Count(1, 10_000)]
     atomic: bool = False
     on_problem: OnProblem = OnProblem.REFUSE
 
@@ -116,7 +116,18 @@ class SoughtIdentifier:
     namespace: Annotated[str, Raw(1, 64)] | None = None
 
 
-LISTED = (ItemStatus.ACTIVE, ItemStatus.DEPRECATED, ItemStatus.SPLIT)
+class StatusFilter(StrEnum):
+    """A status to list, or all of them."""
+
+    LOCAL = "local"
+    ACTIVE = "active"
+    DEPRECATED = "deprecated"
+    MERGED = "merged"
+    SPLIT = "split"
+    ALL = "all"
+
+
+LISTED = (StatusFilter.ACTIVE, StatusFilter.DEPRECATED, StatusFilter.SPLIT)
 """What lists show unless asked otherwise; absorbed items and drafts would double them."""
 
 
@@ -125,7 +136,7 @@ class ItemFilter:
     """Which items to list (9.1)."""
 
     access: ItemAccess = ItemAccess.OWN
-    status: tuple[ItemStatus, ...] = LISTED
+    status: tuple[StatusFilter, ...] = LISTED
     namespace: Annotated[str, Raw(1, 64)] | None = None
     kind: IdentifierKind | None = None
     evidence_min: Evidence | None = None
@@ -140,4 +151,17 @@ class ItemFilter:
     updated_to: datetime | None = None
     sort: ItemSort = ItemSort.CREATED_AT
     order: Direction = Direction.DESC
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The statuses to list; `all` stands for each of them."""
+        if StatusFilter.ALL in self.status:
+            return tuple(status.value for status in ItemStatus)
+        return tuple(status.value for status in self.status)
+
+
+@attrs.frozen
+class ItemSearch(ItemFilter):
+    """A filter with identifiers of which any must be carried; the only way to look up a personal type."""
+
     identifiers: Annotated[tuple[SoughtIdentifier, ...], Count(0, 100)] = ()

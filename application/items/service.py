@@ -45,6 +45,7 @@ from domain.items.tokenise import Tokenised, tokenise
 from domain.items.values import ContributionSource, Identifier, Item, Outcome
 from domain.ports.schema import ITEMS, MAPPINGS
 from domain.precondition import Versions, require_version
+from domain.shape import Faulty
 
 
 @attrs.define
@@ -86,34 +87,28 @@ class Items(ItemReading):
         await act.audit(f"item.{verb}", resource, workspace_id=act.workspace_id)
         await act.activity(f"item_{verb}", resource, dfids=[admission.item.key])
 
-    async def create_batch(
-        self, principal: Principal, batch: CreateBatch, refused: dict[int, tuple[Fault, ...]] | None = None
-    ) -> BatchOutcome:
-        """Create many in one unit, in order (6.2); `refused` are elements without a right shape.
+    async def create_batch(self, principal: Principal, batch: CreateBatch) -> BatchOutcome:
+        """Create many in one unit, in order (6.2); elements without a right shape are refused by themselves.
 
         Raises Refusal `batch_refused` with the results when an atomic batch has an element that cannot be stored.
         """
+        origin = Origin("batch")
+        refused = {index: one.faults for index, one in enumerate(batch.items) if isinstance(one, Faulty)}
+        submissions = [(Submission() if isinstance(one, Faulty) else one, origin) for one in batch.items]
 
         async def work(act: Act) -> BatchOutcome:
             batch_id = new_id()
-            return await self._take_batch(act, batch_id, batch, refused or {})
+            queue = batch.on_problem is OnProblem.QUEUE
+            intake = Intake(act, self.keys, ContributionSource.BATCH, queue, {"batch_id": batch_id})
+            admissions = await intake.take(submissions, refused)
+            results = tuple(batch_result(index, admission) for index, admission in enumerate(admissions))
+            if batch.atomic and any(a.outcome in {Outcome.PENDING, Outcome.REFUSED} for a in admissions):
+                unkept = tuple(attrs.evolve(result, dfid=None, pending_id=None) for result in results)
+                raise Refusal("batch_refused", "Nothing was stored: some elements cannot be.", results=unkept)
+            await tell_bulk(act, "items.batch_created", ("batch", batch_id), admissions)
+            return BatchOutcome(batch_id, counts_of(admissions), results)
 
-        return await self.units.perform(principal, work, dfids=len(batch.items))
-
-    async def _take_batch(
-        self, act: Act, batch_id: str, batch: CreateBatch, refused: dict[int, tuple[Fault, ...]]
-    ) -> BatchOutcome:
-        queue = batch.on_problem is OnProblem.QUEUE
-        intake = Intake(act, self.keys, ContributionSource.BATCH, queue, {"batch_id": batch_id})
-        origin = Origin("batch")
-        admissions = await intake.take([(submission, origin) for submission in batch.items], refused)
-        results = tuple(batch_result(index, admission) for index, admission in enumerate(admissions))
-        outcome = BatchOutcome(batch_id, counts_of(admissions), results)
-        if batch.atomic and any(a.outcome in {Outcome.PENDING, Outcome.REFUSED} for a in admissions):
-            unkept = tuple(attrs.evolve(result, dfid=None, pending_id=None) for result in results)
-            raise Refusal("batch_refused", "Nothing was stored: some elements cannot be.", results=unkept)
-        await tell_bulk(act, "items.batch_created", ("batch", batch_id), admissions)
-        return outcome
+        return await self.units.perform(principal, work, dfids=len(submissions))
 
     async def enrich(
         self, principal: Principal, dfid: str, request: EnrichItem, accepted: Versions = None
