@@ -40,7 +40,7 @@ class Desk:
     waiting: dict[tuple[str, str], Operation] = attrs.field(factory=dict)
     readings: dict[str, Reading] = attrs.field(factory=dict)
     placed_now: list[tuple[Placement, Item]] = attrs.field(factory=list)
-    _new: list[Operation] = attrs.field(factory=list)
+    _new: dict[str, Operation] = attrs.field(factory=dict)
     _saved: dict[str, Operation] = attrs.field(factory=dict)
     _events: list[tuple[Principal, EventDraft]] = attrs.field(factory=list)
     _relied: list[Item] = attrs.field(factory=list)
@@ -111,7 +111,7 @@ class Desk:
     def keep(self, operation: Operation) -> Operation:
         """Stage an operation: a new one, or a stored one that moved on."""
         if operation.version == 1:
-            self._new.append(operation)
+            self._new[operation.operation_id] = operation
         else:
             self._saved[operation.operation_id] = operation
         slot = (operation.requester_id, operation.dfid or "")
@@ -160,7 +160,7 @@ class Desk:
         """Stage everything: operations, placements, events by author, and who is told of it."""
         unit = self.act.unit
         await unit.save(OPERATIONS, *self._saved.values())
-        await unit.add(OPERATIONS, *self._new)
+        await unit.add(OPERATIONS, *self._new.values())
         await unit.add(PLACEMENTS, *(placement for placement, _ in self.placed_now))
         authors = {str(author.user_id): author for author, _ in self._events}
         for user, author in authors.items():

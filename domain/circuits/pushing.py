@@ -113,13 +113,15 @@ async def tell_placed(act: Act, at: Scene, pushed: Pushed) -> None:
     await act.audit("circuit.item_pushed", ("item", dfid), circuit_id=circuit_id, details=details)
 
 
-async def tell_requested(act: Act, at: Scene, waiting: Sequence[Pushed], source_id: str) -> None:
-    """Record pushes that wait, as one, and tell who may decide them."""
-    circuit_id, subject = at.circuit.circuit_id, ("operation", source_id)
+async def tell_requested(
+    act: Act, at: Scene, waiting: Sequence[Pushed], source_id: str, *, batch: bool = False
+) -> None:
+    """Record pushes that wait, as one, and tell who may decide them. The audit entry of a batch is its own."""
+    circuit_id, subject = at.circuit.circuit_id, ("batch" if batch else "operation", source_id)
     dfids = [pushed.dfid for pushed in waiting if pushed.dfid is not None]
     await act.activity("push_requested", subject, circuit_id=circuit_id, dfids=dfids, item_count=len(waiting))
     await tell_waiting(act, at, "push", source_id, len(waiting))
-    if len(waiting) == 1:
+    if not batch:
         await act.audit("circuit.push_requested", subject, circuit_id=circuit_id)
 
 
@@ -127,5 +129,5 @@ async def tell_waiting(act: Act, at: Scene, kind: str, source_id: str, count: in
     """Tell the holders of `approve` that something waits for them."""
     circuit_id = at.circuit.circuit_id
     deciders = await holders(act.unit, circuit_id, Permission.APPROVE)
-    data = {"kind": kind, "item_count": count, "operation_id": source_id}
+    data = {"kind": kind, "item_count": count}
     await act.notify("operation_pending", deciders, source_id=source_id, circuit_id=circuit_id, data=data)
