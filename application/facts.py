@@ -115,12 +115,14 @@ async def circuit_facts(
     )
 
 
-async def items_facts(reader: Reader, principal: Principal, items: Sequence[Item]) -> Facts:
+async def items_facts(reader: Reader, principal: Principal, items: Sequence[Item], *, own: bool = False) -> Facts:
     """Return the facts on which the principal's view of these items rests, in a fixed number of queries.
 
-    For items of the principal's own workspace nothing more is read. Name the item asked about with `about`.
+    For items of the principal's own workspace nothing more is read, unless `own`: what stands on them may be
+    open through a circuit only. Name the item asked about with `about`.
     """
-    foreign = [item.dfid for item in items if item.workspace_id != principal.workspace_id and item.dfid is not None]
+    workspace_id = None if own else principal.workspace_id
+    foreign = [item.dfid for item in items if item.workspace_id != workspace_id and item.dfid is not None]
     facts = Facts(items=tuple(map(item_fact, items)))
     if not foreign or principal.user_id is None:
         return facts

@@ -1,0 +1,5 @@
+"""The events service."""
+
+from application.events.service import Events
+
+__all__ = ["Events"]
