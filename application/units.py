@@ -60,20 +60,25 @@ class Units:
     dfids: DfidSource
 
     async def perform(
-        self, principal: Principal, work: Callable[[Act], Awaitable[R | Refusal]], *, dfids: int = 0
+        self,
+        principal: Principal,
+        work: Callable[[Act], Awaitable[R | Refusal]],
+        *,
+        dfids: int = 0,
+        completes: bool = True,
     ) -> R:
         """Run `work` in one unit with `dfids` numbers at hand and return its result once it is committed.
 
         A Refusal that `work` raises leaves nothing; one that it returns is raised once what it staged is
         committed. It runs again with fresh facts when it lost a race, at most 5 times. Raises Contention after
-        that.
+        that. `completes` is False for the units of a request before its last one.
         """
 
         async def attempt() -> R | Refusal:
             numbers = await self.dfids.take(dfids) if dfids else []
             async with self.storage.write() as unit:
                 result = await work(Act(unit, principal, self.clock.now(), iter(numbers)))
-                if not isinstance(result, Refusal):
+                if completes and not isinstance(result, Refusal):
                     await complete(unit, result)
                 return result
 

@@ -1,5 +1,6 @@
 """Bounds of free objects: item data and event payloads (items-events.md 1.1)."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from domain.errors import Fault
 MAX_KEYS = 200
 MAX_KEY_LENGTH = 128
 MAX_DEPTH = 16
+MAX_INTEGER = 2**53 - 1
 MAX_BYTES = 64 * 1024
 MAX_FOLDED_KEYS = 1_000
 MAX_FOLDED_BYTES = 1024 * 1024
@@ -29,10 +31,9 @@ def data_faults(document: Document, pointer: str, *, reserved: bool) -> list[Fau
     faults = [fault for key in document for fault in _key_faults(key, pointer, reserved=reserved)]
     if len(document) > MAX_KEYS:
         faults.append(Fault("too_many", f"At most {MAX_KEYS} top-level keys.", pointer=pointer))
-    if _deeper_than(document, MAX_DEPTH):
-        return [*faults, Fault("data_too_deep", f"At most {MAX_DEPTH} levels.", pointer=pointer)]
-    if any(map(_holds_nul, document.items())):
-        faults.append(Fault("text_not_allowed", "U+0000 is not allowed.", pointer=pointer))
+    unfit = list(_value_faults(document, pointer, 1))
+    if unfit:
+        return [*faults, *unfit]
     if len(canonical(document)) > MAX_BYTES:
         faults.append(Fault("data_too_large", f"At most {MAX_BYTES} bytes as canonical JSON.", pointer=pointer))
     return faults
@@ -44,7 +45,7 @@ def fold_fits(data: Document) -> bool:
 
 
 def _key_faults(key: str, pointer: str, *, reserved: bool) -> Iterator[Fault]:
-    place = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+    place = f"{pointer}/{_escaped(key)}"
     if not key.strip():
         yield Fault("data_empty_key", "Keys are not blank.", pointer=place)
     elif len(key) > MAX_KEY_LENGTH:
@@ -55,17 +56,34 @@ def _key_faults(key: str, pointer: str, *, reserved: bool) -> Iterator[Fault]:
         yield Fault("data_reserved_key", "Names that start with _ are the engine's; choose another.", pointer=place)
 
 
-def _deeper_than(value: Any, levels: int) -> bool:
-    """Tell whether more than `levels` objects and arrays stand inside each other."""
-    if not isinstance(value, dict | tuple):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper_than(member, levels - 1) for member in inner)
+def _value_faults(value: Any, pointer: str, level: int) -> Iterator[Fault]:
+    match value:
+        case bool() | None:
+            return
+        case str():
+            if not _is_text(value):
+                yield Fault("text_not_allowed", "No U+0000 and no lone surrogates.", pointer=pointer)
+        case int():
+            if abs(value) > MAX_INTEGER:
+                yield Fault("number_out_of_range", "Integers lie within 2^53-1.", pointer=pointer)
+        case float():
+            if not math.isfinite(value):
+                yield Fault("number_out_of_range", "Numbers are finite.", pointer=pointer)
+        case _ if level > MAX_DEPTH:
+            yield Fault("data_too_deep", f"At most {MAX_DEPTH} levels.", pointer=pointer)
+        case dict():
+            for key, member in value.items():
+                if not _is_text(key):
+                    yield Fault("text_not_allowed", "No U+0000 and no lone surrogates.", pointer=pointer)
+                yield from _value_faults(member, f"{pointer}/{_escaped(key)}", level + 1)
+        case tuple():
+            for index, member in enumerate(value):
+                yield from _value_faults(member, f"{pointer}/{index}", level + 1)
 
 
-def _holds_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(map(_holds_nul, value.items()))
-    return isinstance(value, tuple) and any(map(_holds_nul, value))
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _is_text(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

@@ -149,6 +149,7 @@ def read_submission(
         earlier = reads.setdefault(read.identity, read)
         if earlier is not read and earlier.asked is not read.asked:
             faults.append(Fault("identifier_duplicate", "The same identifier with two scopes.", pointer=pointer))
+    faults += _count_faults(submission)
     faults += _alias_faults(submission.aliases)
     identifiers = tuple(reads.values())
     content = Content(
@@ -191,6 +192,13 @@ def _read(given: IdentifierInput, pointer: str, keys: IdentifierKeys, namespace:
     if lookup is not None and kind is not None and kind.privacy is Privacy.PERSONAL:
         lookup = keys.lookup(key, lookup)
     return Read(pointer, place, key, given.value, checked, lookup, given.scope)
+
+
+def _count_faults(submission: Submission) -> Iterable[Fault]:
+    if len(submission.identifiers) > MAX_IDENTIFIERS:
+        yield Fault("too_many", f"At most {MAX_IDENTIFIERS} identifiers.", pointer="/identifiers")
+    if len(submission.aliases) > MAX_ALIASES:
+        yield Fault("too_many", f"At most {MAX_ALIASES} aliases.", pointer="/aliases")
 
 
 def _alias_faults(aliases: tuple[AliasInput, ...]) -> Iterable[Fault]:
