@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import attrs
 
@@ -11,7 +12,6 @@ from domain.access.principal import WorkspaceRole
 class AccountStatus(StrEnum):
     ACTIVE = "active"
     FROZEN = "frozen"
-
 
 
 @attrs.frozen
@@ -78,6 +78,42 @@ class RefreshToken:
     used_at: datetime | None = None
     successor_sealed: str | None = None
     version: int = 1
+
+
+@attrs.frozen
+class Invitation:
+    """A place in a workspace for whoever presents the token; `email`, when set, is the only address that may."""
+
+    invitation_id: str
+    workspace_id: str
+    workspace_role: WorkspaceRole
+    email: str | None
+    token_hash: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    used_by: str | None = None
+    revoked_at: datetime | None = None
+    version: int = 1
+
+
+@attrs.frozen
+class PasswordReset:
+    """A token that sets a new password once. One that is void is removed."""
+
+    reset_id: str
+    user_id: str
+    token_hash: str
+    created_by: str | None
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    version: int = 1
+
+
+ROSTER_ID: Final = "administrators"
+"""The key of the one roster."""
 
 
 @attrs.frozen

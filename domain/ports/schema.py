@@ -10,7 +10,16 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from domain.access.permissions import Permission
-from domain.accounts.values import Account, AdminRoster, RefreshToken, Session, Workspace
+from domain.accounts.rules import dies_at, open_until, standing
+from domain.accounts.values import (
+    Account,
+    AdminRoster,
+    Invitation,
+    PasswordReset,
+    RefreshToken,
+    Session,
+    Workspace,
+)
 from domain.activity.values import Activity
 from domain.audit.values import AuditEntry
 from domain.circuits.values import Circuit, FingerprintEntry, JoinRequest, Membership, Operation, Placement
@@ -369,8 +378,8 @@ SESSIONS = Facet(
     "sessions",
     Session,
     ("session_id",),
-    _members("session_id", "user_id", "last_used_at"),
-    indexes=(("user_id", "last_used_at", "session_id"),),
+    _members("session_id", "user_id", "created_at", "last_used_at", standing=standing, dies_at=dies_at),
+    indexes=(("user_id", "last_used_at", "session_id"), ("standing", "last_used_at", "session_id")),
 )
 REFRESH_TOKENS = Facet(
     "refresh_tokens",
@@ -378,6 +387,22 @@ REFRESH_TOKENS = Facet(
     ("token_hash",),
     _members("token_hash", "session_id"),
     indexes=(("session_id",),),
+)
+INVITATIONS = Facet(
+    "invitations",
+    Invitation,
+    ("invitation_id",),
+    _members("invitation_id", "workspace_id", "token_hash", "created_at", open_until_at=open_until),
+    unique=(("token_hash",),),
+    indexes=(("workspace_id", "created_at", "invitation_id"),),
+)
+PASSWORD_RESETS = Facet(
+    "password_resets",
+    PasswordReset,
+    ("reset_id",),
+    _members("reset_id", "user_id", "token_hash", "expires_at"),
+    unique=(("token_hash",),),
+    indexes=(("user_id",),),
 )
 ROSTER = Facet("admin_roster", AdminRoster, ("roster_id",), _members("roster_id"))
 IDEMPOTENCY = Facet(
@@ -394,6 +419,8 @@ FACETS: tuple[Facet[Any], ...] = (
     WORKSPACES,
     ACCOUNTS,
     ROSTER,
+    INVITATIONS,
+    PASSWORD_RESETS,
     SESSIONS,
     REFRESH_TOKENS,
     IDEMPOTENCY,

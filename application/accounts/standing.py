@@ -1,0 +1,129 @@
+"""Freezing, unfreezing, roles and administrators: what others do to an account (platform.md 2.3, 3.6, 9.2)."""
+
+import attrs
+
+from application.accounts.desk import changed
+from application.accounts.roster import enrol, strike
+from domain.access.principal import WorkspaceRole
+from domain.accounts.roles import managers_of
+from domain.accounts.rules import is_active
+from domain.accounts.values import Account, AccountStatus
+from domain.act import Act
+from domain.errors import Refusal
+from domain.ids import new_id
+from domain.ports.schema import ACCOUNTS, WORKSPACES
+
+
+async def freeze(act: Act, account: Account, reason: str) -> Account:
+    """Freeze an account and end its sessions; a frozen one stays as it is.
+
+    Raises Refusal `self_forbidden`, `last_admin`.
+    """
+    refuse_self(act, account)
+    if not is_active(account):
+        return account
+    if account.is_admin:
+        await strike(act, account.user_id)
+    if account.workspace_role is WorkspaceRole.MANAGER:
+        await touch_workspace(act, account.workspace_id)
+    frozen = changed(
+        account,
+        act.now,
+        status=AccountStatus.FROZEN,
+        frozen_at=act.now,
+        frozen_by=act.principal.user_id,
+        frozen_reason=reason,
+        token_epoch=account.token_epoch + 1,
+    )
+    await act.unit.save(ACCOUNTS, frozen)
+    await _record(act, "account.frozen", frozen)
+    await act.activity("member_frozen", ("user", account.user_id))
+    return frozen
+
+
+async def unfreeze(act: Act, account: Account) -> Account:
+    """Let a frozen account in again; an active one stays as it is. Raises Refusal `account_erased`."""
+    refuse_erased(account)
+    if is_active(account):
+        return account
+    if account.is_admin:
+        await enrol(act, account.user_id)
+    thawed = changed(account, act.now, status=AccountStatus.ACTIVE, frozen_at=None, frozen_by=None, frozen_reason=None)
+    await act.unit.save(ACCOUNTS, thawed)
+    await _record(act, "account.unfrozen", thawed)
+    await act.activity("member_unfrozen", ("user", account.user_id))
+    await act.notify("account_unfrozen", [account.user_id], source_id=new_id())
+    return thawed
+
+
+async def set_admin(act: Act, account: Account, is_admin: bool) -> Account:
+    """Make an account an administrator or end that; its sessions end.
+
+    Raises Refusal `self_forbidden`, `last_admin`, `account_erased`.
+    """
+    refuse_erased(account)
+    if account.is_admin == is_admin:
+        return account
+    refuse_self(act, account)
+    if is_active(account):
+        await (enrol if is_admin else strike)(act, account.user_id)
+    now_admin = changed(account, act.now, is_admin=is_admin, token_epoch=account.token_epoch + 1)
+    await act.unit.save(ACCOUNTS, now_admin)
+    await _record(act, "account.admin_granted" if is_admin else "account.admin_revoked", now_admin)
+    await act.notify("account_updated", [account.user_id], source_id=new_id(), data={"changed": ["is_admin"]})
+    return now_admin
+
+
+async def set_role(act: Act, account: Account, role: WorkspaceRole) -> Account:
+    """Change the standing of a user in their workspace. Raises Refusal `last_manager`, `account_erased`."""
+    refuse_erased(account)
+    if account.workspace_role is role:
+        return account
+    await refuse_last_manager(act, account)
+    await touch_workspace(act, account.workspace_id)
+    old = account.workspace_role
+    placed = changed(account, act.now, workspace_role=role)
+    await act.unit.save(ACCOUNTS, placed)
+    roles = {"old": old.value, "new": role.value}
+    await _record(act, "workspace.role_changed", placed, {"workspace_role": roles})
+    await act.notify("workspace_role_changed", [account.user_id], source_id=new_id(), data=roles)
+    return placed
+
+
+async def end_sessions(act: Act, account: Account) -> Account:
+    """End every session of a user."""
+    ended = changed(account, act.now, token_epoch=account.token_epoch + 1)
+    await act.unit.save(ACCOUNTS, ended)
+    await _record(act, "session.closed", ended)
+    return ended
+
+
+async def touch_workspace(act: Act, workspace_id: str) -> None:
+    """Save the workspace, so that two managers cannot remove each other at the same moment."""
+    workspace = await act.unit.get(WORKSPACES, workspace_id)
+    await act.unit.save(WORKSPACES, attrs.evolve(workspace, version=workspace.version + 1))
+
+
+def refuse_self(act: Act, account: Account) -> None:
+    """Raise Refusal `self_forbidden` when the caller acts on themself."""
+    if account.user_id == act.principal.user_id:
+        raise Refusal("self_forbidden", "Nobody does this to themself.")
+
+
+def refuse_erased(account: Account) -> None:
+    """Raise Refusal `account_erased` for an erased account."""
+    if account.erased_at is not None:
+        raise Refusal("account_erased", "The account was erased.")
+
+
+async def refuse_last_manager(act: Act, account: Account) -> None:
+    """Raise Refusal `last_manager` when this is the one active manager of the workspace."""
+    if account.workspace_role is not WorkspaceRole.MANAGER or not is_active(account):
+        return
+    if not set(await managers_of(act.unit, account.workspace_id)) - {account.user_id}:
+        raise Refusal("last_manager", "A workspace keeps at least one active manager.")
+
+
+async def _record(act: Act, action: str, account: Account, details: dict[str, object] | None = None) -> None:
+    resource = ("user", account.user_id)
+    await act.audit(action, resource, workspace_id=account.workspace_id, details=details)

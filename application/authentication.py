@@ -1,0 +1,116 @@
+"""From a credential to the principal (platform.md 3.1, 3.3): one check for each way a credential can come."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+
+from application.tokens import AccessClaims, AccessTokens
+from domain.access.principal import Principal, PrincipalKind
+from domain.accounts.rules import is_active, session_holds
+from domain.accounts.values import Account, Session
+from domain.errors import Refusal
+from domain.ports.clock import Clock
+from domain.ports.schema import ACCOUNTS, SESSIONS
+from domain.ports.storage import Storage
+
+
+class Client(Protocol):
+    """Who is on the line, whatever they show."""
+
+    @property
+    def address(self) -> str | None: ...
+    @property
+    def user_agent(self) -> str | None: ...
+    @property
+    def trace_id(self) -> str: ...
+
+
+class Carrier(Protocol):
+    """In what a credential came; `value` names it."""
+
+    @property
+    def value(self) -> str: ...
+
+
+class Credential(Protocol):
+    """What a request shows, unchecked."""
+
+    @property
+    def carrier(self) -> Carrier: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Check(Protocol):
+    """Judges the credentials of one carrier."""
+
+    async def __call__(self, text: str, client: Client) -> Principal:
+        """Return the principal. Raises Refusal (401, 403), and Unavailable rather than let anybody pass."""
+        ...
+
+
+@attrs.frozen
+class Authentication:
+    """Hands a credential to the check of its carrier; what no check is for is not valid.
+
+    `checks` by the value of the carrier: `token`, `api_key`, `ticket`.
+    """
+
+    checks: Mapping[str, Check]
+
+    async def authenticate(self, credential: Credential, client: Client) -> Principal:
+        """Return the principal of a credential. Raises Refusal (401, 403)."""
+        check = self.checks.get(credential.carrier.value)
+        if check is None:
+            raise Refusal("unauthenticated", "The credential is not valid.")
+        return await check(credential.text, client)
+
+
+@attrs.frozen
+class AccessTokenCheck:
+    """Judges access tokens: first what they say, then whether the store still agrees."""
+
+    tokens: AccessTokens
+    storage: Storage
+    clock: Clock
+
+    async def __call__(self, text: str, client: Client) -> Principal:
+        """Return the user. Raises Refusal `unauthenticated`, `token_expired`, `token_revoked`."""
+        now = self.clock.now()
+        claims = self.tokens.verify(text, now)
+        async with self.storage.read() as reader:
+            account = await reader.find(ACCOUNTS, claims.user_id)
+            session = await reader.find(SESSIONS, claims.session_id)
+        if account is None or session is None or not _agrees(claims, account):
+            raise _revoked()
+        if not session_holds(session, account, now):
+            raise _revoked()
+        return _user(account, session, client)
+
+
+def _agrees(claims: AccessClaims, account: Account) -> bool:
+    return is_active(account) and (claims.epoch, claims.workspace_id, claims.is_admin) == (
+        account.token_epoch,
+        account.workspace_id,
+        account.is_admin,
+    )
+
+
+def _user(account: Account, session: Session, client: Client) -> Principal:
+    return Principal(
+        kind=PrincipalKind.USER,
+        user_id=account.user_id,
+        workspace_id=account.workspace_id,
+        is_admin=account.is_admin,
+        workspace_role=account.workspace_role,
+        session_id=session.session_id,
+        address=client.address,
+        user_agent=client.user_agent,
+        locale=account.locale,
+        trace_id=client.trace_id,
+    )
+
+
+def _revoked() -> Refusal:
+    return Refusal("token_revoked", "The session, or the standing of the account, has ended.")

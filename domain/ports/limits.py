@@ -1,0 +1,54 @@
+"""The rate-limiter port (platform.md 5.1)."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+
+
+@attrs.frozen
+class Window:
+    """At most `quota` within `seconds`."""
+
+    quota: int
+    seconds: int
+
+
+@attrs.frozen
+class Policy:
+    """Windows that all must hold, none for a policy that is off. `exact` ones count every single hit's instant."""
+
+    windows: tuple[Window, ...]
+    exact: bool = False
+
+
+Policies = Mapping[str, Policy]
+
+
+@attrs.frozen
+class Verdict:
+    """What a limiter says about one policy and key: of its windows the refusing one, else that with the least left."""
+
+    allowed: bool
+    policy: str
+    quota: int
+    window_seconds: int
+    remaining: int
+    reset_seconds: int
+    retry_after_seconds: int
+
+
+class RateLimiter(Protocol):
+    """Counts hits by policy and key. Answers None for a policy that is off; never raises for want of its store."""
+
+    async def hit(self, policy: str, key: str, cost: int = 1) -> Verdict | None:
+        """Charge every window of a policy, smallest first; the first refusal decides, later ones are not charged."""
+        ...
+
+    async def peek(self, policy: str, key: str) -> Verdict | None:
+        """Say what a hit of cost 1 would be answered, without charging."""
+        ...
+
+    async def clear(self, policy: str, key: str) -> None:
+        """Forget what was counted."""
+        ...
