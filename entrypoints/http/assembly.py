@@ -1,0 +1,102 @@
+"""The whole HTTP interface of one engine: kernel, routes, health."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
+
+from application.secrets import derive_key
+from application.settings import Settings
+from container import Container
+from domain.identifiers.personal import IdentifierKeys, new_data_key
+from domain.items.dfid import parse_dfid
+from entrypoints.http.app import App, Observer
+from entrypoints.http.health import Health, StoreState
+from entrypoints.http.idempotency import Idempotency
+from entrypoints.http.limits import RequestLimits
+from entrypoints.http.openapi import document
+from entrypoints.http.pages import kernel_routes
+from entrypoints.http.paging import Cursors
+from entrypoints.http.routes.items import item_routes
+from entrypoints.http.routing import Route
+from entrypoints.http.serving import Kernel
+from entrypoints.http.settings import HttpSettings
+
+
+def engine_routes(container: Container) -> list[Route]:
+    """Return the routes of every use case. The store must be open, or `identifier_keys` be given otherwise."""
+    return [*item_routes(container.items())]
+
+
+def health_of(container: Container, started_at: datetime) -> Health:
+    """Return the state of this instance, starting."""
+    settings, backing = container.settings(), container.backing()
+
+    async def ask_store() -> StoreState:
+        await container.storage().ping()
+        schema = await backing.schema()
+        return StoreState(schema.applied, schema.expected)
+
+    return Health(
+        version=version("defarm-engine"),
+        instance_id=settings.instance_id,
+        started_at=started_at,
+        mode=settings.storage,
+        clock=container.clock(),
+        ask_store=ask_store,
+        checks=lambda: {"limiter": "up"},
+    )
+
+
+def kernel_of(container: Container, health: Health) -> Kernel:
+    """Return what every route is served with."""
+    settings = container.settings()
+    seal = container.sealing()
+    return Kernel(
+        settings=http_settings(settings, health.version),
+        authenticator=container.authentication(),
+        cursors=Cursors(_cursor_keys(settings)),
+        idempotency=Idempotency(
+            container.storage(), container.clock(), settings.idempotency_ttl, seal.seal, seal.open
+        ),
+        limits=RequestLimits(container.limiter()),
+        parse_dfid=parse_dfid,
+        gate=health,
+    )
+
+
+def http_settings(settings: Settings, version: str) -> HttpSettings:
+    """Return the part of the configuration that the HTTP layer reads."""
+    return HttpSettings(
+        version=version,
+        max_body=settings.max_body,
+        max_bulk_body=settings.max_bulk_body,
+        max_import_body=settings.max_import_body,
+        request_timeout=settings.request_timeout.total_seconds(),
+        max_in_flight=settings.max_in_flight,
+        cors_origins=frozenset(settings.cors_origins),
+        trusted_proxies=tuple(map(str, settings.trusted_proxies)),
+        hsts=settings.hsts,
+        docs=settings.docs,
+        idempotency_ttl=settings.idempotency_ttl,
+    )
+
+
+def _cursor_keys(settings: Settings) -> tuple[bytes, ...]:
+    roots = (settings.secret_key, settings.secret_key_previous)
+    return tuple(derive_key(root, "defarm/cursor") for root in roots if root is not None)
+
+
+def assembled(
+    routes: Sequence[Route], kernel: Kernel, health: Health, observers: tuple[Observer, ...] = ()
+) -> App:
+    """Return the application that serves `routes` and the routes of the kernel itself."""
+    return App([*routes, *kernel_routes(routes, health, kernel.settings.docs)], kernel, health, observers)
+
+
+def openapi_document(settings: Settings) -> dict[str, object]:
+    """Return the OpenAPI document of this release. No store is opened."""
+    container = Container(settings=settings)
+    container.identifier_keys.override(IdentifierKeys(new_data_key()))
+    health = health_of(container, container.clock().now())
+    routes = engine_routes(container)
+    return document([*routes, *kernel_routes(routes, health, settings.docs)], health.version)
