@@ -1,0 +1,163 @@
+"""Imports: what other people's files look like, and what their faults are told as (items-events.md 6.3)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from application.imports import ImportOptions, ImportView, Target, mapping_from_options
+from application.imports.options import Encoding, Format
+from application.items import ItemFilter
+from domain.errors import Refusal
+from domain.items.values import ImportRow
+from domain.ports.schema import ITEMS
+from tests.application.items.conftest import Farm
+
+SICAR = Path(__file__).parents[2] / "data" / "sicar"
+MAPPING = mapping_from_options(["cod_imovel=id:car", "FID=ignore", "area=data:area_ha:number"])
+
+
+async def pieces(content: bytes, size: int = 7) -> AsyncIterator[bytes]:
+    """Yield a file in pieces that respect no line and no character."""
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+async def imported(farm: Farm, content: bytes, options: ImportOptions, size: int = 7) -> ImportView:
+    return await farm.imports.run(farm.ana, options, pieces(content, size))
+
+
+async def results(farm: Farm, view: ImportView) -> list[ImportRow]:
+    return list((await farm.imports.rows(farm.ana, view.import_id, limit=200)).items)
+
+
+@pytest.mark.parametrize("name", ["imoveis-df.csv", "imoveis-mt-sorriso.csv"])
+async def test_published_properties_are_imported_once(farm: Farm, name: str) -> None:
+    content = (SICAR / name).read_bytes()
+    dry = await imported(farm, content, ImportOptions(mapping=MAPPING, dry_run=True))
+    assert await farm.rows(ITEMS) == []
+    first = await imported(farm, content, ImportOptions(mapping=MAPPING))
+    second = await imported(farm, content, ImportOptions(mapping=MAPPING))
+    assert dry.counts == first.counts
+    assert (first.status, first.counts["created"], second.counts["unchanged"]) == ("completed", 10, 10)
+    page = await farm.items.page(farm.ana, ItemFilter())
+    assert all(isinstance(item.data["area_ha"], float) for item in page.items)
+    assert {item.identifiers[0].evidence for item in page.items} == {"format_ok"}
+
+
+async def test_38_a_windows_1252_file_with_semicolons_is_read_and_read_again_unchanged(farm: Farm) -> None:
+    content = "sisbov;raça\n076000000000001;Nelore mocho à mão\n076000000000002;Guzerá\n".encode("windows-1252")
+    dry = await imported(farm, content, ImportOptions(dry_run=True))
+    first = await imported(farm, content, ImportOptions())
+    again = await imported(farm, content, ImportOptions())
+    assert dry.counts == first.counts
+    assert [row.outcome for row in await results(farm, dry)] == [row.outcome for row in await results(farm, first)]
+    assert {row.dfid for row in await results(farm, dry)} == {None}
+    assert (first.counts["created"], again.counts["unchanged"]) == (2, 2)
+    page = await farm.items.page(farm.ana, ItemFilter(q="nelore mao"))
+    assert [item.data["raça"] for item in page.items] == ["Nelore mocho à mão"]
+
+
+async def test_rows_see_earlier_rows_of_the_same_dry_run(farm: Farm) -> None:
+    content = b"sisbov,lote\n076000000000001,\n076000000000001,7\n"
+    dry = await imported(farm, content, ImportOptions(dry_run=True))
+    assert [row.outcome for row in await results(farm, dry)] == ["created", "enriched"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "failure"),
+    [
+        (b"", ImportOptions(), ("csv_header_invalid", 1, None)),
+        (b"a,a\n1,2\n", ImportOptions(), ("csv_header_invalid", 1, 2)),
+        (b"a,\n1,2\n", ImportOptions(), ("csv_header_invalid", 1, 2)),
+        (b"a,b\n1,2\n", ImportOptions(mapping=MAPPING), ("column_unknown", 1, None)),
+        (b'lote,b\nx,1\ny,"2\n', ImportOptions(), ("body_unparsable", 3, None)),
+        (b"lote\nx\n\xe7\n", ImportOptions(encoding=Encoding.UTF_8), ("encoding_invalid", 3, 1)),
+        (b"lote\n" + b"x" * 20_000_000, ImportOptions(), ("body_unparsable", 2, 1024 * 1024)),
+    ],
+)
+async def test_a_fault_of_the_file_ends_the_import_with_its_place(
+    farm: Farm, content: bytes, options: ImportOptions, failure: tuple[str, int, int | None]
+) -> None:
+    view = await imported(farm, content, options, size=65536)
+    assert view.status == "failed" and view.failure is not None
+    assert (view.failure["code"], view.failure["line"], view.failure["column"]) == failure
+    assert await farm.rows(ITEMS) == []
+
+
+async def test_a_fault_of_a_row_refuses_that_row_and_names_its_column(farm: Farm) -> None:
+    content = "\n".join(
+        ["sisbov;área;obs", "07600000000000A;1;", "076000000000001;doze;", "1;2;3;4", 'x;"a;', "076000000000002;3;ok"]
+    ).encode()
+    options = ImportOptions(mapping=mapping_from_options(["área=data:area:number"]))
+    view = await imported(farm, content.replace(b'x;"a;\n', b""), options)
+    rows = await results(farm, view)
+    assert [(row.line, row.outcome) for row in rows] == [
+        (2, "refused"),
+        (3, "refused"),
+        (4, "refused"),
+        (5, "created"),
+    ]
+    assert [(row.errors[0]["code"], row.errors[0]["column"]) for row in rows[:3]] == [
+        ("identifier_malformed", "sisbov"),
+        ("format", "área"),
+        ("too_many", None),
+    ]
+
+
+async def test_ndjson_lines_are_create_bodies_taken_strictly(farm: Farm) -> None:
+    content = b"""{"identifiers":[{"key":"lote","value":"1"}],"data":{"peso":1.5}}
+
+{"identifiers":[{"key":"lote","value":2}],"user_id":"x"}
+{"identifiers":[{"key":"lote","value":"a\\u0000"}],"data":{"n":9007199254740992}}
+{"data":{"a":1,"a":2}}
+{oops
+"""
+    view = await imported(farm, content, ImportOptions(format=Format.NDJSON))
+    rows = await results(farm, view)
+    assert [(row.line, row.outcome) for row in rows] == [
+        (1, "created"),
+        (3, "refused"),
+        (4, "refused"),
+        (5, "refused"),
+        (6, "refused"),
+    ]
+    assert {(error["code"], error["pointer"]) for row in rows[1:3] for error in row.errors} == {
+        ("type", "/identifiers/0/value"),
+        ("unknown_field", "/user_id"),
+        ("identifier_malformed", "/identifiers/0/value"),
+        ("number_out_of_range", "/data/n"),
+    }
+
+
+async def test_too_many_rows_fail_and_keep_the_whole_units_before(farm: Farm) -> None:
+    farm.imports.max_rows = 1500
+    content = b"lote\n" + b"".join(b"L%d\n" % n for n in range(1600))
+    view = await imported(farm, content, ImportOptions(), size=65536)
+    assert view.failure is not None and view.failure["code"] == "too_many_rows"
+    assert view.rows_read == 1000
+
+
+async def test_drafts_can_be_imported(farm: Farm) -> None:
+    view = await imported(farm, b"sisbov,peso\nxx,1\n,2\n", ImportOptions(target=Target.LOCAL))
+    assert view.counts["created"] == 2
+    drafts = (await farm.items.drafts(farm.ana)).items
+    assert {identifier.evidence for draft in drafts for identifier in draft.identifiers} == {"malformed"}
+
+
+async def test_a_broken_connection_leaves_a_reported_prefix(farm: Farm) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"lote\n" + b"".join(b"L%d\n" % n for n in range(12_000))
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await farm.imports.run(farm.ana, ImportOptions(), broken())
+    [view] = (await farm.imports.page(farm.ana)).items
+    assert view.status == "interrupted"
+    assert view.rows_read % 1000 == 0
+
+
+async def test_an_import_of_another_workspace_does_not_exist(farm: Farm) -> None:
+    view = await imported(farm, b"lote\n1\n", ImportOptions())
+    with pytest.raises(Refusal, match="not_found"):
+        await farm.imports.get(farm.rui, view.import_id)
