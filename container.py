@@ -7,7 +7,6 @@ store, and what it returns is put in as `identifier_keys`. Tests exchange parts 
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,27 @@ from dependency_injector import containers, providers
 
 from adapters.local_secrets import belong_to_directory, load_or_create_secret
 from adapters.memory.backing import MemoryBacking
+from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.backing import JoinedServer, PostgresBacking, RemoteServer, Server
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.storage import PostgresBounds, PostgresStorage
+from application.accounts import Accounts, AccountSettings, Desk
+from application.authentication import AccessTokenCheck, Authentication
 from application.engine import Engine
+from application.events import Events
+from application.imports import Imports
+from application.items import Items
 from application.passwords import Passwords
+from application.sealing import Seal
 from application.secrets import Peppers
 from application.settings import FIELDS, REGISTRY, Settings, load
 from application.store_life import RootKeys, StoreLife
-from application.tokens import SignedTokens, TokenKeys
+from application.tokens import AccessTokens, SignedTokens, TokenKeys
 from application.units import DfidSource, Units
 from domain.identifiers.personal import IdentifierKeys
 from domain.ports.clock import SystemClock
+from domain.ports.limits import Policies, Policy, Window
 
 
 def _server(settings: Settings, *, joins: bool) -> Server:
@@ -58,6 +65,20 @@ def _passwords(settings: Settings) -> Passwords:
         memory_kib=settings.argon2_memory_kib,
         parallelism=settings.argon2_parallelism,
     )
+
+
+_EXACT_POLICIES = {"login_pair", "login_user", "login_ip", "page_password", "page_password_circuit"}
+
+
+def policies(settings: Settings) -> Policies:
+    """Return every limit of the configuration by the name of its policy (platform.md 5.2, 5.3)."""
+    limits = {
+        name.removeprefix("limit_"): getattr(settings, name) for name in FIELDS.values() if name.startswith("limit_")
+    }
+    return {
+        name: Policy(tuple(Window(each.quota, each.seconds) for each in windows), exact=name in _EXACT_POLICIES)
+        for name, windows in limits.items()
+    }
 
 
 class Container(containers.DeclarativeContainer):
@@ -108,7 +129,33 @@ class Container(containers.DeclarativeContainer):
         settings.provided.jwt_audience,
     )
 
-    engine = providers.Singleton(Engine, storage, units)
+    access_tokens = providers.Singleton(AccessTokens, signed_tokens, settings.provided.access_token_ttl)
+    sealing = providers.Singleton(
+        Seal.of, "defarm/idempotency", settings.provided.secret_key, settings.provided.secret_key_previous
+    )
+    limiter = providers.Singleton(MemoryRateLimiter, providers.Singleton(policies, settings))
+    authentication = providers.Singleton(
+        Authentication,
+        providers.Dict(token=providers.Singleton(AccessTokenCheck, access_tokens, storage, clock)),
+    )
+
+    desk = providers.Singleton(
+        Desk,
+        units=units,
+        passwords=passwords,
+        tokens=access_tokens,
+        peppers=peppers,
+        limiter=limiter,
+        settings=providers.Singleton(AccountSettings.of, settings),
+    )
+    accounts = providers.Singleton(Accounts, desk)
+    items = providers.Singleton(Items, units, identifier_keys)
+    events = providers.Singleton(Events, units)
+    imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
+
+    engine = providers.Singleton(
+        Engine, storage=storage, units=units, accounts=accounts, items=items, events=events, imports=imports
+    )
 
 
 def kept_secret(data_dir: Path, name: str) -> str:

@@ -2,29 +2,36 @@
 
 import attrs
 
+from application.accounts import Accounts
+from application.accounts.desk import account_named
+from application.events import Events
+from application.imports import Imports
+from application.items import Items
 from application.units import Units
 from domain.access.principal import Principal, PrincipalKind
 from domain.accounts.values import Account
 from domain.errors import not_found
-from domain.ports.queries import Select
-from domain.ports.schema import ACCOUNTS
 from domain.ports.storage import Storage
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Engine:
     """Made by `container.open_engine`; usable inside its block."""
 
     storage: Storage
     units: Units
+    accounts: Accounts
+    items: Items
+    events: Events
+    imports: Imports
 
     async def principal(self, username: str) -> Principal:
-        """Return the principal of an account, as its own access token would. Raises Refusal `not_found`."""
+        """Return who an account is, by user name or e-mail. Raises Refusal `not_found`."""
         async with self.storage.read() as reader:
-            page = await reader.page(ACCOUNTS, Select({"username": username}), limit=1)
-        if not page.items:
+            account = await account_named(reader, username.lower())
+        if account is None:
             raise not_found()
-        return principal_of(page.items[0])
+        return principal_of(account)
 
 
 def principal_of(account: Account) -> Principal:

@@ -4,6 +4,8 @@ import secrets
 
 import attrs
 
+from domain.access.principal import system
+from domain.act import Act
 from domain.identifiers.personal import (
     DataKeyLocked,
     IdentifierKeys,
@@ -47,13 +49,25 @@ class StoreLife:
         May be called again after Unavailable and SchemaBehind. Raises StoreRefused and StoreBroken when that
         would not help, among them a root key that does not open the store's data key.
         """
-        await self.backing.connect()
         if self.migrate:
-            await self.backing.migrate()
-        elif pending := (await self.backing.schema()).pending:
-            raise SchemaBehind(f"the schema waits for {', '.join(pending)}: run `defarm migrate`")
-        await self.backing.open()
+            await self.migrated()
+        else:
+            await self.backing.connect()
+            if pending := (await self.backing.schema()).pending:
+                raise SchemaBehind(f"the schema waits for {', '.join(pending)}: run `defarm migrate`")
+            await self.backing.open()
         return IdentifierKeys(await self._data_key())
+
+    async def migrated(self) -> tuple[str, ...]:
+        """Connect, migrate, open, leave an audit entry if anything was applied, and return its names."""
+        await self.backing.connect()
+        applied = await self.backing.migrate()
+        await self.backing.open()
+        if applied:
+            async with self.storage.write() as unit:
+                act = Act(unit, system(), self.clock.now())
+                await act.audit("system.migrated", ("store", STORE_KEY), details={"migrations": list(applied)})
+        return applied
 
     async def aclose(self) -> None:
         """Let go of the storage and of what stands behind it."""

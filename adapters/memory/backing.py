@@ -24,5 +24,8 @@ class MemoryBacking:
     async def open(self) -> None:
         return None
 
+    async def facts(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         await self._storage.aclose()

@@ -13,7 +13,8 @@ from adapters.postgres.embedded import EmbeddedBusy, EmbeddedError, EmbeddedPost
 from adapters.postgres.errors import translating
 from adapters.postgres.migrations import SchemaNewer, applied_version, migrate, migrations, pending
 from adapters.postgres.storage import PostgresStorage
-from domain.ports.backing import Schema, StoreBroken, StoreRefused
+from domain.ports.backing import Schema, ServerFacts, StoreBroken, StoreRefused
+from domain.ports.errors import Unavailable
 
 R = TypeVar("R")
 
@@ -103,6 +104,18 @@ class PostgresBacking:
     async def open(self) -> None:
         await self._storage.open()
         self._open = True
+
+    async def facts(self) -> ServerFacts:
+        with translating():
+            async with self._connection() as connection:
+                cursor = await connection.execute(
+                    "select current_setting('server_version_num')::int / 10000, current_setting('server_encoding'),"
+                    " clock_timestamp(), current_setting('max_connections')::int"
+                )
+                row = await cursor.fetchone()
+        if row is None:
+            raise Unavailable("the server does not describe itself")
+        return ServerFacts(*row)
 
     async def aclose(self) -> None:
         self._open = False

@@ -4,6 +4,7 @@ A storage answers for rows; its backing answers for whether there can be rows at
 the backing before the first read and closes it after the last.
 """
 
+from datetime import datetime
 from typing import Protocol
 
 import attrs
@@ -30,6 +31,16 @@ class Schema:
     pending: tuple[str, ...] = ()
 
 
+@attrs.frozen
+class ServerFacts:
+    """What an operator should know of a server: its major version, the encoding of the database, its clock."""
+
+    major: int
+    encoding: str
+    now: datetime
+    max_connections: int
+
+
 class Backing(Protocol):
     """Opened in the order of its methods; each may be called again after it failed."""
 
@@ -52,6 +63,10 @@ class Backing(Protocol):
 
     async def open(self) -> None:
         """Make the storage usable. Raises Unavailable."""
+        ...
+
+    async def facts(self) -> ServerFacts | None:
+        """Describe the server, None where there is none. Raises Unavailable."""
         ...
 
     async def aclose(self) -> None:

@@ -55,9 +55,7 @@ def kernel_of(container: Container, health: Health) -> Kernel:
         settings=http_settings(settings, health.version),
         authenticator=container.authentication(),
         cursors=Cursors(_cursor_keys(settings)),
-        idempotency=Idempotency(
-            container.storage(), container.clock(), settings.idempotency_ttl, seal.seal, seal.open
-        ),
+        idempotency=Idempotency(container.storage(), container.clock(), settings.idempotency_ttl, seal.seal, seal.open),
         limits=RequestLimits(container.limiter()),
         parse_dfid=parse_dfid,
         gate=health,
@@ -86,9 +84,7 @@ def _cursor_keys(settings: Settings) -> tuple[bytes, ...]:
     return tuple(derive_key(root, "defarm/cursor") for root in roots if root is not None)
 
 
-def assembled(
-    routes: Sequence[Route], kernel: Kernel, health: Health, observers: tuple[Observer, ...] = ()
-) -> App:
+def assembled(routes: Sequence[Route], kernel: Kernel, health: Health, observers: tuple[Observer, ...] = ()) -> App:
     """Return the application that serves `routes` and the routes of the kernel itself."""
     return App([*routes, *kernel_routes(routes, health, kernel.settings.docs)], kernel, health, observers)
 

@@ -1,0 +1,111 @@
+"""`defarm`: the command line (platform.md 13)."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from application.settings import ConfigurationError
+from domain.errors import Invalid, Refusal
+from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
+from domain.ports.errors import OutcomeUnknown, Unavailable
+from entrypoints.cli import admin, configuration, identifiers, server, store
+from entrypoints.cli.context import FAILED, INTERRUPTED, REFUSED, UNREACHABLE, USAGE, Globals, Halt
+from entrypoints.cli.output import Output
+from entrypoints.logging import clean
+
+app = typer.Typer(
+    name="defarm",
+    help="Traceability for farm goods: items, events and circuits that can be trusted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("init")(configuration.init)
+app.command("serve")(server.serve)
+app.command("health")(server.health)
+app.command("migrate")(store.migrate)
+app.command("doctor")(store.doctor)
+app.command("config")(configuration.config)
+app.add_typer(admin.app, name="admin")
+app.add_typer(identifiers.app, name="identifiers")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"defarm {version('defarm-engine')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    context: typer.Context,
+    env_file: Annotated[Path | None, typer.Option(help="Read variables from this file instead of .env.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print results and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the stack of a failure.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = Globals(Output(as_json, quiet), env_file, debug)
+
+
+_ANYWHERE = ("--json", "--quiet", "--debug")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a failure is one message, with its stack under `--debug`."""
+    given = _globals_first(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = app(given, prog_name="defarm", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (Exception, KeyboardInterrupt) as error:
+        code, message = _told(error)
+        if "--debug" in given and code != USAGE:
+            traceback.print_exc()
+        sys.stderr.write(f"{clean(message)}\n")
+        return code
+
+
+def _globals_first(arguments: list[str]) -> list[str]:
+    """Let the plain global options stand behind the command too."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    front = [word for word in arguments[:end] if word in _ANYWHERE]
+    return front + [word for word in arguments[:end] if word not in _ANYWHERE] + arguments[end:]
+
+
+def _told(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the message of what ended a command."""
+    match error:
+        case KeyboardInterrupt() | typer.Abort():
+            return INTERRUPTED, "Interrupted."
+        case Halt():
+            return error.code, str(error)
+        case typer.TyperException():
+            return error.exit_code, f"Error: {error.format_message()}\nTry --help."
+        case ConfigurationError():
+            return USAGE, str(error)
+        case Invalid():
+            faults = "\n".join(f"  {fault.pointer or fault.parameter}: {fault.detail}" for fault in error.faults)
+            return USAGE, f"This cannot be right:\n{faults}"
+        case Unavailable() | OutcomeUnknown():
+            return UNREACHABLE, f"The store does not answer: {error}"
+        case StoreBroken():
+            return UNREACHABLE, str(error)
+        case StoreRefused() | SchemaBehind():
+            return REFUSED, str(error)
+        case Refusal():
+            return REFUSED, error.detail or error.code
+        case _:
+            return FAILED, f"Failed: {type(error).__name__}: {error}"

@@ -1,0 +1,174 @@
+"""One line per record, on stdout, without secrets (platform.md 10.3)."""
+
+import contextlib
+import logging
+import re
+import sys
+import time
+from collections.abc import MutableMapping
+from functools import lru_cache
+from typing import Any, Final, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import Processor
+
+from entrypoints.http.exchange import add_request
+
+REDACTED: Final = "[redacted]"
+REPEAT_SECONDS: Final = 60.0
+
+Event = MutableMapping[str, Any]
+
+_NAMES: Final = re.compile(
+    r"(?:.*_)?(?:password|token|secret)|authorization|x[-_]api[-_]key|ticket|cookie|set-cookie|dsn|jwt_secret"
+    r"|(?:.*_)?secret_key(?:_previous)?",
+    re.IGNORECASE,
+)
+_SHAPES: Final = re.compile(
+    r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # a JWT
+    r"|\bdf[a-z]_[0-9A-Za-z]{8,}"  # an opaque secret, whole or cut
+)
+_USER_INFO: Final = re.compile(r"(?<=://)[^/\s@]*(?=@)|(?<=://)[^\s@]*:[^\s@]*(?=@)")
+_SUSPECT: Final = re.compile(r"eyJ|df[a-z]_|://|[Pp][Aa][Ss][Ss][Ww]")
+_PASSWORD_PAIR: Final = re.compile(r"(?i)\b(password|passwd)=('[^']*'|[^\s&]+)")
+
+
+def configure(level: str, style: str, *, instance_id: str, version: str, stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's logging for the process.
+
+    `level` is the least one written, `style` is `json` or `console`.
+    """
+    target = stream or sys.stdout
+    constant = {"instance_id": instance_id, "version": version}
+
+    def stamped(_: Any, __: str, event: Event) -> Event:
+        event.update(constant)
+        return event
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        add_request,
+        structlog.processors.add_log_level,
+        stamped,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        OncePerMinute(),
+    ]
+    last: list[Processor] = [structlog.processors.format_exc_info, redact, _renderer(style, target)]
+    structlog.configure(
+        processors=[_named, *shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *names: Lines(target, *names),
+        cache_logger_on_first_use=stream is None,
+    )
+    _standard_library(_LEVELS[level], target, [structlog.stdlib.add_logger_name, *shared], last)
+
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class Lines:
+    """Writes whole lines to a stream, without the detour over the standard library."""
+
+    def __init__(self, stream: TextIO, name: str = "") -> None:
+        self.name = name
+        self._stream = stream
+
+    def msg(self, text: str) -> None:
+        """Write one line. A stream that nobody reads any more loses it, and nothing else."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def _named(logger: Any, _: str, event: Event) -> Event:
+    event["logger"] = logger.name
+    return event
+
+
+def _standard_library(level: int, target: TextIO, shared: list[Processor], last: list[Processor]) -> None:
+    handler = logging.StreamHandler(target)
+    meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[meta, *last]))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # The kernel writes its own record of every request; these repeat it or speak of sockets.
+    for name in ("uvicorn.access", "uvicorn.error", "asyncio", "psycopg.pool"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _renderer(style: str, target: TextIO) -> Processor:
+    if style == "console":
+        return structlog.dev.ConsoleRenderer(
+            colors=target.isatty(), timestamp_key="ts", exception_formatter=structlog.dev.plain_traceback
+        )
+    return structlog.processors.JSONRenderer(serializer=_json)
+
+
+def _json(event: Any, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+class OncePerMinute:
+    """Let one warning of a cause pass per minute; the next one says how many were held back."""
+
+    def __init__(self, seconds: float = REPEAT_SECONDS) -> None:
+        self._seconds = seconds
+        self._passed: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def __call__(self, _: Any, __: str, event: Event) -> Event:
+        if event.get("level") != "warning":
+            return event
+        cause = (str(event.get("event")), str(event.get("reason", "")))
+        now = time.monotonic()
+        since, held = self._passed.get(cause, (-self._seconds, 0))
+        if now - since < self._seconds:
+            self._passed[cause] = (since, held + 1)
+            raise structlog.DropEvent
+        if len(self._passed) > 1000:
+            self._passed.clear()
+        self._passed[cause] = (now, 0)
+        if held:
+            event["repeated"] = held
+        return event
+
+
+def redact(_: Any, __: str, event: Event) -> Event:
+    """Take secrets out of a record, by the name of a member and by the shape of a text; a structlog processor."""
+    return {name: REDACTED if _secret(name, value) else _clean(value) for name, value in event.items()}
+
+
+def clean(text: str) -> str:
+    """Return a text without what looks like a secret."""
+    if _SUSPECT.search(text) is None:
+        return text
+    without_info = _USER_INFO.sub(REDACTED, _SHAPES.sub(REDACTED, text))
+    return _PASSWORD_PAIR.sub(rf"\1={REDACTED}", without_info)
+
+
+def _secret(name: str, value: Any) -> bool:
+    return value is not None and not isinstance(value, bool) and _names_secret(name)
+
+
+@lru_cache(4096)
+def _names_secret(name: str) -> bool:
+    return _NAMES.fullmatch(name) is not None
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return clean(value)
+        case bytes():
+            return clean(value.decode("latin-1"))
+        case MutableMapping() | dict():
+            return {name: REDACTED if _secret(str(name), held) else _clean(held) for name, held in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean(held) for held in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return clean(str(value))

@@ -1,0 +1,252 @@
+"""The life of a serving process, from its socket to its exit code (platform.md 12.1, 12.2)."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.metadata import version
+from typing import Any, Final, TypeVar
+
+import structlog
+import uvicorn
+import uvloop
+from dependency_injector import providers
+
+from application.settings import Settings
+from container import Container, close
+from domain.access.principal import system
+from domain.act import Act
+from domain.errors import DomainError
+from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
+from domain.ports.errors import StorageError
+from entrypoints.http.app import App
+from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
+from entrypoints.http.exchange import Receive, Scope, Send
+from entrypoints.logging import configure
+
+BACKLOG: Final = 2048
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+DONE, FAILED, USAGE, UNREACHABLE, REFUSED = 0, 1, 2, 3, 4
+
+R = TypeVar("R")
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal and return the exit code: 0 after a signal, 3 or 4 when the store cannot be used."""
+    release = version("defarm-engine")
+    configure(settings.log_level, settings.log_format, instance_id=settings.instance_id, version=release)
+    if settings.workers > 1:
+        return _told(f"DEFARM_WORKERS={settings.workers}: this release serves with one process; start several", USAGE)
+    try:
+        listener = bound(settings.host, settings.port)
+    except OSError as error:
+        return _told(_why_not_bound(settings, error), REFUSED)
+    address = _address(settings, listener)
+    structlog.get_logger("engine").info("system.listening", address=address)
+    if settings.port == 0:
+        _tell(f"Listening on {address}")
+    with listener:
+        return uvloop.run(Process(Container(settings=settings), listener, address).run())
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a listening socket; `::` takes both families. Raises OSError."""
+    (family, kind, protocol, _, place), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+        listener.bind(place)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _why_not_bound(settings: Settings, error: OSError) -> str:
+    place = f"{settings.host} port {settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{place} is taken; stop the other process, or choose another with PORT or --port (0 takes a free one)"
+    return f"{place} cannot be bound: {error.strerror or error}"
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _tell(message: str) -> None:
+    """Speak to people, outside the log."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def _told(message: str, code: int) -> int:
+    _tell(message)
+    return code
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: this process has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Door:
+    """What the server calls: the application of the present phase."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+class Process:
+    """One serving process."""
+
+    def __init__(self, container: Container, listener: socket.socket, address: str) -> None:
+        self.container = container
+        self.settings: Settings = container.settings()
+        self.listener = listener
+        self.address = address
+        self.log = structlog.get_logger("engine")
+        self.health = health_of(container, container.clock().now())
+        self.kernel = kernel_of(container, self.health)
+        self.door = _Door(assembled((), self.kernel, self.health))
+        self.server = _Server(self._uvicorn())
+        self.signalled = asyncio.Event()
+
+    def _uvicorn(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            self.door,
+            loop="none",
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=max(1, int(self.settings.shutdown_grace.total_seconds())),
+        )
+
+    async def run(self) -> int:
+        """Serve until a signal, or until the store turns out not to be usable."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        serving = asyncio.create_task(self.server.serve([self.listener]))
+        opening = asyncio.create_task(self._open())
+        signalled = asyncio.create_task(self.signalled.wait())
+        code = DONE
+        try:
+            await asyncio.wait({signalled, opening, serving}, return_when=asyncio.FIRST_COMPLETED)
+            code = await self._until_the_end(opening, serving, signalled)
+        finally:
+            signalled.cancel()
+            await self._end(opening, serving)
+        return code
+
+    async def _until_the_end(
+        self, opening: "asyncio.Task[None]", serving: "asyncio.Task[None]", signalled: "asyncio.Task[Any]"
+    ) -> int:
+        if opening.done() and (fault := opening.exception()) is not None:
+            return self._cannot_start(fault)
+        await asyncio.wait({signalled, serving}, return_when=asyncio.FIRST_COMPLETED)
+        return DONE if signalled.done() else FAILED
+
+    def _on_signal(self) -> None:
+        if self.signalled.is_set():
+            os._exit(FAILED)
+        self.signalled.set()
+
+    def _cannot_start(self, fault: BaseException) -> int:
+        self.log.error("system.cannot_start", reason=type(fault).__name__, detail=str(fault))
+        _tell(str(fault) or type(fault).__name__)
+        match fault:
+            case StoreRefused():
+                return REFUSED
+            case StoreBroken():
+                return UNREACHABLE
+            case _:
+                return FAILED
+
+    async def _open(self) -> None:
+        """Open the store, however long it takes, and let requests in. Raises StoreRefused and StoreBroken."""
+        keys = await retried(self.container.store_life().open, self._tell_of_retry)
+        self.container.identifier_keys.override(providers.Object(keys))
+        app = assembled(engine_routes(self.container), self.kernel, self.health)
+        await self._print_setup_token()
+        await self._audit("system.started")
+        self.door.app = app
+        self.health.phase = "ready"
+        self.log.info("system.started", address=self.address, storage=self.settings.storage)
+
+    def _tell_of_retry(self, error: Exception, pause: float) -> None:
+        reason = "schema" if isinstance(error, SchemaBehind) else type(error).__name__
+        self.log.warning("store.waiting", reason=reason, detail=str(error), retry_seconds=pause)
+
+    async def _print_setup_token(self) -> None:
+        if not self.settings.setup_token:
+            return
+        token = await self.container.accounts().registrations.setup_token()
+        if token is not None:
+            _tell(_SETUP.format(token=token, address=self.settings.public_url or self.address))
+
+    async def _audit(self, action: str) -> None:
+        async def entry(act: Act) -> None:
+            await act.audit(action, ("instance", self.settings.instance_id))
+
+        await self.container.units().perform(system(), entry)
+
+    async def _end(self, opening: "asyncio.Task[None]", serving: "asyncio.Task[None]") -> None:
+        was_ready = self.health.phase == "ready"
+        self.health.phase = "draining"
+        self.log.info("system.draining")
+        opening.cancel()
+        await asyncio.wait({opening})
+        if was_ready:
+            await asyncio.sleep(self.settings.drain_delay.total_seconds())
+        self.server.should_exit = True
+        await asyncio.wait({serving})
+        if was_ready:
+            with contextlib.suppress(StorageError, DomainError):
+                await self._audit("system.stopped")
+        await close(self.container)
+        self.log.info("system.stopped")
+
+
+async def retried(
+    attempt: Callable[[], Awaitable[R]], tell: Callable[[Exception, float], None], first: float = FIRST_PAUSE
+) -> R:
+    """Await `attempt` until the store is there: pauses double up to 10 s, for ever."""
+    pause = first
+    while True:
+        try:
+            return await attempt()
+        except (StorageError, SchemaBehind) as error:
+            tell(error, pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+_SETUP: Final = """
+No administrator exists yet. Make the first one with this token, which is good until then:
+
+  {token}
+
+  curl -X POST {address}/api/auth/setup -H 'Content-Type: application/json' \\
+    -d '{{"setup_token": "{token}", "username": "admin", "email": "admin@example.org", "password": "…"}}'
+
+or with: defarm admin create --username NAME --email ADDRESS
+"""
