@@ -9,15 +9,18 @@ import attrs
 
 from adapters.caching.keys import KeySpace
 from domain.ports.cache import (
+    NO_VERSION_IS_HIGHER,
     Absent,
     CacheServer,
     CacheStats,
     CacheUnavailable,
     Cell,
+    Changed,
     Epoch,
     EpochState,
     Lease,
     Mark,
+    Outcome,
     Value,
     Writer,
 )
@@ -174,11 +177,11 @@ class MemoryCache:
                 mark = Mark(epoch.decode() if epoch else None, 0, ())
             cells.put(key, _Stored(attrs.evolve(mark, writers=(*mark.writers, writer))))
 
-    async def unmark(self, token: str, outcomes: Mapping[str, Value | None]) -> None:
-        """Take this writer off each mark, with the value it committed or None."""
+    async def unmark(self, token: str, outcomes: Mapping[str, Outcome]) -> None:
+        """Take this writer off each mark, with its outcome."""
         self._cells()
-        for key, value in outcomes.items():
-            self._settle(key, token, value)
+        for key, outcome in outcomes.items():
+            self._settle(key, token, outcome)
 
     async def reap(self, seen: Mapping[str, Mark]) -> frozenset[str]:
         """Delete each cell that is still the mark that was seen."""
@@ -249,19 +252,19 @@ class MemoryCache:
         stored = self._shared.get(key)
         return stored.cell if stored is not None and isinstance(stored.cell, Mark) else None
 
-    def _settle(self, key: str, token: str, value: Value | None) -> None:
+    def _settle(self, key: str, token: str, outcome: Outcome) -> None:
         cells = self._shared
         mark = self._mark(key)
         if mark is None:
             cells.delete(key)
             return
         left = tuple(writer for writer in mark.writers if writer.token != token)
-        highest = max(mark.version, value.version if value else 0)
+        highest = max(mark.version, _told(outcome))
         current = cells.open_epoch()
         if left:
             cells.put(key, _Stored(attrs.evolve(mark, version=highest, writers=left)))
-        elif value and value.version == highest and current and mark.epoch == current.decode():
-            self._keep(key, value)
+        elif isinstance(outcome, Value) and outcome.version == highest and current and mark.epoch == current.decode():
+            self._keep(key, outcome)
         else:
             cells.delete(key)
 
@@ -277,6 +280,16 @@ class MemoryCache:
     def _add(self, **counts: int) -> None:
         totals = {name: getattr(self._counts, name) + count for name, count in counts.items()}
         self._counts = attrs.evolve(self._counts, **totals)
+
+
+def _told(outcome: Outcome) -> int:
+    match outcome:
+        case Value(version, _):
+            return version
+        case Changed():
+            return NO_VERSION_IS_HIGHER
+        case None:
+            return 0
 
 
 def _split(raw: bytes | None) -> tuple[bytes, bytes, bytes]:

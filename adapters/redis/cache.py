@@ -17,9 +17,11 @@ from domain.ports.cache import (
     CacheServer,
     CacheStats,
     Cell,
+    Changed,
     Epoch,
     EpochState,
     Mark,
+    Outcome,
     Value,
 )
 
@@ -82,8 +84,8 @@ class RedisCache:
         """Make each cell a mark that names this writer."""
         await self._each("mark", keys, (token, deadline_text(deadline)), lambda _: ())
 
-    async def unmark(self, token: str, outcomes: Mapping[str, Value | None]) -> None:
-        """Take this writer off each mark, with the value it committed or None."""
+    async def unmark(self, token: str, outcomes: Mapping[str, Outcome]) -> None:
+        """Take this writer off each mark, with its outcome."""
         await self._each("unmark", outcomes, (token, self._value_life), lambda key: _value(outcomes[key]))
 
     async def reap(self, seen: Mapping[str, Mark]) -> frozenset[str]:
@@ -256,8 +258,14 @@ def _retrieve(task: "asyncio.Task[Mapping[str, Cell]]") -> None:
         task.exception()
 
 
-def _value(value: Value | None) -> tuple[str | bytes | int, ...]:
-    return ("", _NOTHING) if value is None else (value.version, value.data)
+def _value(outcome: Outcome) -> tuple[str | bytes | int, ...]:
+    match outcome:
+        case Value(version, data):
+            return version, data
+        case Changed():
+            return "changed", _NOTHING
+        case None:
+            return "", _NOTHING
 
 
 def _common_state(raws: Sequence[bytes | None], run: bytes) -> EpochState:

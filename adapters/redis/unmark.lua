@@ -1,4 +1,5 @@
--- KEYS: epoch, cells. ARGV: run, token, life in ms, then version ('' if nothing was committed) and bytes per cell.
+-- KEYS: epoch, cells. ARGV: run, token, life in ms, then version and bytes per cell. The version is '' if nothing was
+-- committed and 'changed' if something was that no value may outlive: it counts as the highest there is.
 local current = open_epoch(KEYS[1], ARGV[1])
 
 local function without(writers, token)
@@ -15,7 +16,11 @@ local function settle(key, version, data)
   if not is_mark(cell) then return redis.call('DEL', key) end
   local epoch, highest, writers = string.match(cell, '^M (%S+) (%d+) (%S+)$')
   local left = without(writers, ARGV[2])
-  if version ~= '' and tonumber(version) > tonumber(highest) then highest = version end
+  if version == 'changed' then
+    highest = '9007199254740992'
+  elseif version ~= '' and tonumber(version) > tonumber(highest) then
+    highest = version
+  end
   if left ~= '' then return redis.call('SET', key, 'M ' .. epoch .. ' ' .. highest .. ' ' .. left) end
   if version == highest and epoch == current then
     return redis.call('SET', key, 'V ' .. epoch .. ' ' .. version .. ' ' .. data, 'PX', ARGV[3])

@@ -71,6 +71,21 @@ class Mark:
 Cell = Absent | Value | Lease | Mark
 
 
+@attrs.frozen
+class Changed:
+    """The outcome of a writer that committed a change and leaves no value.
+
+    It did not make one (it changed a part of what the cell holds), or its version does not say whether it is
+    newer than another writer's (it removed the row, or put one in the place of a removed one).
+    """
+
+
+Outcome = Value | Changed | None
+
+NO_VERSION_IS_HIGHER = 2**53
+"""The version of a mark to which a writer told `Changed`; the largest whole number that Lua counts to."""
+
+
 class EpochState(StrEnum):
     """Whether readers may fill the cache."""
 
@@ -137,12 +152,13 @@ class Cache(Protocol):
         """
         ...
 
-    async def unmark(self, token: str, outcomes: Mapping[str, Value | None]) -> None:
-        """Take this writer off each mark, with the value it committed or None.
+    async def unmark(self, token: str, outcomes: Mapping[str, Outcome]) -> None:
+        """Take this writer off each mark, with the value it committed, `Changed`, or None for nothing committed.
 
         The mark keeps the highest version told. The last writer leaves its value behind if that is the
-        highest version and the mark was made in the open epoch, else nothing. A cell that is no mark is
-        deleted. Telling None is always right; a writer that does not know its outcome must not call this.
+        highest version, no writer of the mark told `Changed`, and the mark was made in the open epoch; else
+        nothing is left. A cell that is no mark is deleted. A writer that does not know its outcome must not
+        call this: its marks are for reaping.
         """
         ...
 

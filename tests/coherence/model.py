@@ -19,6 +19,7 @@ BACK = "a reader goes back in time"
 
 Cell = tuple[Any, ...]
 ABSENT: Cell = ()
+_CHANGED = 99
 
 
 @attrs.frozen
@@ -38,14 +39,16 @@ class Rules:
     reap_same: bool = True  # and only the very mark that was seen
     highest: bool = True  # the last writer leaves its value only if no other told a higher version
     mark_epoch: bool = True  # and only if the mark is of the open epoch
+    changed: bool = True  # a writer that leaves no value says that it changed something
     joint_mark: bool = True  # a second writer joins a mark instead of replacing it
 
 
 @attrs.frozen
 class Size:
-    """What there is: the keys each unit changes, how many readers, how many misfortunes of each kind."""
+    """What there is: the keys each unit changes, which units leave no value, how many readers and misfortunes."""
 
     units: tuple[tuple[int, ...], ...] = ((0,), (0,))
+    silent: frozenset[int] = frozenset()
     readers: int = 2
     keys: int = 1
     crashes: int = 1
@@ -153,6 +156,7 @@ class Protocol:
     def __init__(self, size: Size | None = None, rules: Rules | None = None) -> None:
         self.size = size or Size()
         self.rules = rules or Rules()
+        self.alike = len(set(self.size.units[:2])) == 1 and not self.size.silent
 
     def start(self) -> State:
         return start(self.size)
@@ -162,7 +166,7 @@ class Protocol:
         readers, units = state.readers, state.units
         if len(readers) > 1 and readers[1] < readers[0]:
             state = mirrored(state, "L")
-        if len(units) > 1 and self.size.units[0] == self.size.units[1] and units[1] < units[0]:
+        if len(units) > 1 and self.alike and units[1] < units[0]:
             state = mirrored(state, "M")
         return state
 
@@ -241,11 +245,13 @@ class Protocol:
         if cell[:1] != ("M",):
             return ABSENT
         _, epoch, highest, writers = cell
+        if version is not None and index in self.size.silent:
+            version = _CHANGED if self.rules.changed else None
         highest = max(highest, version or 0)
         left = tuple(writer for writer in writers if writer != index)
         if left:
             return ("M", epoch, highest, left)
-        newest = version is not None and (version == highest or not self.rules.highest)
+        newest = version not in (None, _CHANGED) and (version == highest or not self.rules.highest)
         current = state.epoch > 0 and (epoch == state.epoch or not self.rules.mark_epoch)
         return ("V", state.epoch, version) if newest and current else ABSENT
 

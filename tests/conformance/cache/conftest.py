@@ -3,24 +3,22 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from domain.ports.cache import Cache
-from tests.conformance.cache.server import RedisServer
 from tests.conformance.cache.stacks import MemoryStack, RedisStack, Stack, open_epoch
+from tests.servers import RedisServer, redis_server
 
 
 @pytest.fixture(scope="session")
-def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
+def redis_process() -> Iterator[RedisServer]:
+    """A Redis that tests may freeze, kill and restart."""
+    with redis_server(private=True) as server:
+        yield server
 
 
 @pytest.fixture
 def server(redis_process: RedisServer) -> Iterator[RedisServer]:
-    """The server of the session, empty, running, and left running."""
+    """The server of the session, left running whatever is done to it."""
     yield redis_process
-    redis_process.forget_snapshot()
-    redis_process.kill()
+    redis_process.resume()
     redis_process.start()
 
 
@@ -28,7 +26,6 @@ def server(redis_process: RedisServer) -> Iterator[RedisServer]:
 async def redis(redis_process: RedisServer) -> AsyncIterator[RedisStack]:
     stack = RedisStack(redis_process)
     await stack.wipe()
-    redis_process.forget_snapshot()
     yield stack
     await stack.aclose()
 

@@ -10,7 +10,7 @@ from adapters.memory.cache import MemoryCache, MemoryCells
 from adapters.redis.cache import SCRIPTS, RedisCache
 from adapters.redis.link import RedisLink, Scripts
 from domain.ports.cache import Cache, EpochState
-from tests.conformance.cache.server import RedisServer
+from tests.servers import RedisServer
 
 
 class Stack(Protocol):
@@ -59,6 +59,7 @@ class RedisStack:
         self.server = server
         self.space = KeySpace(tags=tags)
         self._caches: list[RedisCache] = []
+        self._restored = False
 
     def instance(self, *, timeout: float = 2.0, **settings: float) -> RedisCache:
         scripts = Scripts(SCRIPTS)
@@ -82,12 +83,17 @@ class RedisStack:
         await self.command("SAVE")
         self.server.kill()
         self.server.start()
+        self._restored = True
         for cache in self._caches:
             # The first call on a connection to the dead server fails, as it must; the next one reconnects.
             with suppress(Exception):
                 await cache.epoch()
 
     async def aclose(self) -> None:
+        if self._restored:
+            # A later start of the server must find nothing.
+            await self.wipe()
+            await self.command("SAVE")
         for cache in self._caches:
             await cache.aclose()
 

@@ -5,7 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.ports.cache import Absent, Cache, CacheUnavailable, Lease, Mark, Value, Writer
+from domain.ports.cache import (
+    NO_VERSION_IS_HIGHER,
+    Absent,
+    Cache,
+    CacheUnavailable,
+    Changed,
+    Lease,
+    Mark,
+    Value,
+    Writer,
+)
 from tests.conformance.cache.stacks import Stack
 
 DEADLINE = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -140,6 +150,31 @@ async def test_a_writer_that_committed_nothing_leaves_nothing(cache: Cache, key:
     await cache.mark([key], "w2", DEADLINE)
     await cache.unmark("w1", {key: Value(2, b"two")})
     await cache.unmark("w2", {key: None})
+    assert await cell(cache, key) == Absent()
+
+
+@pytest.mark.parametrize("changed_first", [True, False])
+async def test_nothing_is_left_when_a_writer_changed_the_value_otherwise(
+    cache: Cache, other: Cache, key: str, changed_first: bool
+) -> None:
+    await cache.mark([key], "w1", DEADLINE)
+    await other.mark([key], "w2", DEADLINE)
+    if changed_first:
+        await cache.unmark("w1", {key: Changed()})
+        await other.unmark("w2", {key: Value(2, b"two")})
+    else:
+        await other.unmark("w2", {key: Value(2, b"two")})
+        await cache.unmark("w1", {key: Changed()})
+    assert await cell(cache, key) == Absent()
+
+
+async def test_a_change_without_a_value_is_not_forgotten_while_the_mark_stands(cache: Cache, key: str) -> None:
+    for writer in ("w1", "w2", "w3"):
+        await cache.mark([key], writer, DEADLINE)
+    await cache.unmark("w1", {key: Changed()})
+    await cache.unmark("w2", {key: Value(2, b"two")})
+    assert await cell(cache, key) == Mark("first", NO_VERSION_IS_HIGHER, (Writer("w3", DEADLINE),))
+    await cache.unmark("w3", {key: Value(3, b"three")})
     assert await cell(cache, key) == Absent()
 
 

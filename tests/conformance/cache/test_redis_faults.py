@@ -2,14 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from adapters.redis.cache import RedisCache
 from domain.ports.cache import Absent, CacheUnavailable, EpochState, Mark, Value
-from tests.conformance.cache.server import RedisServer
 from tests.conformance.cache.stacks import RedisStack, open_epoch
+from tests.servers import RedisServer
 
 DEADLINE = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -80,7 +81,7 @@ async def test_a_killed_server_that_returns_empty_has_no_epoch(
 async def test_a_frozen_server_refuses_every_verb_within_the_bound(
     server: RedisServer, redis: RedisStack, key: str
 ) -> None:
-    calls = [
+    calls: list[Callable[[RedisCache], Awaitable[object]]] = [
         lambda cache: cache.acquire([key], "r"),
         lambda cache: cache.fill("r", {key: Value(1, b"")}),
         lambda cache: cache.mark([key], "w", DEADLINE),
