@@ -38,6 +38,8 @@ from domain.ports.storage import MAX_PAGE, Reader
 from domain.ports.views import EventsView, Viewer
 from domain.shape import Faulty
 
+MAX_POSITION = 2**53 - 1
+
 
 @attrs.frozen
 class Events:
@@ -161,6 +163,8 @@ class Events:
         """Return the event at a position of an item's chain. Raises Refusal `not_found`, also for a hidden one."""
         async with self.units.storage.read() as reader:
             await self._viewable(reader, principal, dfid)
+            if not 1 <= position <= MAX_POSITION:
+                raise not_found()
             page = await reader.page(EVENTS, Select({"dfid": dfid, "position": position}), limit=1)
             return await self._one(reader, principal, page.items)
 

@@ -16,6 +16,7 @@ from entrypoints.http.limits import RequestLimits
 from entrypoints.http.openapi import document
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.paging import Cursors
+from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
 from entrypoints.http.routes.items import item_routes
@@ -26,7 +27,12 @@ from entrypoints.http.settings import HttpSettings
 
 def engine_routes(container: Container) -> list[Route]:
     """Return the routes of every use case. The store must be open, or `identifier_keys` be given otherwise."""
-    return [*import_routes(container.imports()), *item_routes(container.items()), *identifier_routes()]
+    return [
+        *import_routes(container.imports()),
+        *item_routes(container.items()),
+        *event_routes(container.events()),
+        *identifier_routes(),
+    ]
 
 
 def health_of(container: Container, started_at: datetime) -> Health:
