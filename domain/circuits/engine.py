@@ -135,7 +135,7 @@ async def change_status(
     before, after = at.circuit, moved(at.circuit, status, act.now)
     await _store(act, at, after)
     if status is not CircuitStatus.ACTIVE:
-        await act.job("cancel_waiting", {"circuit_id": circuit_id}, circuit_id=circuit_id)
+        await act.job("cancel_waiting", {"circuit_id": circuit_id, "until": wire(act.now)}, circuit_id=circuit_id)
     data = {"old": before.status.value, "new": status.value}
     activity = await act.activity("circuit_status_changed", ("circuit", circuit_id), circuit_id=circuit_id, data=data)
     await _announce(act, circuit_id, activity, ["status"])

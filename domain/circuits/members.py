@@ -12,6 +12,7 @@ from domain.circuits.rules import Role, decided, ended, joined, role_named, role
 from domain.circuits.scene import Scene, holders, known, scene, settle
 from domain.circuits.values import Membership
 from domain.errors import Refusal, not_found
+from domain.instants import wire
 from domain.ports.queries import Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 from domain.ports.storage import Reader
@@ -144,7 +145,7 @@ async def end(act: Act, circuit_id: str, user_id: str, accepted: Versions) -> No
     await act.unit.confirm(CIRCUITS, at.circuit)
     if not leaving:
         await act.unit.confirm(MEMBERSHIPS, at.memberships[act.user_id])
-    waiting = {"circuit_id": circuit_id, "user_id": user_id, "member_since": member.joined_at.isoformat()}
+    waiting = {"circuit_id": circuit_id, "user_id": user_id, "member_since": wire(member.joined_at)}
     await act.job("cancel_waiting", waiting, circuit_id=circuit_id)
     await _tell_end(act, at, member, leaving)
 

@@ -120,6 +120,7 @@ def joined(
         joined_via=via,
         added_by=added_by,
         custom_role_id=role.custom_role_id,
+        was_removed=earlier is not None and earlier.was_removed,
         version=1 if earlier is None else earlier.version + 1,
     )
 
@@ -145,6 +146,7 @@ def ended(membership: Membership, now: datetime, by: str) -> Membership:
         permissions=ROLE_PERMISSIONS[membership.base_role],
         ended_at=strictly_after(membership.joined_at, now),
         ended_by=by,
+        was_removed=membership.was_removed or by != membership.user_id,
         version=membership.version + 1,
     )
 

@@ -1,7 +1,8 @@
 """A circuit and some of its members, read once for one act; the questions that are asked about them."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import attrs
 
@@ -21,6 +22,24 @@ from domain.precondition import Versions, require_version
 
 CONFLICTS = frozenset({Reason.CIRCUIT_NOT_ACTIVE, Reason.OWNER_CANNOT_LEAVE, Reason.OWNER_ROLE_FIXED})
 """Reasons answered with 409: they come after the precondition (circuits.md 0)."""
+
+
+class Asker(Protocol):
+    """Somebody at an instant: an act, or a visit that only reads."""
+
+    @property
+    def principal(self) -> Principal: ...
+
+    @property
+    def now(self) -> datetime: ...
+
+
+@attrs.frozen
+class Visit:
+    """A look at circuits that changes nothing."""
+
+    principal: Principal
+    now: datetime
 
 
 @attrs.frozen
@@ -53,15 +72,15 @@ class Scene:
         members = tuple(member_fact(membership, self.found) for membership in self.memberships.values())
         return Facts(target, circuits, members, **more)
 
-    def decide(self, act: Act, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Decision:
+    def decide(self, by: Asker, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Decision:
         """Decide about this circuit; `facts` are further kinds of facts, `target` members of the target."""
         circuit_id = None if self.found is None else self.found.circuit_id
         asked = self.facts(Target(circuit_id=circuit_id, **target), **(facts or {}))
-        return decide(act.principal, action, asked, act.now)
+        return decide(by.principal, action, asked, by.now)
 
-    def require(self, act: Act, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Circuit:
+    def require(self, by: Asker, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Circuit:
         """Return the circuit when the action is allowed. Raises the Refusal of the decision."""
-        require(self.decide(act, action, facts=facts, **target))
+        require(self.decide(by, action, facts=facts, **target))
         return self.circuit
 
     async def confirm(self, act: Act, *users: str | None) -> None:

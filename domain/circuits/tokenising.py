@@ -163,7 +163,7 @@ class Tokenising:
             decision = require(self.desk.may_push(self.act.principal, item.key))
         check_active(item)
         content = self._contents[id(push)]
-        self._require_whole(push, content)
+        self._require_whole(content)
         members = {"origin": OperationOrigin.LOCAL, "local_id": push.local_id, "batch_id": batch_id}
         if self._waits(item.key):
             return self._request_mapped(push, item, members)
@@ -192,7 +192,7 @@ class Tokenising:
             return attrs.evolve(pushed, operation=operation)
         return pushed
 
-    def _require_whole(self, push: LocalPush, content: Content) -> None:
+    def _require_whole(self, content: Content) -> None:
         faults = (
             *content.faults,
             *namespace_faults(self.desk.circuit, content),
@@ -213,21 +213,25 @@ class Tokenising:
 
     def _with_addition(self, pushed: Pushed, item: Item, content: Content, members: dict[str, Any]) -> Pushed:
         """Add the extras of a completed push to its item; already standing there, it becomes an operation now."""
-        own = item.workspace_id == self.act.workspace_id
-        circuit_id = None if own else self.desk.circuit.circuit_id
-        changed = self.register.enrich(item, content, ContributionSource.PUSH_LOCAL, circuit_id=circuit_id)
-        item_outcome = "unchanged" if changed is None else ("enriched" if own else "contributed")
-        if changed is not None:
-            self._note(item_outcome, changed)
+        item_outcome = self._add(item, content)
         operation = pushed.operation
         if operation is None:
-            if changed is None:
+            if item_outcome == "unchanged":
                 return attrs.evolve(pushed, item_outcome=item_outcome, warnings=content.warnings)
             operation = self._completed(item, ALREADY_PLACED, members)
         operation = self.desk.keep(attrs.evolve(operation, item_outcome=item_outcome))
         return attrs.evolve(
             pushed, written=True, operation=operation, item_outcome=item_outcome, warnings=content.warnings
         )
+
+    def _add(self, item: Item, content: Content) -> str:
+        own = item.workspace_id == self.act.workspace_id
+        circuit_id = None if own else self.desk.circuit.circuit_id
+        changed = self.register.enrich(item, content, ContributionSource.PUSH_LOCAL, circuit_id=circuit_id)
+        if changed is None:
+            return "unchanged"
+        self._note("enriched" if own else "contributed", changed)
+        return "enriched" if own else "contributed"
 
     def _note(self, outcome: str, item: Item) -> None:
         self.changed.setdefault(outcome, []).append(item)
@@ -249,9 +253,10 @@ class Tokenising:
             if taken(waiting, self.keys) != push.extras:
                 raise held_by(waiting.operation_id)
             return Pushed(PENDING, False, waiting, local_id=push.local_id)
-        faults = requirement_faults(self.desk.circuit, content)
-        if faults:
-            raise Invalid(seen_from_request(fault, len(draft.identifiers)) for fault in faults)
+        try:
+            self.require_met(push)
+        except Invalid as invalid:
+            raise Invalid(seen_from_request(fault, len(draft.identifiers)) for fault in invalid.faults) from None
         members = {"origin": OperationOrigin.LOCAL, "local_id": push.local_id, "batch_id": batch_id}
         if needed:
             return self._request_draft(push, draft, content, members)
@@ -266,6 +271,28 @@ class Tokenising:
     def draft(self, push: LocalPush) -> Item:
         """Return the draft of a push as it was read."""
         return self._drafts[push.local_id]
+
+    def held_draft(self, push: LocalPush, operation_id: str) -> Item | None:
+        """Return the unmapped draft of a push if that operation still holds it."""
+        draft = self._drafts.get(push.local_id)
+        held = draft is not None and draft.status is ItemStatus.LOCAL and draft.held_by == operation_id
+        return draft if held and push.local_id not in self._mappings else None
+
+    def require_met(self, push: LocalPush) -> None:
+        """Demand the requirements of the circuit of a draft with its extras. Raises Invalid."""
+        faults = requirement_faults(self.desk.circuit, self._contents[id(push)])
+        if faults:
+            raise Invalid(faults)
+
+    def added(self, push: LocalPush, item: Item) -> str:
+        """Add the extras of an approved push to the item its LID stands for; return the item outcome.
+
+        Raises Invalid; Refusal `identifier_conflict`, `identifier_claimed`, `identifier_contradiction`.
+        """
+        content = self._contents[id(push)]
+        self._require_whole(content)
+        self._require_addable(item, content)
+        return self._add(item, content)
 
     def _waiting_push(self, draft: Item) -> Operation | None:
         """Return the requester's own waiting push here that holds a draft. Raises Refusal `local_item_held`."""

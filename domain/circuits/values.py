@@ -93,7 +93,8 @@ class Circuit:
 
 @attrs.frozen
 class Membership:
-    """One user in one circuit; the row stays when the membership ends."""
+    """One user in one circuit; the row stays when the membership ends. `was_removed` tells that some membership
+    of it was ended by somebody else; it never goes back."""
 
     circuit_id: str
     user_id: str
@@ -106,6 +107,7 @@ class Membership:
     status: MembershipStatus = MembershipStatus.ACTIVE
     ended_at: datetime | None = None
     ended_by: str | None = None
+    was_removed: bool = False
     version: int = 1
 
 

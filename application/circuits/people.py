@@ -1,0 +1,105 @@
+"""Use cases of members (circuits.md 4.5 to 4.7, 4.20)."""
+
+from collections.abc import Sequence
+
+from application.circuits.requests import AddMember, ChangeRole, MemberFilter
+from application.circuits.settings import CircuitSettings
+from application.circuits.views import MemberView, member_views
+from application.filtered import filtered_page
+from domain.access.decide import Action
+from domain.access.principal import Principal
+from domain.access.vocabulary import MembershipStatus
+from domain.act import Act
+from domain.circuits import members
+from domain.circuits.scene import scene
+from domain.circuits.values import Membership
+from domain.errors import not_found
+from domain.ports.queries import Cursor, Page, Select
+from domain.ports.schema import CIRCUITS, MEMBERSHIPS
+from domain.ports.storage import Reader
+from domain.precondition import Versions
+
+
+class CircuitPeople(CircuitSettings):
+    """What is done with members."""
+
+    async def add_member(self, principal: Principal, circuit_id: str, request: AddMember) -> MemberView:
+        """Make a user a member (4.5).
+
+        Raises Invalid; Refusal `role_unknown`, `role_not_grantable`, `member_unknown`, `already_member`,
+        `quota_reached`.
+        """
+        request.check()
+
+        async def work(act: Act) -> MemberView:
+            user_id = request.member_id
+            if request.username is not None:
+                account = await members.account_named(act.unit, request.username.lower())
+                user_id = None if account is None else account.user_id
+            member = await members.add(act, circuit_id, user_id, request.role)
+            return await self._member_view(act.unit, member)
+
+        return await self.units.perform(principal, work)
+
+    async def _member_view(self, reader: Reader, member: Membership) -> MemberView:
+        circuit = await reader.get(CIRCUITS, member.circuit_id)
+        return (await member_views(reader, circuit, [member]))[0]
+
+    async def change_role(
+        self, principal: Principal, circuit_id: str, user_id: str, request: ChangeRole, accepted: Versions
+    ) -> MemberView:
+        """Give a member another role (4.6)."""
+
+        async def work(act: Act) -> MemberView:
+            member = await members.change_role(act, circuit_id, user_id, request.role, accepted)
+            return await self._member_view(act.unit, member)
+
+        return await self.units.perform(principal, work)
+
+    async def remove_member(
+        self, principal: Principal, circuit_id: str, user_id: str, accepted: Versions = None
+    ) -> None:
+        """Remove a member, or leave when it is oneself (4.7)."""
+        await self.units.perform(principal, lambda act: members.end(act, circuit_id, user_id, accepted))
+
+    async def leave(self, principal: Principal, circuit_id: str, accepted: Versions = None) -> None:
+        """Leave a circuit (4.7). Raises Refusal `owner_cannot_leave`."""
+        await self.remove_member(principal, circuit_id, str(principal.user_id), accepted)
+
+    async def member(self, principal: Principal, circuit_id: str, user_id: str) -> MemberView:
+        """Return an active member to a member. Raises Refusal `not_found`."""
+        async with self.units.storage.read() as reader:
+            at = await scene(reader, principal, circuit_id, user_id)
+            circuit = at.require(self.visit(principal), Action.MEMBER_LIST)
+            member = at.member(user_id)
+            if member is None:
+                raise not_found()
+            return (await member_views(reader, circuit, [member]))[0]
+
+    async def members(
+        self,
+        principal: Principal,
+        circuit_id: str,
+        wanted: MemberFilter,
+        after: Cursor | None = None,
+        limit: int = 50,
+    ) -> Page[MemberView]:
+        """Return active members to a member, in the order they joined."""
+        async with self.units.storage.read() as reader:
+            at = await scene(reader, principal, circuit_id)
+            circuit = at.require(self.visit(principal), Action.MEMBER_LIST)
+            query = Select({"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}, ("joined_at", "user_id"))
+            if wanted.role is None and wanted.q is None:
+                page = await reader.page(MEMBERSHIPS, query, after, limit)
+                return Page(tuple(await member_views(reader, circuit, page.items)), page.after)
+
+            async def shown(rows: Sequence[Membership]) -> list[MemberView | None]:
+                views = await member_views(reader, circuit, rows)
+                return [view if _fits(view, wanted) else None for view in views]
+
+            return await filtered_page(reader, MEMBERSHIPS, query, after, limit, shown)
+
+
+def _fits(view: MemberView, wanted: MemberFilter) -> bool:
+    named = wanted.role is None or view.role == wanted.role
+    return named and (wanted.q is None or view.username.startswith(wanted.q.lower()))
