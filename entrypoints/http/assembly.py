@@ -31,6 +31,8 @@ from entrypoints.http.settings import HttpSettings
 def engine_routes(container: Container) -> list[Route]:
     """Return the routes of every use case. The store must be open, or `identifier_keys` be given otherwise."""
     return [
+        *account_routes(container.accounts()),
+        *workspace_routes(container.accounts()),
         *import_routes(container.imports()),
         *item_routes(container.items()),
         *event_routes(container.events()),
