@@ -1,6 +1,7 @@
 """Use cases of circuits themselves: created, read, changed, closed, handed on (circuits.md 4.1 to 4.4, 4.15)."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import attrs
 
@@ -30,6 +31,7 @@ from domain.circuits.scene import Visit, scene
 from domain.circuits.values import Circuit
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
+from domain.ports.limits import RateLimiter
 from domain.ports.schema import MEMBERSHIPS
 from domain.precondition import Versions
 
@@ -41,6 +43,8 @@ class CircuitSettings:
     units: Units
     keys: IdentifierKeys
     passwords: Passwords
+    limiter: RateLimiter
+    join_cooldown: timedelta = timedelta(hours=24)
 
     async def create(self, principal: Principal, request: CreateCircuit) -> CircuitView:
         """Create a circuit, of which the caller becomes the owner (4.1).

@@ -159,7 +159,7 @@ class CircuitSharing(CircuitPeople):
         async def work(act: Act) -> PublicationsResult:
             done = await publish(act, circuit_id, dfids, shown=request.published, bulk=True)
             results = tuple(
-                PublicationResult(one.dfid, one.outcome, None if one.error is None else _error(one.error))
+                PublicationResult(one.dfid, one.outcome, None if one.error is None else element_error(one.error))
                 for one in done
             )
             outcomes = [one.outcome for one in results]
@@ -188,13 +188,14 @@ def _element(given: PushElement | Faulty) -> Element:
 def _element_result(index: int, one: Pushed | Failed, given: PushElement | Faulty) -> PushElementResult:
     if isinstance(one, Failed):
         named = given if isinstance(given, PushElement) else PushElement()
-        error = _error(one.error, f"/items/{index}")
+        error = element_error(one.error, f"/items/{index}")
         return PushElementResult(index, "refused", None, named.dfid, named.local_id, None, one.pending_id, error)
     operation_id = None if one.operation is None else one.operation.operation_id
     return PushElementResult(index, one.outcome, one.item_outcome, one.dfid, one.local_id, operation_id, None, None)
 
 
-def _error(error: Refusal | Invalid, under: str = "") -> ElementError:
+def element_error(error: Refusal | Invalid, under: str = "") -> ElementError:
+    """Return what a refused element is told; `under` is the pointer to the element."""
     code, detail, faults = error_members(error)
     members: list[dict[str, Any]] = [
         {"pointer": placed.pointer, "code": placed.code, "detail": placed.detail}

@@ -1,0 +1,5 @@
+"""The circuits service."""
+
+from application.circuits.service import Circuits
+
+__all__ = ["Circuits"]

@@ -1,0 +1,346 @@
+"""Use cases of roles, joining and decisions (circuits.md 4.8 to 4.10, 4.18), and the numbers of a circuit."""
+
+from collections import Counter
+from datetime import timedelta
+
+from application.circuits.reading import CircuitReading
+from application.circuits.requests import (
+    ApproveJoin,
+    AskToJoin,
+    CreateRole,
+    Decision,
+    Decisions,
+    JoinPage,
+    UpdateRole,
+    given,
+)
+from application.circuits.sharing import element_error
+from application.circuits.views import (
+    CircuitStats,
+    DecisionResult,
+    DecisionsResult,
+    JoinAnswer,
+    JoinRequestView,
+    OperationView,
+    RoleView,
+    base_role_view,
+    custom_role_view,
+    my_membership,
+    operation_view,
+    request_view,
+)
+from domain.access.decide import Action, page_state
+from domain.access.facts import PageFact
+from domain.access.permissions import BaseRole, Permission
+from domain.access.principal import Principal
+from domain.access.vocabulary import (
+    CircuitStatus,
+    JoinRequestStatus,
+    OperationStatus,
+    PageState,
+)
+from domain.act import Act
+from domain.addresses import counted_address
+from domain.circuits import deciding, joining, roles
+from domain.circuits.facts import circuit_fact, request_fact, role_name
+from domain.circuits.reading import walk
+from domain.circuits.scene import Scene, scene, walk_members
+from domain.circuits.values import Circuit
+from domain.errors import Refusal, not_found
+from domain.ports.queries import Cursor, Page, Select
+from domain.ports.schema import CIRCUITS, JOIN_REQUESTS, OPERATIONS, PLACEMENTS
+from domain.ports.storage import Reader
+from domain.precondition import Versions
+
+_PASSED = timedelta(hours=1)
+
+
+class CircuitGovernance(CircuitReading):
+    """What decides who belongs to a circuit, with which rights, and what may enter it."""
+
+    async def roles(self, principal: Principal, circuit_id: str) -> Page[RoleView]:
+        """Return the base roles and the custom ones, with how many members carry each."""
+        async with self.units.storage.read() as reader:
+            at = await scene(reader, principal, circuit_id)
+            circuit = at.require(self.visit(principal), Action.ROLE_LIST)
+            counts = await _role_counts(reader, circuit)
+            base = (base_role_view(role, counts[role.value]) for role in BaseRole)
+            custom = (custom_role_view(role, counts[role.name]) for role in circuit.roles)
+            return Page((*base, *custom))
+
+    async def role(self, principal: Principal, circuit_id: str, name: str) -> RoleView:
+        """Return one role. Raises Refusal `not_found`."""
+        for view in (await self.roles(principal, circuit_id)).items:
+            if view.name == name:
+                return view
+        raise not_found()
+
+    async def create_role(self, principal: Principal, circuit_id: str, request: CreateRole) -> RoleView:
+        """Define a role. Raises Refusal `role_not_grantable`, `role_exists`, `quota_reached`."""
+
+        async def work(act: Act) -> RoleView:
+            role = await roles.create(
+                act,
+                circuit_id,
+                request.name,
+                request.permissions,
+                display_name=request.display_name,
+                description=request.description,
+                color=request.color,
+            )
+            return custom_role_view(role, 0)
+
+        return await self.units.perform(principal, work)
+
+    async def update_role(
+        self, principal: Principal, circuit_id: str, name: str, request: UpdateRole, accepted: Versions
+    ) -> RoleView:
+        """Change a role and what everybody who carries it may do. Raises Refusal `role_fixed`, `role_not_grantable`."""
+        changes = given(request)
+
+        async def work(act: Act) -> RoleView:
+            return custom_role_view(*await roles.update(act, circuit_id, name, changes, accepted))
+
+        return await self.units.perform(principal, work)
+
+    async def delete_role(self, principal: Principal, circuit_id: str, name: str, accepted: Versions = None) -> None:
+        """Delete a role that nobody carries. Raises Refusal `role_fixed`, `role_in_use`."""
+        await self.units.perform(principal, lambda act: roles.delete(act, circuit_id, name, accepted))
+
+    async def ask_to_join(
+        self,
+        principal: Principal,
+        circuit_id: str,
+        request: AskToJoin,
+        pages: tuple[PageFact, ...] = (),
+    ) -> JoinAnswer:
+        """Ask to join (4.9). `pages` are claims of verified page tokens.
+
+        Raises Refusal `not_found`, `already_member`, `circuit_not_active`, `request_pending`, `join_cool_down`,
+        `quota_reached`, `page_password_wrong`, `rate_limited`.
+        """
+        if isinstance(request, JoinPage) and request.access_password is not None:
+            pages = (*pages, *await self._verified(principal, circuit_id, request.access_password))
+
+        async def work(act: Act) -> JoinAnswer:
+            asked = await joining.ask(act, circuit_id, request.message, self.join_cooldown, pages)
+            view = request_view(asked.request, decider=False)
+            if asked.membership is None:
+                return JoinAnswer(True, view)
+            circuit = await act.unit.get(CIRCUITS, circuit_id)
+            return JoinAnswer(False, view, my_membership(circuit, asked.membership), act.user_id)
+
+        return await self.units.perform(principal, work)
+
+    async def _verified(self, principal: Principal, circuit_id: str, password: str) -> tuple[PageFact, ...]:
+        """Return what a right page password proves; nothing where no password is asked.
+
+        Attempts are counted before the password is looked at. Raises Refusal `rate_limited`,
+        `page_password_wrong`, `overloaded`.
+        """
+        async with self.units.storage.read() as reader:
+            circuit = await reader.find(CIRCUITS, circuit_id)
+        now = self.units.clock.now()
+        if circuit is None or page_state(circuit_fact(circuit), now) is not PageState.PROTECTED:
+            return ()
+        await self._admit(principal, circuit_id)
+        settings = circuit.public_settings
+        if not (await self.passwords.verify(settings.password_hash, password)).ok:
+            await self.limiter.hit("page_password_circuit", circuit_id)
+            raise Refusal("page_password_wrong", "This is not the password of the page.")
+        await self.limiter.clear("page_password", _guess_key(principal, circuit_id))
+        return (PageFact(circuit_id, settings.password_version, now + _PASSED),)
+
+    async def _admit(self, principal: Principal, circuit_id: str) -> None:
+        for verdict in (
+            await self.limiter.hit("page_password", _guess_key(principal, circuit_id)),
+            await self.limiter.peek("page_password_circuit", circuit_id),
+        ):
+            if verdict is not None and not verdict.allowed:
+                wait = max(1, verdict.retry_after_seconds)
+                raise Refusal("rate_limited", f"Too many attempts. Wait {wait} seconds.", retry_after_seconds=wait)
+
+    async def approve_join(
+        self, principal: Principal, circuit_id: str, request_id: str, request: ApproveJoin
+    ) -> JoinRequestView:
+        """Let somebody in (4.10)."""
+
+        async def work(act: Act) -> JoinRequestView:
+            done = await joining.approve(act, circuit_id, request_id, request.role)
+            return request_view(done, decider=True)
+
+        return await self.units.perform(principal, work)
+
+    async def reject_join(
+        self, principal: Principal, circuit_id: str, request_id: str, reason: str | None = None
+    ) -> JoinRequestView:
+        """Refuse a request to join (4.10)."""
+
+        async def work(act: Act) -> JoinRequestView:
+            done = await joining.reject(act, circuit_id, request_id, reason, self.join_cooldown)
+            return request_view(done, decider=True)
+
+        return await self.units.perform(principal, work)
+
+    async def cancel_join(self, principal: Principal, circuit_id: str, request_id: str) -> None:
+        """Take one's own request back (4.10)."""
+        await self.units.perform(principal, lambda act: joining.cancel(act, circuit_id, request_id))
+
+    async def join_requests(
+        self,
+        principal: Principal,
+        circuit_id: str,
+        status: JoinRequestStatus | None = None,
+        after: Cursor | None = None,
+        limit: int = 50,
+    ) -> Page[JoinRequestView]:
+        """Return requests to join, newest first, waiting ones oldest first: all to `manage_members`, else own ones."""
+        async with self.units.storage.read() as reader:
+            at = await scene(reader, principal, circuit_id)
+            decides = at.decide(self.visit(principal), Action.JOIN_LIST).allowed
+            if not decides:
+                await self._require_asked(reader, principal, at, circuit_id)
+            where = {"circuit_id": circuit_id} | ({} if decides else {"requester_id": str(principal.user_id)})
+            where |= {} if status is None else {"status": status.value}
+            newest_first = status is not JoinRequestStatus.PENDING
+            query = Select(where, ("requested_at",), descending=newest_first)
+            page = await reader.page(JOIN_REQUESTS, query, after, limit)
+            return Page(tuple(request_view(row, decider=decides) for row in page.items), page.after)
+
+    async def _require_asked(self, reader: Reader, principal: Principal, at: Scene, circuit_id: str) -> None:
+        """Let those in who asked to join; everybody else is answered as the list is. Raises Refusal."""
+        query = Select({"circuit_id": circuit_id, "requester_id": str(principal.user_id)}, ("requested_at",))
+        if not (await reader.page(JOIN_REQUESTS, query, limit=1)).items:
+            at.require(self.visit(principal), Action.JOIN_LIST)
+
+    async def join_request(self, principal: Principal, circuit_id: str, request_id: str) -> JoinRequestView:
+        """Return a request to join, to who asked and to who may decide."""
+        async with self.units.storage.read() as reader:
+            found = await reader.find(JOIN_REQUESTS, request_id)
+            if found is None or found.circuit_id != circuit_id:
+                raise not_found()
+            at = await scene(reader, principal, circuit_id)
+            facts = {"requests": (request_fact(found),)}
+            at.require(self.visit(principal), Action.JOIN_VIEW, facts=facts, request_id=request_id)
+            return request_view(found, decider=at.holds(principal.user_id, Permission.MANAGE_MEMBERS))
+
+    async def my_join_requests(
+        self, principal: Principal, after: Cursor | None = None, limit: int = 50
+    ) -> Page[JoinRequestView]:
+        """Return one's own requests to any circuit, newest first."""
+        query = Select({"requester_id": str(principal.user_id)}, ("requested_at",), descending=True)
+        async with self.units.storage.read() as reader:
+            page = await reader.page(JOIN_REQUESTS, query, after, limit)
+            return Page(tuple(request_view(row, decider=False) for row in page.items), page.after)
+
+    async def approve_operation(
+        self,
+        principal: Principal,
+        operation_id: str,
+        circuit_id: str | None = None,
+        reason: str | None = None,
+    ) -> OperationView:
+        """Approve a waiting push or pull (4.18)."""
+
+        async def work(act: Act) -> OperationView | Refusal:
+            done = await deciding.approve(act, self.keys, operation_id, circuit_id, reason)
+            return done if isinstance(done, Refusal) else operation_view(done, principal.workspace_id, self.keys)
+
+        return await self.units.perform(principal, work, dfids=1)
+
+    async def reject_operation(
+        self,
+        principal: Principal,
+        operation_id: str,
+        circuit_id: str | None = None,
+        reason: str | None = None,
+    ) -> OperationView:
+        """Reject a waiting push or pull (4.18)."""
+
+        async def work(act: Act) -> OperationView:
+            done = await deciding.reject(act, operation_id, circuit_id, reason)
+            return operation_view(done, principal.workspace_id, self.keys)
+
+        return await self.units.perform(principal, work)
+
+    async def cancel_operation(
+        self, principal: Principal, operation_id: str, circuit_id: str | None = None
+    ) -> OperationView:
+        """Take a waiting push or pull back (4.18)."""
+
+        async def work(act: Act) -> OperationView:
+            done = await deciding.cancel(act, operation_id, circuit_id)
+            return operation_view(done, principal.workspace_id, self.keys)
+
+        return await self.units.perform(principal, work)
+
+    async def decide_operations(self, principal: Principal, circuit_id: str, request: Decisions) -> DecisionsResult:
+        """Decide many alike in one unit; a refused one does not stop the others (4.18)."""
+
+        async def work(act: Act) -> DecisionsResult:
+            done = await deciding.decide_many(
+                act,
+                self.keys,
+                circuit_id,
+                request.operation_ids,
+                approved=request.decision is Decision.APPROVE,
+                reason=request.reason,
+            )
+            results = tuple(_decision_result(one) for one in done)
+            counts = Counter("refused" if one.error else str(one.status) for one in results)
+            return DecisionsResult(dict(counts), results)
+
+        approves = request.decision is Decision.APPROVE
+        numbers = len(request.operation_ids) if approves else 0
+        return await self.units.perform(principal, work, dfids=numbers)
+
+    async def stats(self, principal: Principal, circuit_id: str) -> CircuitStats:
+        """Return the numbers of a circuit (4.20), null where the reader may not list what is counted."""
+        async with self.units.storage.read() as reader:
+            visit = self.visit(principal)
+            at = await scene(reader, principal, circuit_id)
+            circuit = at.require(visit, Action.CIRCUIT_STATS)
+            sees = circuit.status is CircuitStatus.ACTIVE and at.holds(principal.user_id, Permission.PULL)
+            decides = at.holds(principal.user_id, Permission.APPROVE)
+            decides = decides or at.holds(principal.user_id, Permission.AUDIT)
+            manages = at.holds(principal.user_id, Permission.MANAGE_MEMBERS)
+            published = [row.published async for row in walk(reader, PLACEMENTS, _standing(circuit))] if sees else []
+            return CircuitStats(
+                members=await _count(reader, circuit_id, "members"),
+                items=len(published) if sees else None,
+                published_items=sum(published) if sees else None,
+                pending_operations=await _count(reader, circuit_id, "operations") if decides else None,
+                pending_requests=await _count(reader, circuit_id, "requests") if manages else None,
+                as_of=visit.now,
+            )
+
+
+def _standing(circuit: Circuit) -> Select:
+    return Select({"circuit_id": circuit.circuit_id}, ("placed_at", "placement_id"))
+
+
+async def _count(reader: Reader, circuit_id: str, what: str) -> int:
+    if what == "members":
+        return len([member async for member in walk_members(reader, circuit_id)])
+    if what == "operations":
+        where = {"circuit_id": circuit_id, "status": OperationStatus.PENDING}
+        query = Select(where, ("requested_at", "operation_id"))
+        return len([row async for row in walk(reader, OPERATIONS, query)])
+    where_ = {"circuit_id": circuit_id, "status": JoinRequestStatus.PENDING}
+    return len([row async for row in walk(reader, JOIN_REQUESTS, Select(where_, ("requested_at",)))])
+
+
+async def _role_counts(reader: Reader, circuit: Circuit) -> Counter[str]:
+    return Counter([role_name(circuit, member) async for member in walk_members(reader, circuit.circuit_id)])
+
+
+def _guess_key(principal: Principal, circuit_id: str) -> str:
+    return f"{circuit_id} {counted_address(principal.address)}"
+
+
+def _decision_result(one: deciding.Decided) -> DecisionResult:
+    done = one.operation
+    error = None if one.error is None else element_error(one.error)
+    if done is None:
+        return DecisionResult(one.operation_id, None, None, None, error)
+    return DecisionResult(one.operation_id, done.status, done.outcome, done.dfid, error)
