@@ -5,6 +5,7 @@ from datetime import timedelta
 import attrs
 
 from application.accounts.desk import Desk, normal_email
+from application.accounts.standing import touch_workspace
 from application.accounts.values import InvitationRequest, InvitationView, IssuedInvitation
 from application.secrets import SecretKind, mint, parse
 from domain.access.principal import Principal
@@ -14,7 +15,7 @@ from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
 from domain.instants import MICROSECOND
 from domain.ports.queries import AnyOf, Between, Cursor, Page, Select
-from domain.ports.schema import INVITATIONS, WORKSPACES
+from domain.ports.schema import INVITATIONS
 from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
 
@@ -81,13 +82,12 @@ class Invitations:
         await self.desk.units.perform(principal, work)
 
     async def _refuse_beyond(self, act: Act) -> None:
-        """Bound the open invitations; saving the workspace makes two issuers count each other."""
+        """Bound the open invitations; saving the workspace, read before the count, makes issuers count each other."""
+        await touch_workspace(act, act.workspace_id)
         query = Select({"workspace_id": act.workspace_id, "open_until_at": Between(act.now + MICROSECOND)})
         page = await act.unit.page(INVITATIONS, query, limit=MOST_OPEN)
         if len(page.items) >= MOST_OPEN:
             raise Refusal("quota_reached", f"A workspace has at most {MOST_OPEN} open invitations.")
-        workspace = await act.unit.get(WORKSPACES, act.workspace_id)
-        await act.unit.save(WORKSPACES, attrs.evolve(workspace, version=workspace.version + 1))
 
 
 async def usable_invitation(desk: Desk, act: Act, token: str, email: str) -> Invitation:

@@ -39,6 +39,7 @@ class PasswordResets:
             expires_at=act.now + LIFE,
         )
         await act.unit.add(PASSWORD_RESETS, reset)
+        await act.unit.confirm(ACCOUNTS, account)
         return IssuedReset(secret.text, reset.expires_at)
 
     async def use(self, principal: Principal, request: PasswordResetUse) -> None:
@@ -60,6 +61,7 @@ class PasswordResets:
             reset, account = await self._usable(act.unit, forms)
             used = attrs.evolve(reset, used_at=act.now, token_hash=forms.current, version=reset.version + 1)
             await act.unit.save(PASSWORD_RESETS, used)
+            await void_resets(act.unit, account.user_id)
             account = with_password(account, act, encoded)
             await act.unit.save(ACCOUNTS, account)
             await act.audit("password.reset", ("user", account.user_id), workspace_id=account.workspace_id)

@@ -14,10 +14,11 @@ from domain.ids import new_id
 from domain.ports.schema import ACCOUNTS, WORKSPACES
 
 
-async def freeze(act: Act, account: Account, reason: str) -> Account:
+async def freeze(act: Act, account: Account, reason: str, *, by_manager: bool = False) -> Account:
     """Freeze an account and end its sessions; a frozen one stays as it is.
 
-    Raises Refusal `self_forbidden`, `last_admin`.
+    A manager, other than an administrator, leaves the workspace an active manager. Raises Refusal
+    `self_forbidden`, `last_admin`, `last_manager`.
     """
     refuse_self(act, account)
     if not is_active(account):
@@ -26,6 +27,8 @@ async def freeze(act: Act, account: Account, reason: str) -> Account:
         await strike(act, account.user_id)
     if account.workspace_role is WorkspaceRole.MANAGER:
         await touch_workspace(act, account.workspace_id)
+        if by_manager:
+            await _refuse_last_manager(act, account)
     frozen = changed(
         account,
         act.now,
@@ -79,8 +82,8 @@ async def set_role(act: Act, account: Account, role: WorkspaceRole) -> Account:
     refuse_erased(account)
     if account.workspace_role is role:
         return account
-    await refuse_last_manager(act, account)
     await touch_workspace(act, account.workspace_id)
+    await _refuse_last_manager(act, account)
     old = account.workspace_role
     placed = changed(account, act.now, workspace_role=role)
     await act.unit.save(ACCOUNTS, placed)
@@ -99,7 +102,7 @@ async def end_sessions(act: Act, account: Account) -> Account:
 
 
 async def touch_workspace(act: Act, workspace_id: str) -> None:
-    """Save the workspace, so that two managers cannot remove each other at the same moment."""
+    """Save the workspace, before what is counted in it is read: so two who count at once cannot both be right."""
     workspace = await act.unit.get(WORKSPACES, workspace_id)
     await act.unit.save(WORKSPACES, attrs.evolve(workspace, version=workspace.version + 1))
 
@@ -116,8 +119,7 @@ def refuse_erased(account: Account) -> None:
         raise Refusal("account_erased", "The account was erased.")
 
 
-async def refuse_last_manager(act: Act, account: Account) -> None:
-    """Raise Refusal `last_manager` when this is the one active manager of the workspace."""
+async def _refuse_last_manager(act: Act, account: Account) -> None:
     if account.workspace_role is not WorkspaceRole.MANAGER or not is_active(account):
         return
     if not set(await managers_of(act.unit, account.workspace_id)) - {account.user_id}:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from application.accounts.desk import Desk, workspace_named
-from application.accounts.standing import freeze, refuse_last_manager, set_role, unfreeze
+from application.accounts.standing import freeze, set_role, unfreeze
 from application.accounts.values import Freeze, Member, RolePatch, WorkspacePatch, WorkspaceView
 from domain.access.principal import Principal, WorkspaceRole
 from domain.accounts.rules import folded_name
@@ -65,8 +65,7 @@ class Workspaces:
         async def change(act: Act, account: Account) -> Account:
             if account.user_id != act.user_id:
                 _refuse_administrator(account)
-                await refuse_last_manager(act, account)
-            return await freeze(act, account, request.reason)
+            return await freeze(act, account, request.reason, by_manager=True)
 
         return await self._on_member(principal, user_id, change, if_match)
 
