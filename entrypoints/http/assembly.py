@@ -16,7 +16,6 @@ from entrypoints.http.limits import RequestLimits
 from entrypoints.http.openapi import document
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.paging import Cursors
-from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.identifiers import identifier_routes
