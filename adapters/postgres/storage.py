@@ -1,23 +1,31 @@
 """PostgreSQL: reads are single prepared statements by index, a unit is one pipelined transaction."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+import select
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 import attrs
 import psycopg
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Loader
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.changes import Changes, FacetChanges, order_key
 from adapters.postgres.codec import decode, encode
 from adapters.postgres.errors import translating
 from adapters.postgres.statements import STATEMENTS, escape_copy
 from adapters.postgres.views import view_query
-from adapters.staging import Changes, FacetChanges, StagedStorage
+from adapters.staging import StagedStorage
 from domain.ports.queries import Cursor, Select
-from domain.ports.schema import FACETS, Facet, Key
+from domain.ports.schema import Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
@@ -33,6 +41,11 @@ logging.getLogger("psycopg").addFilter(
 
 COPY_FROM = 200
 """From this many new rows of one facet on, COPY is faster than arrays."""
+
+_PREPARED = 500
+_MARGIN = 1.0
+_UNIT_SECONDS = 30.0
+_BULK_SECONDS = 120.0
 
 
 @attrs.frozen
@@ -58,23 +71,29 @@ class PostgresBackend:
     """Rows in PostgreSQL 15 to 18, through a pool of this process."""
 
     def __init__(self, url: Address, bounds: PostgresBounds = PostgresBounds()) -> None:
+        self._bounds = bounds
         milliseconds = {
             "statement_timeout": bounds.statement_timeout,
             "lock_timeout": bounds.lock_timeout,
             "idle_in_transaction_session_timeout": 60.0,
         }
+        settings = "-c timezone=UTC -c client_encoding=UTF8 -c enable_seqscan=off"
         options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in milliseconds.items())
         self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=bounds.pool_min,
             max_size=bounds.pool_max,
             timeout=bounds.pool_wait,
+            # An attempt that goes on for long waits longer and longer between its tries.
+            reconnect_timeout=bounds.connect_timeout,
             open=False,
             configure=_configure,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": 0,
-                "options": f"{options} -c timezone=UTC -c client_encoding=UTF8",
+                # By index rows are met, and locked, in the order of their keys, and a plan made when a table was empty
+                # stays good when it has grown.
+                "options": f"{options} {settings}",
                 "connect_timeout": max(2, int(bounds.connect_timeout)),
             },
         )
@@ -111,48 +130,33 @@ class PostgresBackend:
 
     async def _query(self, text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         with translating():
-            async with self.pool.connection() as connection:
-                cursor = await connection.execute(text, parameters)
-                return await cursor.fetchall()
+            async with self._connection() as connection:
+                with _patience(connection, self._bounds.statement_timeout + _MARGIN):
+                    cursor = await connection.execute(text, parameters)
+                    return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """Borrow a connection whose link still stands."""
+        deadline = monotonic() + self._bounds.pool_wait
+        connection = await self.pool.getconn()
+        while not _stands(connection):
+            await connection.close()
+            await self.pool.putconn(connection)
+            connection = await self.pool.getconn(max(0.0, deadline - monotonic()))
+        try:
+            yield connection
+        finally:
+            await self.pool.putconn(connection)
 
     async def commit(self, changes: Changes) -> None:
-        ordered = [changes[facet.name] for facet in FACETS if facet.name in changes]
-        bulk = any(len(change.adds) >= COPY_FROM and facet.serial is None for facet, change in ordered)
-        calls = [call for facet, change in ordered for call in _calls(facet, change, copying=bulk)]
+        steps = [step for change in changes for step in _steps(change)]
+        bulk = any(isinstance(step, Copy) for step in steps)
+        patience = (_BULK_SECONDS if bulk else _UNIT_SECONDS) + _MARGIN
         with translating():
-            context = self.pool.connection()
-            connection = await context.__aenter__()
-        try:
-            with translating(committing=True):
-                await (self._copying(connection, calls, ordered) if bulk else self._pipelined(connection, calls))
-        finally:
-            await context.__aexit__(None, None, None)
-
-    @staticmethod
-    async def _pipelined(connection: Connection, calls: list["Call"]) -> None:
-        if len(calls) == 1:
-            await connection.execute(calls[0].text, calls[0].parameters)
-            return
-        async with connection.pipeline():
-            await connection.execute("begin")
-            for call in calls:
-                await connection.execute(call.text, call.parameters)
-            await connection.execute("commit")
-
-    @staticmethod
-    async def _copying(
-        connection: Connection, calls: list["Call"], ordered: list[tuple[Facet[Any], FacetChanges]]
-    ) -> None:
-        async with connection.transaction():
-            await connection.execute("set local statement_timeout = '120s'")
-            for call in calls:
-                await connection.execute(call.text, call.parameters)
-            for facet, change in ordered:
-                if len(change.adds) >= COPY_FROM and facet.serial is None:
-                    statements = STATEMENTS[facet.name]
-                    lines = _copy_lines(facet, list(change.adds.values()))
-                    async with connection.cursor() as cursor, cursor.copy(statements.copy) as copy:
-                        await copy.write(lines)
+            async with self._connection() as connection:
+                with translating(committing=True), _patience(connection, patience):
+                    await (_stepwise(connection, steps) if bulk else _pipelined(connection, steps))
 
     async def take_numbers(self, day: str, count: int) -> range:
         rows = await self._query(
@@ -172,14 +176,85 @@ class PostgresBackend:
 
 @attrs.frozen
 class Call:
+    """A statement of a unit."""
+
     text: str
     parameters: Parameters
+
+
+@attrs.frozen
+class Copy:
+    """Many new rows of a unit, as lines of COPY."""
+
+    text: str
+    lines: bytes
+
+
+Step = Call | Copy
 
 
 async def _configure(connection: Connection) -> None:
     context: AdaptContext = connection
     context.adapters.register_loader("json", _Bytes)
+    connection.prepared_max = _PREPARED
     await connection.set_autocommit(True)
+
+
+def _stands(connection: Connection) -> bool:
+    """Tell, without asking the server, whether the link of an idle connection still stands."""
+    link = select.poll()
+    link.register(connection.fileno(), select.POLLIN)
+    try:
+        while link.poll(0):
+            connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@contextmanager
+def _patience(connection: Connection, seconds: float) -> Iterator[None]:
+    """Break the link when the block takes longer: a frozen server ends nothing by itself, nor a lost route."""
+    timer = asyncio.get_running_loop().call_later(seconds, _break_link, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _break_link(connection: Connection) -> None:
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as link:
+        link.shutdown(socket.SHUT_RDWR)
+
+
+async def _pipelined(connection: Connection, steps: Sequence[Step]) -> None:
+    """Send all statements at once, as one transaction."""
+    calls = [step for step in steps if isinstance(step, Call)]
+    if len(calls) == 1:
+        await connection.execute(calls[0].text, calls[0].parameters)
+        return
+    try:
+        async with connection.pipeline():
+            await connection.execute("begin")
+            for call in calls:
+                await connection.execute(call.text, call.parameters)
+            await connection.execute("commit")
+    except BaseException:
+        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            await connection.rollback()
+        raise
+
+
+async def _stepwise(connection: Connection, steps: Sequence[Step]) -> None:
+    """Send one statement after the other, as one transaction; COPY has no place in a pipeline."""
+    async with connection.transaction():
+        await connection.execute(f"set local statement_timeout = '{_BULK_SECONDS:.0f}s'")
+        for step in steps:
+            if isinstance(step, Call):
+                await connection.execute(step.text, step.parameters)
+            else:
+                async with connection.cursor() as cursor, cursor.copy(step.text) as copy:
+                    await copy.write(step.lines)
 
 
 def _value(facet: Facet[V], row: tuple[Any, ...]) -> V:
@@ -187,31 +262,53 @@ def _value(facet: Facet[V], row: tuple[Any, ...]) -> V:
     return attrs.evolve(value, **{facet.serial[0]: row[1]}) if facet.serial else value  # type: ignore[misc]
 
 
-def _calls(facet: Facet[Any], change: FacetChanges, *, copying: bool) -> list[Call]:
-    """Return the statements of one facet: what is relied on, what goes, what changes, what is new."""
-    statements = STATEMENTS[facet.name]
-    calls = []
+def _steps(change: FacetChanges) -> Iterator[Step]:
+    """Yield the statements of one facet: what is relied on, what goes, what changes, what is new.
+
+    Rows are met in the order of their keys. Where a unit both relies on rows and changes others, one statement takes
+    them all before, in that order.
+    """
+    facet, statements = change.facet, STATEMENTS[change.facet.name]
+    if change.confirms and (change.removes or change.saves):
+        yield Call(statements.lock, _key_columns(facet, {*change.confirms, *change.removes, *change.saves}))
     if change.confirms:
-        calls.append(Call(statements.confirm, _keyed(facet, change.confirms)))
+        yield Call(statements.confirm, _keyed(facet, change.confirms))
     if change.removes:
-        expected = {key: -1 if version is None else version for key, (_, version) in change.removes.items()}
-        calls.append(Call(statements.delete, _keyed(facet, expected)))
+        yield Call(statements.delete, _keyed(facet, {key: version for key, (_, version) in change.removes.items()}))
     if change.saves:
         saves = sorted(change.saves.values(), key=lambda save: facet.key_of(save[0]))
         columns = _columns(facet, [value for value, _ in saves])
-        calls.append(Call(statements.update, [*columns, [version for _, version in saves], len(saves)]))
-    adds = list(change.adds.values())
-    if len(adds) == 1 and facet.serial is None:
-        calls.append(Call(statements.insert_one, statements.parameters(adds[0], encode(adds[0]))))
-    elif adds and not (copying and len(adds) >= COPY_FROM and facet.serial is None):
-        calls.append(Call(statements.insert, _columns(facet, adds)))
-    return calls
+        yield Call(statements.update, [*columns, [version for _, version in saves], len(saves)])
+    yield from _additions(facet, list(change.adds.values()))
 
 
-def _keyed(facet: Facet[Any], versions: dict[Key, int]) -> list[Any]:
-    keys = sorted(versions)
-    parts = [keys] if len(facet.key) == 1 else [list(part) for part in zip(*keys, strict=True)]
-    return [*parts, [versions[key] for key in keys], len(keys)]
+def _additions(facet: Facet[Any], values: list[Any]) -> Iterator[Step]:
+    statements = STATEMENTS[facet.name]
+    if facet.serial is None:
+        values.sort(key=lambda value: _place(facet, value))
+        if len(values) == 1:
+            yield Call(statements.insert_one, statements.parameters(values[0], encode(values[0])))
+            return
+        if len(values) >= COPY_FROM:
+            yield Copy(statements.copy, copy_lines(facet, values))
+            return
+    if values:
+        yield Call(statements.insert, _columns(facet, values))
+
+
+def _place(facet: Facet[Any], value: Any) -> tuple[Any, ...]:
+    """Order new rows by what others may wait for: a unique key before the key."""
+    names = (*(facet.unique[0] if facet.unique else ()), *facet.key)
+    return order_key(tuple(facet.columns[name](value) for name in names))
+
+
+def _key_columns(facet: Facet[Any], keys: Iterable[Key]) -> list[list[str]]:
+    inorder: list[Any] = sorted(keys)
+    return [inorder] if len(facet.key) == 1 else [list(part) for part in zip(*inorder, strict=True)]
+
+
+def _keyed(facet: Facet[Any], versions: Mapping[Key, int | None]) -> list[Any]:
+    return [*_key_columns(facet, versions), [versions[key] for key in sorted(versions)], len(versions)]
 
 
 def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
@@ -220,7 +317,7 @@ def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _copy_lines(facet: Facet[Any], values: list[Any]) -> bytes:
+def copy_lines(facet: Facet[Any], values: list[Any]) -> bytes:
     parameters = STATEMENTS[facet.name].parameters
     return "".join(
         "\t".join([escape_copy(field, _text) for field in parameters(value, encode(value))]) + "\n" for value in values
