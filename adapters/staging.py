@@ -5,13 +5,13 @@ may not be nested is decided once, for every store.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import heapq
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
-import attrs
-
+from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
 from domain.ports.queries import Cursor, Page, Select
 from domain.ports.schema import Facet, Key
@@ -20,28 +20,6 @@ from domain.ports.views import View
 
 V = TypeVar("V")
 AnyFacet = Facet[Any]
-
-
-@attrs.define
-class FacetChanges:
-    """What a unit does to one facet. `saves` and `removes` keep the version that must be stored."""
-
-    adds: dict[Key, Any] = attrs.field(factory=dict)
-    saves: dict[Key, tuple[Any, int]] = attrs.field(factory=dict)
-    removes: dict[Key, tuple[Any, int | None]] = attrs.field(factory=dict)
-    confirms: dict[Key, int] = attrs.field(factory=dict)
-
-    def staged(self, key: Key) -> Any:
-        """Return the staged value, GONE when staged for removal, or None."""
-        if key in self.adds:
-            return self.adds[key]
-        if key in self.saves:
-            return self.saves[key][0]
-        return GONE if key in self.removes else None
-
-
-GONE = object()
-Changes = Mapping[str, tuple[AnyFacet, FacetChanges]]
 
 
 class Backend(Protocol):
@@ -73,19 +51,16 @@ class Backend(Protocol):
 _open_unit: ContextVar[object | None] = ContextVar("open_unit", default=None)
 
 
-def cursor_of(facet: Facet[V], query: Select, value: V) -> Cursor:
-    """Return the cursor that stands on a row: its order columns, then its key."""
-    return tuple(facet.columns[name](value) for name in (*query.order, *facet.key))
-
-
 class StagedReader:
     """A reader of committed state."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, storage: "StagedStorage") -> None:
+        self._storage = storage
+        self._backend = storage.backend
         self._closed = False
 
     def _check(self) -> None:
+        self._storage._check()
         if self._closed:
             raise Closed("the block of this reader has ended")
 
@@ -125,9 +100,9 @@ class StagedReader:
 class StagedUnit(StagedReader):
     """A unit: its own staged rows lie over the committed ones."""
 
-    def __init__(self, backend: Backend) -> None:
-        super().__init__(backend)
-        self._changes: dict[str, tuple[AnyFacet, FacetChanges]] = {}
+    def __init__(self, storage: "StagedStorage") -> None:
+        super().__init__(storage)
+        self._changes: dict[str, FacetChanges] = {}
         self._doom: StorageError | None = None
 
     def _check(self) -> None:
@@ -137,8 +112,8 @@ class StagedUnit(StagedReader):
 
     def _of(self, facet: AnyFacet) -> FacetChanges:
         if facet.name not in self._changes:
-            self._changes[facet.name] = (facet, FacetChanges())
-        return self._changes[facet.name][1]
+            self._changes[facet.name] = FacetChanges(facet)
+        return self._changes[facet.name]
 
     async def get_many(self, facet: Facet[V], keys: Iterable[Key]) -> dict[Key, V]:
         self._check()
@@ -160,20 +135,24 @@ class StagedUnit(StagedReader):
         if facet.name not in self._changes:
             return await super().page(facet, query, after, limit)
         changes = self._of(facet)
-        hidden = len(changes.saves) + len(changes.removes)
-        rows = await self._backend.select(facet, query, after, limit + 1 + hidden)
-        kept = [row for row in rows if changes.staged(facet.key_of(row)) is None]
-        kept += [value for value in self._staged_values(changes) if query.matches(facet.row(value))]
-        kept.sort(key=lambda value: order_key(cursor_of(facet, query, value)), reverse=query.descending)
-        if after is not None:
-            limit_key = order_key(after)
-            kept = [value for value in kept if _beyond(facet, query, value, limit_key)]
+        kept = await self._untouched(changes, query, after, limit + 1)
+        staged = [row for row in changes.matching(query) if beyond(query, cursor_of(facet, query, row), after)]
+        if staged:
+            order = heapq.nlargest if query.descending else heapq.nsmallest
+            kept = order(limit + 1, (*kept, *staged), key=lambda row: order_key(cursor_of(facet, query, row)))
         return self._cut(facet, query, kept, limit)
 
-    @staticmethod
-    def _staged_values(changes: FacetChanges) -> Iterable[Any]:
-        yield from changes.adds.values()
-        yield from (value for value, _ in changes.saves.values())
+    async def _untouched(self, changes: FacetChanges, query: Select, after: Cursor | None, wanted: int) -> list[Any]:
+        """Return the next committed rows that this unit did not touch: `wanted` of them, or all there are."""
+        kept: list[Any] = []
+        step = wanted
+        while True:
+            rows = await self._backend.select(changes.facet, query, after, step)
+            kept += [row for row in rows if changes.staged(changes.facet.key_of(row)) is None]
+            if len(rows) < step or len(kept) >= wanted:
+                return kept
+            after = cursor_of(changes.facet, query, rows[-1])
+            step = min(2 * step, MAX_PAGE + 1)
 
     async def add(self, facet: Facet[V], *values: V) -> None:
         self._check()
@@ -182,14 +161,11 @@ class StagedUnit(StagedReader):
             key = facet.key_of(value)
             if key in changes.removes:
                 _, version = changes.removes.pop(key)
-                self._replace(facet, changes, key, value, version)
+                changes.stage_save(key, value, version)
             elif changes.staged(key) is not None:
                 raise self._doomed(AlreadyExists(facet.name, key))
             else:
-                changes.adds[key] = value
-
-    def _replace(self, facet: AnyFacet, changes: FacetChanges, key: Key, value: Any, version: int | None) -> None:
-        changes.saves[key] = (value, version if version is not None else -1)
+                changes.stage_add(key, value)
 
     async def save(self, facet: Facet[V], *values: V) -> None:
         self._check()
@@ -197,17 +173,14 @@ class StagedUnit(StagedReader):
         for value in values:
             key = facet.key_of(value)
             expected = value.version - 1  # type: ignore[attr-defined]
-            held = changes.staged(key)
-            if held is GONE or (held is not None and held.version != expected):
-                raise self._doomed(Stale(facet.name, key))
+            self._demand(facet, changes, key, expected)
             if key in changes.adds:
-                changes.adds[key] = value
+                changes.stage_add(key, value)
             elif key in changes.saves:
-                changes.saves[key] = (value, changes.saves[key][1])
+                changes.stage_save(key, value, changes.saves[key][1])
             else:
-                if changes.confirms.pop(key, expected) != expected:
-                    raise self._doomed(Stale(facet.name, key))
-                changes.saves[key] = (value, expected)
+                changes.confirms.pop(key, None)
+                changes.stage_save(key, value, expected)
 
     async def remove(self, facet: Facet[V], *values: V) -> None:
         self._check()
@@ -215,16 +188,21 @@ class StagedUnit(StagedReader):
         for value in values:
             key = facet.key_of(value)
             version = value.version if facet.versioned else None  # type: ignore[attr-defined]
-            held = changes.staged(key)
-            if held is GONE or (held is not None and facet.versioned and held.version != version):
-                raise self._doomed(Stale(facet.name, key))
+            self._demand(facet, changes, key, version)
             if key in changes.adds:
-                del changes.adds[key]
+                changes.drop_add(key)
             elif key in changes.saves:
-                changes.removes[key] = (value, changes.saves.pop(key)[1])
+                changes.removes[key] = (value, changes.drop_save(key))
             else:
                 changes.confirms.pop(key, None)
                 changes.removes[key] = (value, version)
+
+    def _demand(self, facet: AnyFacet, changes: FacetChanges, key: Key, version: int | None) -> None:
+        """Doom the unit when it knows already that the row does not stand at `version`."""
+        held = changes.staged(key)
+        known = held.version if held not in (None, GONE) and facet.versioned else changes.confirms.get(key, version)
+        if held is GONE or known != version:
+            raise self._doomed(Stale(facet.name, key))
 
     async def confirm(self, facet: Facet[V], *values: V) -> None:
         self._check()
@@ -232,12 +210,9 @@ class StagedUnit(StagedReader):
         for value in values:
             key = facet.key_of(value)
             version: int = value.version  # type: ignore[attr-defined]
-            held = changes.staged(key)
-            if held is None:
-                if changes.confirms.setdefault(key, version) != version:
-                    raise self._doomed(Stale(facet.name, key))
-            elif held is GONE or held.version != version:
-                raise self._doomed(Stale(facet.name, key))
+            self._demand(facet, changes, key, version)
+            if changes.staged(key) is None:
+                changes.confirms[key] = version
 
     def _doomed(self, error: StorageError) -> StorageError:
         self._doom = error
@@ -245,35 +220,25 @@ class StagedUnit(StagedReader):
 
     async def _commit(self) -> None:
         self._check()
-        changes = {
-            name: (facet, change)
-            for name, (facet, change) in self._changes.items()
-            if change.adds or change.saves or change.removes or change.confirms
-        }
+        changes = ordered(self._changes)
         if changes:
             await _finish(self._backend.commit(changes))
 
 
-async def _finish(commit: Any) -> None:
+async def _finish(commit: Awaitable[None]) -> None:
     """Await a commit to its end, also when the caller goes away meanwhile: what has begun to commit finishes."""
     task = asyncio.ensure_future(commit)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise
-
-
-def order_key(cursor: Cursor) -> tuple[tuple[bool, Any], ...]:
-    """Make cursors comparable when columns are null: null sorts last, as in SQL."""
-    return tuple((part is None, part if part is not None else "") for part in cursor)
-
-
-def _beyond(facet: AnyFacet, query: Select, value: Any, after: tuple[Any, ...]) -> bool:
-    here = order_key(cursor_of(facet, query, value))
-    return here < after if query.descending else here > after
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    failure = None if task.cancelled() else task.exception()
+    if cancelled or task.cancelled():
+        raise asyncio.CancelledError
+    if failure is not None:
+        raise failure
 
 
 def _bounded(limit: int) -> int:
@@ -299,7 +264,7 @@ class StagedStorage:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[StagedReader]:
         self._check()
-        reader = StagedReader(self.backend)
+        reader = StagedReader(self)
         try:
             yield reader
         finally:
@@ -312,7 +277,7 @@ class StagedStorage:
         if _open_unit.get() is task:
             raise NestedUnit("a unit is open in this task already")
         token = _open_unit.set(task)
-        unit = StagedUnit(self.backend)
+        unit = StagedUnit(self)
         try:
             yield unit
             await unit._commit()

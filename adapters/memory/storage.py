@@ -1,13 +1,15 @@
 """The memory store: real units, real conflicts, nothing durable. For tests and demonstrations."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
 from sortedcontainers import SortedDict
 
+from adapters.changes import Changes, FacetChanges, beyond, cursor_of, order_key
 from adapters.memory.views import evaluate
-from adapters.staging import Changes, StagedStorage, cursor_of, order_key
+from adapters.staging import StagedStorage
 from domain.ports.errors import AlreadyExists, Stale
 from domain.ports.queries import Cursor, Select
 from domain.ports.schema import FACETS, Facet, Key
@@ -25,19 +27,47 @@ class MemoryTable:
         self.rows: dict[Key, Any] = {}
         self.unique: dict[tuple[str, ...], dict[tuple[Any, ...], Key]] = {columns: {} for columns in facet.unique}
         self.indexes: dict[tuple[str, ...], SortedDict] = {
-            columns: SortedDict() for columns in {facet.key, *facet.indexes}
+            tuple(dict.fromkeys((*columns, *facet.key))): SortedDict() for columns in (facet.key, *facet.indexes)
         }
         self.serials: dict[Any, int] = {}
 
-    def check_unique(self, value: Any, removed: set[Key]) -> None:
-        """Raise AlreadyExists when another row, not about to go, holds one of the value's unique keys."""
-        row, key = self.facet.row(value), self.facet.key_of(value)
-        for columns, holders in self.unique.items():
-            holder = holders.get(tuple(row[name] for name in columns))
-            if holder is not None and holder != key and holder not in removed:
+    def check(self, change: FacetChanges) -> None:
+        """Raise what forbids a change: Stale before AlreadyExists, as a server answers its statements in order."""
+        for key, version in change.confirms.items():
+            self._stands(key, version)
+        for key, (_, expected) in (*change.removes.items(), *change.saves.items()):
+            self._stands(key, expected)
+        for key in change.adds:
+            if key in self.rows:
                 raise AlreadyExists(self.facet.name, key)
+        gone = change.removes.keys() | change.saves.keys()
+        for columns, holders in self.unique.items():
+            seen: set[tuple[Any, ...]] = set()
+            for value in (*(saved for saved, _ in change.saves.values()), *change.adds.values()):
+                held = self._held(columns, value)
+                if None not in held and (held in seen or (held in holders and holders[held] not in gone)):
+                    raise AlreadyExists(self.facet.name, self.facet.key_of(value))
+                seen.add(held)
 
-    def numbered(self, value: Any) -> Any:
+    def _stands(self, key: Key, version: int | None) -> None:
+        held = self.rows.get(key)
+        if held is None or (version is not None and held.version != version):
+            raise Stale(self.facet.name, key)
+
+    def _held(self, columns: tuple[str, ...], value: Any) -> tuple[Any, ...]:
+        return tuple(self.facet.columns[name](value) for name in columns)
+
+    def apply(self, change: FacetChanges) -> None:
+        """Make a checked change."""
+        saved = [self._renumbered(value) for value, _ in change.saves.values()]
+        for key in (*change.removes, *change.saves):
+            self._drop(key)
+        for value in saved:
+            self._put(value)
+        for value in change.adds.values():
+            self._put(self._numbered(value))
+
+    def _numbered(self, value: Any) -> Any:
         """Give the value its place in the series of its facet, when the facet has one."""
         if self.facet.serial is None:
             return value
@@ -46,8 +76,14 @@ class MemoryTable:
         self.serials[owner] = self.serials.get(owner, 0) + 1
         return attrs.evolve(value, **{member: self.serials[owner]})
 
-    def put(self, value: Any) -> None:
-        self.drop(self.facet.key_of(value))
+    def _renumbered(self, value: Any) -> Any:
+        """Give a saved value the number its row has: numbers are the store's, not the caller's."""
+        if self.facet.serial is None:
+            return value
+        member = self.facet.serial[0]
+        return attrs.evolve(value, **{member: getattr(self.rows[self.facet.key_of(value)], member)})
+
+    def _put(self, value: Any) -> None:
         key, row = self.facet.key_of(value), self.facet.row(value)
         self.rows[key] = value
         for columns, holders in self.unique.items():
@@ -55,66 +91,56 @@ class MemoryTable:
             if None not in held:
                 holders[held] = key
         for columns, index in self.indexes.items():
-            index[self._place(columns, row)] = key
+            index[order_key(tuple(row[name] for name in columns))] = key
 
-    def drop(self, key: Key) -> None:
-        value = self.rows.pop(key, None)
-        if value is None:
-            return
-        row = self.facet.row(value)
+    def _drop(self, key: Key) -> None:
+        row = self.facet.row(self.rows.pop(key))
         for columns, holders in self.unique.items():
             holders.pop(tuple(row[name] for name in columns), None)
         for columns, index in self.indexes.items():
-            del index[self._place(columns, row)]
-
-    def _place(self, columns: tuple[str, ...], row: dict[str, Any]) -> IndexKey:
-        return order_key(tuple(row[name] for name in (*columns, *self.facet.key)))
+            del index[order_key(tuple(row[name] for name in columns))]
 
     def select(self, query: Select, after: Cursor | None, limit: int) -> list[Any]:
         """Return up to `limit` matching rows in the query's order, by a declared index where one serves."""
-        found: list[Any] = []
-        for value in self._walk(query, after):
-            if query.matches(self.facet.row(value)):
-                found.append(value)
-                if len(found) == limit:
-                    break
-        return found
+        columns = self.facet.columns
+        matching = (
+            value
+            for value in self._walk(query, after)
+            if query.matches({name: columns[name](value) for name in query.where})
+        )
+        return list(islice(matching, limit))
 
     def _walk(self, query: Select, after: Cursor | None) -> Iterator[Any]:
-        index = self._index_for(query)
+        fixed = {name for name, condition in query.where.items() if not attrs.has(type(condition))}
+        order = tuple(name for name in dict.fromkeys((*query.order, *self.facet.key)) if name not in fixed)
+        index = self._index_for(fixed, order)
         if index is None:
-            values = sorted(
-                self.rows.values(), key=lambda v: order_key(cursor_of(self.facet, query, v)), reverse=query.descending
-            )
-            beyond = order_key(after) if after is not None else None
-            for value in values:
-                here = order_key(cursor_of(self.facet, query, value))
-                if beyond is None or (here < beyond if query.descending else here > beyond):
-                    yield value
-            return
+            return self._sorted(query, after)
         columns, equals = index
         prefix = order_key(tuple(query.where[name] for name in columns[:equals]))  # type: ignore[misc]
         low: Any = prefix
         high: Any = (*prefix, (True, "", ""))
         if after is not None:
-            start = (*prefix, *order_key(after))
+            last = dict(zip((*query.order, *self.facet.key), after, strict=True))
+            start = (*prefix, *order_key(tuple(last[name] for name in order)))
             low, high = (low, start) if query.descending else (start, high)
         inclusive = (after is None or query.descending, after is None or not query.descending)
-        keys = self.indexes[columns].irange(low, high, inclusive=inclusive, reverse=query.descending)
-        for place in keys:
-            yield self.rows[self.indexes[columns][place]]
+        places = self.indexes[columns]
+        keys = places.irange(low, high, inclusive=inclusive, reverse=query.descending)
+        return (self.rows[places[place]] for place in keys)
 
-    def _index_for(self, query: Select) -> tuple[tuple[str, ...], int] | None:
-        """Return a declared index that yields the query's order, and how many of its columns the query fixes."""
-        equal = {name for name, condition in query.where.items() if not attrs.has(type(condition))}
+    def _sorted(self, query: Select, after: Cursor | None) -> Iterator[Any]:
+        rows = [(cursor_of(self.facet, query, value), value) for value in self.rows.values()]
+        rows = [row for row in rows if beyond(query, row[0], after)]
+        rows.sort(key=lambda row: order_key(row[0]), reverse=query.descending)
+        return (value for _, value in rows)
+
+    def _index_for(self, fixed: set[str], order: tuple[str, ...]) -> tuple[tuple[str, ...], int] | None:
+        """Return a declared index that yields this order, and how many of its columns are fixed before."""
         for columns in self.indexes:
-            count = 0
-            while count < len(columns) and columns[count] in equal and columns[count] not in query.order:
-                count += 1
-            rest = (*columns, *self.facet.key)[count:]
-            wanted = (*query.order, *self.facet.key)
-            if rest == wanted:
-                return columns, count
+            equals = len(columns) - len(order)
+            if columns[equals:] == order and fixed.issuperset(columns[:equals]):
+                return columns, equals
         return None
 
 
@@ -139,46 +165,10 @@ class MemoryBackend:
         return evaluate(self.tables, view, after, limit)
 
     async def commit(self, changes: Changes) -> None:
-        for facet, change in changes.values():
-            table = self.tables[facet.name]
-            for key, version in change.confirms.items():
-                self._stands(table, key, version)
-            for key, (_, version) in change.saves.items():
-                self._stands(table, key, None if version < 0 else version)
-            for key, (_, expected) in change.removes.items():
-                self._stands(table, key, expected)
-            gone = set(change.removes) | set(change.saves)
-            for key in change.adds:
-                if key in table.rows:
-                    raise AlreadyExists(facet.name, key)
-            taken: set[tuple[tuple[str, ...], tuple[Any, ...]]] = set()
-            for value in (*change.adds.values(), *(saved for saved, _ in change.saves.values())):
-                table.check_unique(value, gone)
-                self._check_among_new(table, value, taken)
-        for facet, change in changes.values():
-            table = self.tables[facet.name]
-            for key in change.removes:
-                table.drop(key)
-            for value, _ in change.saves.values():
-                table.put(value)
-            for value in change.adds.values():
-                table.put(table.numbered(value))
-
-    @staticmethod
-    def _stands(table: MemoryTable, key: Key, version: int | None) -> None:
-        held = table.rows.get(key)
-        if held is None or (version is not None and held.version != version):
-            raise Stale(table.facet.name, key)
-
-    @staticmethod
-    def _check_among_new(table: MemoryTable, value: Any, taken: set[Any]) -> None:
-        row = table.facet.row(value)
-        for columns in table.unique:
-            held = tuple(row[name] for name in columns)
-            if None not in held:
-                if (columns, held) in taken:
-                    raise AlreadyExists(table.facet.name, table.facet.key_of(value))
-                taken.add((columns, held))
+        for change in changes:
+            self.tables[change.facet.name].check(change)
+        for change in changes:
+            self.tables[change.facet.name].apply(change)
 
     async def take_numbers(self, day: str, count: int) -> range:
         first = self._numbers.get(day, 0) + 1
@@ -189,11 +179,11 @@ class MemoryBackend:
         return None
 
     async def aclose(self) -> None:
-        self.tables = {facet.name: MemoryTable(facet) for facet in FACETS}
+        return None
 
 
 class MemoryStorage(StagedStorage):
-    """The storage port in memory."""
+    """The storage port in memory. Instances over one backend see each other's rows."""
 
-    def __init__(self) -> None:
-        super().__init__(MemoryBackend())
+    def __init__(self, backend: MemoryBackend | None = None) -> None:
+        super().__init__(backend or MemoryBackend())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from adapters.staging import order_key
+from adapters.changes import order_key
 from domain.access.permissions import Permission
 from domain.access.vocabulary import CircuitStatus, EventVisibility, MembershipStatus, OperationStatus, OperationType
 from domain.events.values import Event
@@ -85,7 +85,7 @@ def _items(tables: Tables, view: ItemsView) -> Iterable[Item]:
 def _accessible(tables: Tables, view: ItemsView, item: Item) -> bool:
     own = item.workspace_id == view.viewer.workspace_id
     if item.dfid is None:
-        return own and view.access == "own"
+        return own and view.access == "own" and view.circuit_id is None
     circuits = open_circuits(tables, view.viewer, item.dfid)
     if view.circuit_id is not None and view.circuit_id not in circuits:
         return False

@@ -19,13 +19,15 @@ from domain.ports.errors import (
 
 STALE = "DF001"
 _RERUN = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
+_BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
+_AWAY = frozenset({"08", "53", "57", "58"})
 
 
 def translated(error: BaseException, *, committing: bool) -> StorageError | None:
     """Return the port's error for a driver error, or None for what is a fault of ours.
 
-    A server that answers with an error has rolled back; a link that broke while a unit was being committed
-    leaves its outcome unknown.
+    A server that answers a statement with an error has rolled back. A link that broke while a unit was being
+    committed leaves its outcome unknown, also when the server said goodbye: it may have committed before.
     """
     match error:
         case psycopg.Error(sqlstate=state) if state == STALE:
@@ -38,9 +40,10 @@ def translated(error: BaseException, *, committing: bool) -> StorageError | None
             return Closed("this storage was closed")
         case PoolTimeout():
             return Unavailable("no connection to PostgreSQL within the wait")
-        case psycopg.Error(sqlstate=state) if state and state[:2] in {"08", "53", "57", "58"}:
-            return Unavailable(type(error).__name__)
-        case psycopg.OperationalError() | psycopg.InterfaceError() | OSError():
+        case psycopg.Error() if error.diag.severity_nonlocalized == "ERROR":
+            away = (error.sqlstate or "")[:2] in _AWAY or isinstance(error, pg.ReadOnlySqlTransaction)
+            return Unavailable(type(error).__name__) if away else None
+        case _ if isinstance(error, _BROKEN) or (isinstance(error, psycopg.Error) and error.sqlstate is not None):
             return OutcomeUnknown("the link broke during commit") if committing else Unavailable("the link broke")
         case _:
             return None

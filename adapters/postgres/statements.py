@@ -7,12 +7,16 @@ fewer rows were met than the unit relied on, so that a unit is one round trip.
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import attrs
 
 from domain.ports.queries import AnyOf, Between, Cursor, Select, StartsWith
 from domain.ports.schema import FACETS, Facet
+
+LONGEST_TOKEN = 500
+"""Characters of a word that are searched; PostgreSQL refuses words of more than 2,046 bytes."""
 
 _NUMBERS = {"position", "priority", "row", "version"}
 _FLAGS = {"unread", "published", "is_admin", "personal", "can_pull", "require_approval_for_pull"}
@@ -133,7 +137,7 @@ class Statements:
             if name not in self.facet.key
         )
         unnest = self._unnest(", expected")
-        version = " and (t.version = d.expected or d.expected < 0)" if self.facet.versioned else ""
+        version = " and t.version = d.expected" if self.facet.versioned else ""
         return (
             f"with done as (update {table} t set {sets} from {unnest}"
             f" where {self._same_key}{version} returning 1)"
@@ -158,11 +162,23 @@ class Statements:
         )
 
     @cached_property
+    def _order(self) -> str:
+        return _listed('t."{}"', self.facet.key)
+
+    @cached_property
+    def lock(self) -> str:
+        arrays, names = _listed("%s::text[]", self.facet.key), _listed('"{}"', self.facet.key)
+        return (
+            f"with held as materialized (select 1 from {self.facet.name} t join unnest({arrays}) as d({names})"
+            f" on {self._same_key} order by {self._order} for no key update of t) select count(*) from held"
+        )
+
+    @cached_property
     def confirm(self) -> str:
         table = self.facet.name
         return (
             f"with done as materialized (select 1 from {table} t join {self._keys} on"
-            f" {self._same_key}{self._expected} for share of t)"
+            f" {self._same_key}{self._expected} order by {self._order} for share of t)"
             f" select defarm_expect((select count(*) from done), %s, '{table}')"
         )
 
@@ -176,16 +192,51 @@ class Statements:
         order = tuple(dict.fromkeys((*query.order, *self.facet.key)))
         if after is not None:
             last = dict(zip((*query.order, *self.facet.key), after, strict=True))
-            sign = "<" if query.descending else ">"
-            holes = _listed("%s::{}", map(column_type, order))
-            names = _listed('"{}"', order)
-            where.append(f"({names}) {sign} ({holes})")
-            parameters += [last[name] for name in order]
+            clause, values = self._beyond(query, {name: last[name] for name in order})
+            where.append(clause)
+            parameters += values
         direction = " desc" if query.descending else ""
         condition_text = f" where {' and '.join(where)}" if where else ""
         ordered = _listed('"{}"' + direction, order)
         text = f"select {self.answer} from {self.facet.name}{condition_text} order by {ordered} limit %s"
         return text, [*parameters, limit]
+
+    def _beyond(self, query: Select, last: dict[str, Any]) -> tuple[str, list[Any]]:
+        """Return the condition that a row comes after `last`; a null comes after everything, descending before."""
+        sign = "<" if query.descending else ">"
+        if not any(self.may_be_null(name) and not _excludes_null(query.where.get(name)) for name in last):
+            names, holes = _listed('"{}"', last), _listed("%s::{}", map(column_type, last))
+            return f"({names}) {sign} ({holes})", list(last.values())
+        clauses: list[str] = []
+        parameters: list[Any] = []
+        equal: list[str] = []
+        fixed: list[Any] = []
+        for name, value in last.items():
+            hole = f"%s::{column_type(name)}"
+            if value is not None:
+                nulls = "" if query.descending else f' or "{name}" is null'
+                clauses.append(" and ".join([*equal, f'("{name}" {sign} {hole}{nulls})']))
+                parameters += [*fixed, value]
+            elif query.descending:
+                clauses.append(" and ".join([*equal, f'"{name}" is not null']))
+                parameters += fixed
+            equal.append(f'"{name}" is not distinct from {hole}')
+            fixed.append(value)
+        return f"({' or '.join(clauses)})", parameters
+
+    def may_be_null(self, name: str) -> bool:
+        """Tell whether a stored column may be null: a member that may be None, or computed by who knows what."""
+        return name in self._nullable
+
+    @cached_property
+    def _nullable(self) -> frozenset[str]:
+        hints = get_type_hints(self.facet.value)
+        kinds = {
+            name: hints.get(name) or get_type_hints(column).get("return")
+            for name, column in self.facet.columns.items()
+            if name not in self.facet.key
+        }
+        return frozenset(name for name, kind in kinds.items() if kind is None or NoneType in get_args(kind))
 
     def parameters(self, value: Any, body: str) -> list[Any]:
         """Return the parameters of one stored row, in the order of `columns`."""
@@ -193,15 +244,22 @@ class Statements:
         if self.facet.versioned:
             row.append(value.version)
         if self.facet.tokens is not None:
-            row.append(" ".join(self.facet.tokens(value)))
+            row.append(" ".join(token[:LONGEST_TOKEN] for token in self.facet.tokens(value)))
         row.append(body)
         return row
+
+
+def _excludes_null(condition: Any) -> bool:
+    return None not in condition.values if isinstance(condition, AnyOf) else condition is not None
 
 
 def _clause(name: str, condition: Any) -> tuple[str, list[Any]]:
     match condition:
         case None:
             return f'"{name}" is null', []
+        case AnyOf(values) if None in values:
+            others = [value for value in values if value is not None]
+            return f'("{name}" is null or "{name}" = any(%s::{column_type(name)}[]))', [others]
         case AnyOf(values):
             return f'"{name}" = any(%s::{column_type(name)}[])', [list(values)]
         case Between(start, end):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from adapters.postgres.statements import LONGEST_TOKEN
 from domain.access.vocabulary import EventVisibility
 from domain.ports.queries import Between, Cursor
 from domain.ports.schema import EVENTS, ITEMS, Facet
@@ -60,7 +61,7 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[Facet[Any
         parameters |= {"scheme": view.alias[0], "alias": view.alias[1]}
     if view.words:
         where.append("t.tokens @@ %(words)s::tsquery")
-        parameters["words"] = " & ".join(f"'{word}':*" for word in view.words)
+        parameters["words"] = " & ".join(f"'{word[:LONGEST_TOKEN]}':*" for word in view.words)
     where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
     order = (view.sort, "key")
     return ITEMS, _paged("items", order, where, parameters, after, descending=view.descending), parameters

@@ -1,0 +1,140 @@
+"""What a unit has staged, facet by facet, and which of it answers a query."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from domain.ports.queries import AnyOf, Cursor, Select
+from domain.ports.schema import FACETS, Facet, Key
+
+AnyFacet = Facet[Any]
+GONE = object()
+_FEW = 32
+
+
+@attrs.define
+class FacetChanges:
+    """What a unit does to one facet. `saves` and `removes` keep the version that must be stored, None for any.
+
+    Staged values are indexed by the columns that queries fix, from the first such query on: an import asks for a few
+    of a hundred thousand staged rows, many times.
+    """
+
+    facet: AnyFacet
+    adds: dict[Key, Any] = attrs.field(factory=dict)
+    saves: dict[Key, tuple[Any, int | None]] = attrs.field(factory=dict)
+    removes: dict[Key, tuple[Any, int | None]] = attrs.field(factory=dict)
+    confirms: dict[Key, int] = attrs.field(factory=dict)
+    _indexes: dict[str, dict[Any, dict[Key, Any]]] = attrs.field(factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.adds or self.saves or self.removes or self.confirms)
+
+    def staged(self, key: Key) -> Any:
+        """Return the staged value, GONE when staged for removal, or None."""
+        if key in self.adds:
+            return self.adds[key]
+        if key in self.saves:
+            return self.saves[key][0]
+        return GONE if key in self.removes else None
+
+    def stage_add(self, key: Key, value: Any) -> None:
+        self._unindex(key)
+        self.adds[key] = value
+        self._index(key, value)
+
+    def stage_save(self, key: Key, value: Any, expected: int | None) -> None:
+        self._unindex(key)
+        self.saves[key] = (value, expected)
+        self._index(key, value)
+
+    def drop_add(self, key: Key) -> None:
+        self._unindex(key)
+        del self.adds[key]
+
+    def drop_save(self, key: Key) -> int | None:
+        """Forget a staged save and return the version that it relies on."""
+        self._unindex(key)
+        return self.saves.pop(key)[1]
+
+    def matching(self, query: Select) -> list[Any]:
+        """Return the staged values that match, in no order."""
+        columns = self.facet.columns
+        return [
+            value
+            for value in self._candidates(query)
+            if query.matches({name: columns[name](value) for name in query.where})
+        ]
+
+    def _candidates(self, query: Select) -> Iterable[Any]:
+        """Return staged values among which are all that match: the fewest that one fixed column leaves."""
+        best: list[dict[Key, Any]] | None = None
+        fewest = len(self.adds) + len(self.saves)
+        for name, condition in query.where.items():
+            if fewest <= _FEW:
+                break
+            wanted = _fixed(condition)
+            if wanted is not None:
+                index = self._indexed_by(name)
+                buckets = [index[value] for value in wanted if value in index]
+                count = sum(map(len, buckets))
+                if count < fewest:
+                    best, fewest = buckets, count
+        if best is not None:
+            return (value for bucket in best for value in bucket.values())
+        return (*self.adds.values(), *(value for value, _ in self.saves.values()))
+
+    def _indexed_by(self, name: str) -> dict[Any, dict[Key, Any]]:
+        if name not in self._indexes:
+            self._indexes[name] = {}
+            for key in (*self.adds, *self.saves):
+                value = self.staged(key)
+                self._indexes[name].setdefault(self.facet.columns[name](value), {})[key] = value
+        return self._indexes[name]
+
+    def _index(self, key: Key, value: Any) -> None:
+        for name, index in self._indexes.items():
+            index.setdefault(self.facet.columns[name](value), {})[key] = value
+
+    def _unindex(self, key: Key) -> None:
+        if not self._indexes:
+            return
+        value = self.staged(key)
+        if value is not None and value is not GONE:
+            for name, index in self._indexes.items():
+                index[self.facet.columns[name](value)].pop(key, None)
+
+
+Changes = Sequence[FacetChanges]
+"""What a unit commits, in the one fixed order of facets."""
+
+
+def ordered(staged: Mapping[str, FacetChanges]) -> Changes:
+    """Return what is to be committed, in the one fixed order in which units take their rows."""
+    return [staged[facet.name] for facet in FACETS if staged.get(facet.name)]
+
+
+def _fixed(condition: Any) -> Iterable[Any] | None:
+    """Return the values that a condition leaves for its column, None when it leaves a range."""
+    if isinstance(condition, AnyOf):
+        return dict.fromkeys(condition.values)
+    return None if attrs.has(type(condition)) else (condition,)
+
+
+def cursor_of(facet: Facet[Any], query: Select, value: Any) -> Cursor:
+    """Return the cursor that stands on a row: its order columns, then its key."""
+    return tuple(facet.columns[name](value) for name in (*query.order, *facet.key))
+
+
+def order_key(cursor: Cursor) -> tuple[tuple[bool, Any], ...]:
+    """Make cursors comparable when columns are null: null sorts last, as in SQL."""
+    return tuple((part is None, part if part is not None else "") for part in cursor)
+
+
+def beyond(query: Select, cursor: Cursor, after: Cursor | None) -> bool:
+    """Tell whether a row comes after the one on which the cursor `after` stands."""
+    if after is None:
+        return True
+    here, edge = order_key(cursor), order_key(after)
+    return here < edge if query.descending else here > edge
