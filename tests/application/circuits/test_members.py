@@ -1,0 +1,251 @@
+"""Circuits, members, roles (circuits.md 8, scenarios 1 to 8)."""
+
+import pytest
+
+from application.circuits.requests import (
+    AddMember,
+    AliasRequest,
+    ChangeRole,
+    CreateRole,
+    MemberFilter,
+    PublicRequest,
+    TransferCircuit,
+    UpdateCircuit,
+    UpdateRole,
+)
+from domain.access.permissions import Permission
+from domain.access.vocabulary import CircuitStatus, OperationStatus, PageState
+from domain.errors import Invalid, Refusal
+from domain.ports.schema import MEMBERSHIPS, OPERATIONS
+from tests.application.circuits.world import World
+
+DEACTIVATED, ACTIVE, ARCHIVED = CircuitStatus.INACTIVE, CircuitStatus.ACTIVE, CircuitStatus.ARCHIVED
+
+
+async def test_scenario_1_a_public_circuit_is_made_in_one_call_and_its_owner_may_do_everything(world: World) -> None:
+    ana = await world.user("ana")
+    made = await world.circuit(ana, allow_public_visibility=True, alias_config=AliasRequest(("sisbov",)))
+    assert made.my.role == "owner"
+    assert set(made.my.permissions) == set(Permission)
+    assert made.public_settings.page_state is PageState.OPEN
+    assert made.public_since == made.created_at
+    assert made.alias_config.use_fingerprint
+    assert await world.circuits.get(ana, made.circuit_id) == made
+    trail = await world.trail()
+    assert (trail.audit, trail.activity, trail.told) == (["circuit.created"], ["circuit_created"], set())
+
+
+async def test_without_agreed_keys_a_circuit_compares_no_fingerprints(world: World) -> None:
+    made = await world.circuit(await world.user("ana"))
+    assert not made.alias_config.use_fingerprint
+
+
+async def test_what_is_filled_in_must_be_allowed(world: World) -> None:
+    with pytest.raises(Invalid) as refused:
+        await world.circuit(await world.user("ana"), alias_config=AliasRequest(allowed_namespaces=("bovino",)))
+    assert [fault.code for fault in refused.value.faults] == ["namespace_not_allowed"]
+
+
+async def test_scenario_2_fields_left_out_keep_their_values_and_old_versions_change_nothing(world: World) -> None:
+    ana, bia = await world.user("ana"), await world.user("bia")
+    settings = PublicRequest(access_password="correct horse", tagline="Boi")
+    made = await world.circuit(ana, public_settings=settings, description="All")
+    await world.join(ana, made.circuit_id, bia)
+    await world.trail()
+    change = UpdateCircuit(name="Outro", require_approval_for_push=True)
+    changed = await world.circuits.update(ana, made.circuit_id, change, frozenset({1}))
+    assert (changed.name, changed.description, changed.version) == ("Outro", "All", 2)
+    assert changed.public_settings.has_password
+    assert changed.public_settings.tagline == "Boi"
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.updated"], ["circuit_updated"])
+    assert trail.told == {("circuit_updated", bia.user_id)}
+    with pytest.raises(Refusal, match="version_mismatch") as refused:
+        await world.circuits.update(ana, made.circuit_id, UpdateCircuit(name="X"), frozenset({1}))
+    assert refused.value.members["current_version"] == 2
+    same = await world.circuits.update(ana, made.circuit_id, UpdateCircuit(name="Outro"), frozenset({2}))
+    assert same == changed
+    assert (await world.trail()).silent
+
+
+async def test_scenario_3_a_closed_circuit_refuses_changes_hides_items_and_cancels_what_waits(world: World) -> None:
+    ana, bia = await world.user("ana"), await world.user("bia")
+    made = await world.circuit(ana, require_approval_for_push=True, allow_public_visibility=True)
+    await world.join(ana, made.circuit_id, bia)
+    placed, waiting = await world.item(ana), await world.item(bia)
+    await world.circuits.push(ana, made.circuit_id, placed)
+    pending = await world.circuits.push(bia, made.circuit_id, waiting)
+    await world.trail()
+    closed = await world.circuits.change_status(ana, made.circuit_id, DEACTIVATED, "rest")
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.deactivated"], ["circuit_status_changed"])
+    assert (trail.told, trail.jobs) == ({("circuit_updated", bia.user_id)}, ["cancel_waiting"])
+    assert closed.public_settings.page_state is PageState.CLOSED
+    with pytest.raises(Refusal, match="not_found"):
+        await world.items.get(bia, placed)
+    for refused in (
+        world.circuits.update(ana, made.circuit_id, UpdateCircuit(name="X"), None),
+        world.circuits.push(ana, made.circuit_id, placed),
+        world.circuits.withdraw(ana, made.circuit_id, placed),
+        world.circuits.publish(ana, made.circuit_id, placed, shown=True),
+        world.circuits.leave(bia, made.circuit_id),
+        world.circuits.approve_operation(ana, pending.operation.operation_id),  # type: ignore[union-attr]
+        world.circuits.create_role(ana, made.circuit_id, CreateRole("r", frozenset())),
+    ):
+        with pytest.raises(Refusal, match="circuit_not_active") as closed_out:
+            await refused
+        assert closed_out.value.members["current_status"] == "inactive"
+    await world.run_jobs()
+    (operation,) = await world.rows(OPERATIONS, status=OperationStatus.CANCELLED)
+    assert (operation.reason, operation.decided_by) == ("circuit_inactive", None)
+    assert (await world.trail()).audit == ["circuit.operation_cancelled"]
+    assert await world.circuits.change_status(ana, made.circuit_id, DEACTIVATED) == closed
+    await world.circuits.change_status(ana, made.circuit_id, ACTIVE)
+    assert (await world.items.get(bia, placed)).dfid == placed
+    await world.circuits.change_status(ana, made.circuit_id, ARCHIVED)
+    with pytest.raises(Refusal, match="circuit_not_active"):
+        await world.circuits.change_status(ana, made.circuit_id, ACTIVE)
+    assert (await world.circuits.get(bia, made.circuit_id)).status is ARCHIVED
+    assert len((await world.circuits.members(bia, made.circuit_id, MemberFilter())).items) == 2
+
+
+async def test_scenario_4_a_custom_role_replaces_the_base_role_while_it_is_carried(world: World) -> None:
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit_id = (await world.circuit(ana)).circuit_id
+    await world.join(ana, circuit_id, bia)
+    narrow = CreateRole("inspetor", frozenset({Permission.PULL, Permission.CERTIFY}))
+    await world.circuits.create_role(ana, circuit_id, narrow)
+    await world.trail()
+    member = await world.circuits.change_role(ana, circuit_id, bia.user_id, ChangeRole("inspetor"), frozenset({1}))
+    assert (member.role, member.base_role, member.custom_role) == ("inspetor", "member", "inspetor")
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.role_changed"], ["role_changed"])
+    assert trail.told == {("role_changed", bia.user_id)}
+    own = await world.item(bia)
+    await world.trail()
+    with pytest.raises(Refusal, match="permission_missing"):
+        await world.circuits.push(bia, circuit_id, own)
+    wider = UpdateRole(permissions=frozenset({Permission.PULL, Permission.PUSH}))
+    view = await world.circuits.update_role(ana, circuit_id, "inspetor", wider, frozenset({1}))
+    assert (view.version, view.member_count) == (2, 1)
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.role_updated"], ["circuit_updated"])
+    assert trail.told == {("role_changed", bia.user_id)}
+    assert (await world.circuits.push(bia, circuit_id, own)).outcome == "placed"
+    with pytest.raises(Refusal, match="role_in_use") as refused:
+        await world.circuits.delete_role(ana, circuit_id, "inspetor")
+    assert refused.value.members["member_count"] == 1
+    back = await world.circuits.change_role(ana, circuit_id, bia.user_id, ChangeRole(None), None)
+    assert (back.role, back.custom_role, back.permissions) == ("member", None, ("pull", "push"))
+    await world.circuits.delete_role(ana, circuit_id, "inspetor")
+    names = [role.name for role in (await world.circuits.roles(bia, circuit_id)).items]
+    assert names == ["owner", "admin", "member", "viewer"]
+    with pytest.raises(Refusal, match="role_fixed"):
+        await world.circuits.delete_role(ana, circuit_id, "viewer")
+
+
+async def test_scenario_5_an_owner_goes_only_after_handing_the_circuit_on(world: World) -> None:
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit_id = (await world.circuit(ana)).circuit_id
+    await world.join(ana, circuit_id, bia, role="admin")
+    with pytest.raises(Refusal, match="owner_cannot_leave"):
+        await world.circuits.leave(ana, circuit_id)
+    with pytest.raises(Refusal, match="owner_cannot_leave"):
+        await world.circuits.remove_member(bia, circuit_id, str(ana.user_id))
+    with pytest.raises(Refusal, match="owner_role_fixed"):
+        await world.circuits.change_role(bia, circuit_id, str(ana.user_id), ChangeRole("viewer"), None)
+    await world.trail()
+    handed = await world.circuits.transfer(ana, circuit_id, TransferCircuit(str(bia.user_id)))
+    assert (handed.owner_id, handed.my.role) == (bia.user_id, "admin")
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.ownership_transferred"], ["ownership_transferred"])
+    assert trail.told == {("ownership_transferred", bia.user_id)}
+    await world.circuits.leave(ana, circuit_id)
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.member_left"], ["member_left"])
+    assert (trail.told, trail.jobs) == ({("member_left", bia.user_id)}, ["cancel_waiting"])
+    owners = await world.rows(MEMBERSHIPS, circuit_id=circuit_id, status="active")
+    assert [(row.user_id, row.base_role) for row in owners] == [(bia.user_id, "owner")]
+
+
+async def test_scenario_6_nobody_gives_more_than_they_hold(world: World) -> None:
+    ana, bia, caio = await world.user("ana"), await world.user("bia"), await world.user("caio")
+    circuit_id = (await world.circuit(ana)).circuit_id
+    await world.join(ana, circuit_id, bia, role="admin")
+    everything = CreateRole("tudo", frozenset(Permission))
+    for refused in (
+        world.circuits.add_member(bia, circuit_id, AddMember("owner", member_id=caio.user_id)),
+        world.circuits.create_role(bia, circuit_id, everything),
+        world.circuits.add_member(ana, circuit_id, AddMember("owner", member_id=caio.user_id)),
+    ):
+        with pytest.raises(Refusal, match="role_not_grantable"):
+            await refused
+    await world.circuits.create_role(ana, circuit_id, everything)
+    with pytest.raises(Refusal, match="role_not_grantable"):
+        await world.circuits.add_member(bia, circuit_id, AddMember("tudo", member_id=caio.user_id))
+    with pytest.raises(Refusal, match="role_unknown"):
+        await world.circuits.add_member(bia, circuit_id, AddMember("nenhum", member_id=caio.user_id))
+
+
+async def test_scenario_7_managers_of_members_and_roles_cannot_reach_what_none_of_them_holds(world: World) -> None:
+    ana, bia, caio = await world.user("ana"), await world.user("bia"), await world.user("caio")
+    circuit_id = (await world.circuit(ana)).circuit_id
+    manages = frozenset({Permission.MANAGE_MEMBERS, Permission.MANAGE_ROLES, Permission.PULL})
+    await world.circuits.create_role(ana, circuit_id, CreateRole("gente", manages))
+    await world.join(ana, circuit_id, bia, caio, role="gente")
+    wider = UpdateRole(permissions=manages | {Permission.APPROVE})
+    for refused in (
+        world.circuits.update_role(bia, circuit_id, "gente", wider, None),
+        world.circuits.change_role(bia, circuit_id, str(bia.user_id), ChangeRole("admin"), None),
+        world.circuits.change_role(bia, circuit_id, str(caio.user_id), ChangeRole("admin"), None),
+        world.circuits.create_role(bia, circuit_id, CreateRole("alto", frozenset({Permission.APPROVE}))),
+    ):
+        with pytest.raises(Refusal, match="role_not_grantable"):
+            await refused
+    await world.circuits.change_role(bia, circuit_id, str(bia.user_id), ChangeRole("viewer"), None)
+
+
+async def test_a_member_who_holds_more_cannot_be_touched_and_a_known_name_is_enough_to_add(world: World) -> None:
+    ana, bia, caio = await world.user("ana"), await world.user("bia"), await world.user("caio")
+    circuit_id = (await world.circuit(ana)).circuit_id
+    await world.circuits.create_role(ana, circuit_id, CreateRole("rh", frozenset({Permission.MANAGE_MEMBERS})))
+    await world.join(ana, circuit_id, bia, role="rh")
+    await world.trail()
+    added = await world.circuits.add_member(ana, circuit_id, AddMember("member", username="Caio"))
+    assert (added.username, added.added_by, added.joined_via) == ("caio", ana.user_id, "added")
+    assert added.workspace is not None
+    assert added.workspace.name == "farm of caio"
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.member_added"], ["member_added"])
+    assert trail.told == {("member_added", caio.user_id)}
+    with pytest.raises(Refusal, match="target_outranks"):
+        await world.circuits.remove_member(bia, circuit_id, str(caio.user_id))
+    with pytest.raises(Refusal, match="already_member"):
+        await world.circuits.add_member(ana, circuit_id, AddMember("viewer", member_id=caio.user_id))
+    with pytest.raises(Refusal, match="member_unknown"):
+        await world.circuits.add_member(ana, circuit_id, AddMember("viewer", username="ninguem"))
+
+
+async def test_scenario_8_a_removed_member_loses_everything_at_the_next_request(world: World) -> None:
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit_id = (await world.circuit(ana, require_approval_for_push=True)).circuit_id
+    await world.join(ana, circuit_id, bia)
+    placed, own = await world.item(ana), await world.item(bia)
+    await world.circuits.push(ana, circuit_id, placed)
+    waiting = (await world.circuits.push(bia, circuit_id, own)).operation
+    assert waiting is not None
+    await world.trail()
+    await world.circuits.remove_member(ana, circuit_id, str(bia.user_id), frozenset({1}))
+    trail = await world.trail()
+    assert (trail.audit, trail.activity) == (["circuit.member_removed"], ["member_removed"])
+    assert (trail.told, trail.jobs) == ({("member_removed", bia.user_id)}, ["cancel_waiting"])
+    for lost in (
+        world.items.get(bia, placed),
+        world.circuits.get(bia, circuit_id),
+        world.circuits.push(bia, circuit_id, own),
+        world.circuits.pull(bia, circuit_id, placed),
+    ):
+        with pytest.raises(Refusal, match="not_found"):
+            await lost
+    await world.run_jobs()
+    assert (await world.circuits.operation(bia, waiting.operation_id)).status is OperationStatus.CANCELLED
