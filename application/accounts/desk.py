@@ -8,6 +8,7 @@ import attrs
 from email_validator import EmailNotValidError, validate_email
 
 from application.accounts.settings import AccountSettings
+from application.denials import Denials
 from application.passwords import Passwords, password_faults
 from application.secrets import Peppers
 from application.tokens import AccessTokens
@@ -32,6 +33,9 @@ class Desk:
     peppers: Peppers
     limiter: RateLimiter
     settings: AccountSettings
+    denials: Denials = attrs.field(
+        default=attrs.Factory(lambda desk: Denials(desk.units.storage, desk.units.clock), takes_self=True)
+    )
 
     def now(self) -> datetime:
         return self.units.clock.now()

@@ -3,6 +3,7 @@
 import attrs
 
 from application.accounts.desk import Desk
+from application.denials import Denial
 from domain.access.principal import Principal
 from domain.accounts.values import Account
 from domain.addresses import counted_address
@@ -16,7 +17,10 @@ class LoginGuard:
     desk: Desk
 
     async def admit(self, principal: Principal, name: str) -> None:
-        """Count an attempt. Raises Refusal `login_limited`, whether or not the password would be right."""
+        """Count an attempt. Raises Refusal `login_limited`, whether or not the password would be right.
+
+        A refused attempt is audited as `login.failed`, repetitions folded.
+        """
         address = counted_address(principal.address)
         for verdict in (
             await self.desk.limiter.hit("login_pair", _pair(name, address)),
@@ -24,8 +28,14 @@ class LoginGuard:
             await self.desk.limiter.peek("login_ip", address),
         ):
             if verdict is not None and not verdict.allowed:
+                self._note_limited(principal, name)
                 wait = max(1, verdict.retry_after_seconds)
                 raise Refusal("login_limited", f"Too many attempts. Wait {wait} seconds.", retry_after_seconds=wait)
+
+    def _note_limited(self, principal: Principal, name: str) -> None:
+        digest = self.desk.name_digest(name)
+        resource = ("name", digest)
+        self.desk.denials.note(Denial(principal, "login.failed", resource, "login_limited", name_digest=digest))
 
     async def failed(self, principal: Principal, name: str, account: Account | None, reason: str) -> None:
         """Count a failure and audit it as `login.failed` in a unit of its own."""
