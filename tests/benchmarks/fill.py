@@ -1,0 +1,61 @@
+"""Filling a store to scale: the rows of one real item, copied inside PostgreSQL with numbers of their own."""
+
+import psycopg
+
+_TABLES = {
+    "items": "key",
+    "contributions": "contribution_id",
+    "claims": "lookup",
+    "identifier_entries": "item",
+    "chains": "dfid",
+    "events": "event_id",
+}
+
+
+def fill(url: str, dfid: str, sisbov: str, local: int, count: int) -> None:
+    """Add `count` items like `dfid`, which carries the SISBOV `sisbov` and nothing else that is unique.
+
+    DFIDs and numbers are those of `local` on; ids get the number in front. The hashes of the copies do not
+    verify: they serve to measure sizes and plans, not content.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table in _TABLES:
+            _copy(connection, table, dfid, sisbov, local, count)
+        connection.execute("analyze")
+
+
+def _copy(connection: psycopg.Connection, table: str, dfid: str, sisbov: str, local: int, count: int) -> None:
+    columns = [
+        (row[0], row[1])
+        for row in connection.execute(
+            "select column_name, data_type from information_schema.columns where table_name = %s"
+            " order by ordinal_position",
+            [table],
+        )
+    ]
+    owner = {"items": "key", "claims": "item", "identifier_entries": "item", "chains": "dfid", "events": "dfid"}.get(
+        table, "item"
+    )
+    chosen = ", ".join(_expression(name, kind) for name, kind in columns)
+    names = ", ".join(f'"{name}"' for name, _ in columns)
+    connection.execute(
+        f"insert into {table} ({names}) select {chosen} from {table} t, generate_series(%(first)s::bigint, %(last)s::bigint) n"
+        f" where t.{owner} = %(dfid)s",
+        {"first": local, "last": local + count - 1, "dfid": dfid, "sisbov": sisbov},
+    )
+
+
+def _expression(name: str, kind: str) -> str:
+    if kind == "tsvector":
+        return "to_tsvector('simple', 'nelore ' || n)"
+    if kind in {"json", "text", "USER-DEFINED"}:
+        replaced = (
+            f"replace(replace(t.\"{name}\"::text, %(dfid)s, 'DFID-20200101-' || lpad(n::text, 9, '0')),"
+            " %(sisbov)s, '0761' || lpad(n::text, 11, '0'))"
+        )
+        identity = name in {"contribution_id", "event_id"}
+        cast = "::json" if kind == "json" else ""
+        return f"(lpad(n::text, 9, '0') || {replaced}){cast}" if identity else f"({replaced}){cast}"
+    if name in {"created_at", "updated_at"}:
+        return f"t.\"{name}\" - n * interval '1 millisecond'"
+    return f't."{name}"'
