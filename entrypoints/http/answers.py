@@ -9,7 +9,7 @@ JSON: Final = "application/json; charset=utf-8"
 NO_STORE: Final = "no-store"
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Answer:
     """`headers` bear lower-case names. `secret` answers are neither compressed nor kept by anyone."""
 
@@ -33,7 +33,7 @@ class Stream:
     live: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Ready:
     """A representation whose bytes are at hand, with the version it has."""
 

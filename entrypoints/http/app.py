@@ -5,6 +5,7 @@ import ipaddress
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
@@ -13,12 +14,13 @@ import structlog
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 from litestar.handlers import asgi
+from litestar.utils import normalize_path
 
 from domain.errors import Refusal
 from entrypoints.http import errors
 from entrypoints.http.answers import NO_STORE, Answer, Stream
 from entrypoints.http.bodies import ClientGone
-from entrypoints.http.exchange import REQUEST, Exchange, Receive, Scope, Send, client_address, named_principal
+from entrypoints.http.exchange import REQUEST, Exchange, Receive, Scope, Send, client_address
 from entrypoints.http.health import Health
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.routing import Route
@@ -58,7 +60,8 @@ class App:
         self.settings = kernel.settings
         self.routes = tuple(routes)
         self.sender = Sender(kernel.settings)
-        self.proxies = tuple(ipaddress.ip_network(text, strict=False) for text in kernel.settings.trusted_proxies)
+        proxies = tuple(ipaddress.ip_network(text, strict=False) for text in kernel.settings.trusted_proxies)
+        self.address = lru_cache(4096)(partial(client_address, trusted=proxies))
         self.largest = max(kernel.settings.max_import_body, kernel.settings.max_bulk_body)
         self.in_flight = 0
         self.log = structlog.get_logger("http")
@@ -74,8 +77,7 @@ class App:
         exchange = Exchange(scope, receive, send)
         REQUEST.set(exchange)
         peer = scope.get("client")
-        forwarded = exchange.headers.get(b"x-forwarded-for")
-        exchange.address = client_address(peer[0] if peer else None, forwarded, self.proxies)
+        exchange.address = self.address(peer[0] if peer else None, exchange.headers.get(b"x-forwarded-for"))
         status = CLIENT_GONE
         try:
             status = await self._answered(exchange, scope)
@@ -102,9 +104,10 @@ class App:
         raw_path = scope.get("raw_path") or b""
         if len(raw_path) + len(exchange.query) > MAX_REQUEST_LINE:
             raise Refusal("uri_too_long", f"The request line is longer than {MAX_REQUEST_LINE} bytes.")
-        if sum(len(name) + len(value) + 4 for name, value in exchange.headers.items()) > MAX_HEADERS:
+        headers = exchange.headers
+        if sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers) > MAX_HEADERS:
             raise Refusal("headers_too_large", f"The headers are larger than {MAX_HEADERS} bytes.")
-        declared = exchange.headers.get(b"content-length", b"0")
+        declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.largest:
             exchange.extra_headers = (("connection", "close"),)
             raise Refusal("body_too_large", f"No route takes more than {self.largest} bytes.")
@@ -130,16 +133,17 @@ class App:
     async def _routed(self, exchange: Exchange, scope: Scope) -> Answer | None:
         """Let Litestar find the route. Returns None when a stream was sent.
 
-        The scope it sees names no method: with one, Litestar would look for the path parameters of that method,
-        which its ASGI routes do not have.
+        It is asked without a method: with one, it would look for the path parameters of that method, which its
+        ASGI routes do not have. What Litestar does between finding and calling a handler is not needed here.
         """
         raw_path = scope.get("raw_path") or b""
         path = routable(raw_path) if b"%" in raw_path else exchange.path
-        found: Scope = {"type": "http", "path": path, "headers": (), "exchange": exchange}
         try:
-            await self.litestar.asgi_router(found, exchange.receive, exchange.send)  # type: ignore[arg-type]
+            _, handler, _, segments, _ = self.litestar.asgi_router.handle_routing(normalize_path(path), None)
         except HTTPException:
             return self.problem(exchange, Refusal("route_not_found", "There is no such path."))
+        found: Scope = {"exchange": exchange, "path_params": segments}
+        await handler.fn(found, exchange.receive, exchange.send)
         answer: Answer | None = found["answer"]
         return answer
 
@@ -224,11 +228,6 @@ class App:
         log = self.log.error if status >= 500 else self.log.info
         log(
             "http.request",
-            trace_id=exchange.trace_id,
-            request_id=exchange.request_id,
-            route=route,
-            method=exchange.method,
-            principal=named_principal(exchange.principal),
             status=status,
             duration_ms=round(seconds * 1000, 3),
             bytes_in=exchange.bytes_in,

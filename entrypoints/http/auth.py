@@ -20,7 +20,7 @@ class Carrier(Enum):
     TICKET = "ticket"
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Credential:
     """What the request shows, unchecked."""
 
@@ -28,7 +28,7 @@ class Credential:
     text: str = attrs.field(repr=False)
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Client:
     """Who is on the line, whatever they show. `locale` is that of Accept-Language."""
 

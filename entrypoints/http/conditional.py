@@ -29,14 +29,12 @@ def etag(body: bytes, version: int | None) -> str:
     return f'"{digest}"' if version is None else f'"{version}-{digest}"'
 
 
-def accepted_versions(value: str | None, rule: IfMatch | None) -> Versions:
+def accepted_versions(value: str | None, rule: IfMatch) -> Versions:
     """Read If-Match: the versions it names, None when the caller does not ask.
 
     Where it is required, `ABSENT` stands for a header that is missing or `*`: no object is at that version, so
     the refusal comes at its place, after existence and rights. Raises Refusal `header_invalid` when unreadable.
     """
-    if rule is None:
-        return None
     if value is None or value.strip() == "*":
         return ABSENT if rule == "required" else None
     versions = (_VERSION.fullmatch(tag) for weak, tag in _tags(value, "If-Match") if not weak)

@@ -80,11 +80,11 @@ def add_request(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
     """Add the identity of the current request to a log record; a structlog processor (platform.md 10.3)."""
     exchange = REQUEST.get()
     if exchange is not None:
-        event.setdefault("trace_id", exchange.trace_id)
-        event.setdefault("request_id", exchange.request_id)
-        event.setdefault("method", exchange.method)
-        event.setdefault("route", exchange.route.path if exchange.route else None)
-        event.setdefault("principal", named_principal(exchange.principal))
+        event["trace_id"] = exchange.trace_id
+        event["request_id"] = exchange.request_id
+        event["method"] = exchange.method
+        event["route"] = exchange.route.path if exchange.route else None
+        event["principal"] = named_principal(exchange.principal)
     return event
 
 

@@ -34,7 +34,7 @@ class Upload:
     chunks: AsyncIterator[bytes]
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Call:
     """What a handler is given. It reads no header and names no status.
 

@@ -30,6 +30,8 @@ from entrypoints.http.settings import HttpSettings
 
 DfidParser = Callable[[str], str | None]
 MAX_SEGMENT = 512
+_TOLD = {b"x-page-token": "page_token", b"origin": "origin", b"last-event-id": "last_event_id"}
+"""Headers that a call carries as they came."""
 _INTEGER = re.compile(r"0|[1-9]\d{0,14}", re.ASCII)
 
 
@@ -58,7 +60,7 @@ class Kernel:
     gate: Gate
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Input:
     """What a request carries, read but not yet judged."""
 
@@ -73,10 +75,13 @@ class Serving:
     def __init__(self, route: Route, kernel: Kernel) -> None:
         self.route, self.kernel = route, kernel
         body: Any = route.body or Nothing
+        query: Any = route.query or Nothing
         takes_body = route.body is not None or route.method in ("POST", "PUT", "PATCH")
         self.body_class = body if takes_body and not route.uploads else None
         self.body_optional = not any(member.required for member in codec_kinds.members_of(body))
-        self.query_class: Any = route.query or Nothing
+        self.query_class = query
+        requires = any(member.required for member in codec_kinds.members_of(query))
+        self.no_query = None if requires else decode_query([], self.query_class)
         self.limit = body_limit(route, kernel.settings)
         self.extra = deprecation_headers(route)
 
@@ -157,21 +162,25 @@ class Serving:
         query, body, parameters = self._shaped(exchange, found)
         paged = body if route.query is None else query
         place = self._place(exchange, found, paged, parameters)
+        if_match = None
+        if route.if_match is not None:
+            if_match = conditional.accepted_versions(exchange.header(b"if-match"), route.if_match)
+        told = {name: exchange.header(key) for key, name in _TOLD.items() if key in exchange.headers}
         call = Call(
             principal=exchange.principal or ANONYMOUS,
             path=found.path,
             query=query,
             body=body,
-            if_match=conditional.accepted_versions(exchange.header(b"if-match"), route.if_match),
+            if_match=if_match,
             after=_after(place, paged),
             upload=upload,
-            page_token=exchange.header(b"x-page-token"),
-            origin=exchange.header(b"origin"),
-            last_event_id=exchange.header(b"last-event-id"),
+            **told,
         )
         return call, place
 
     def _shaped(self, exchange: Exchange, found: Input) -> tuple[Any, Any, list[tuple[str, str]]]:
+        if self.body_class is None and not exchange.query and self.no_query is not None:
+            return self.no_query, None, []
         faults: list[Fault] = []
         query = body = None
         parameters: list[tuple[str, str]] = []

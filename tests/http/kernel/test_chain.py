@@ -12,6 +12,7 @@ import structlog
 
 from domain.ports import errors as storage
 from entrypoints.http.errors import registry
+from entrypoints.http.exchange import add_request
 from tests.http.kernel.toy import TOKEN, Toy
 
 Start = Callable[[Toy], Awaitable[httpx.AsyncClient]]
@@ -407,7 +408,7 @@ async def test_what_handlers_raise_becomes_a_problem_without_a_leak(
     toy: Toy, client: httpx.AsyncClient, error: Exception, code: str
 ) -> None:
     toy.error = error
-    with structlog.testing.capture_logs() as logs:
+    with structlog.testing.capture_logs(processors=[add_request]) as logs:
         answer = await client.post("/api/fail", headers=TOKEN)
     refused(answer, code)
     assert "secret" not in answer.text
@@ -420,7 +421,7 @@ async def test_what_handlers_raise_becomes_a_problem_without_a_leak(
 
 
 async def test_one_record_per_request_names_what_happened_and_no_values(client: httpx.AsyncClient) -> None:
-    with structlog.testing.capture_logs() as logs:
+    with structlog.testing.capture_logs(processors=[add_request]) as logs:
         await client.post("/api/things?q=private", headers=TOKEN, json={"nmae": "private"})
         await client.get("/api/echo/" + DFID, headers={"x-api-key": "dfm_reader"})
     first, second = logs
