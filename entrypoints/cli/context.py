@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import typer
 
 from application.settings import LocalSecret, Settings, default_env_file, load
-from container import Container, kept_secret, opened
 from entrypoints.cli.output import Output
+
+if TYPE_CHECKING:
+    from container import Container
 
 R = TypeVar("R")
 
@@ -55,7 +57,7 @@ def settings_of(
     context: typer.Context,
     options: Mapping[str, str | None] = MappingProxyType({}),
     *,
-    local_secret: LocalSecret = kept_secret,
+    local_secret: LocalSecret | None = None,
 ) -> Settings:
     """Read the configuration and tell its warnings. Raises ConfigurationError."""
     chosen = globals_of(context)
@@ -63,7 +65,7 @@ def settings_of(
         os.environ,
         options={name: text for name, text in options.items() if text is not None},
         env_file=chosen.env_file or default_env_file(),
-        local_secret=local_secret,
+        local_secret=local_secret or _kept_secret,
         terminal=sys.stdout.isatty(),
     )
     for warning in settings.warnings:
@@ -71,19 +73,27 @@ def settings_of(
     return settings
 
 
+def _kept_secret(data_dir: Path, name: str) -> str:
+    from container import kept_secret  # noqa: PLC0415 -- many commands need no engine
+
+    return kept_secret(data_dir, name)
+
+
 def seen_secret(data_dir: Path, name: str) -> str:
     """Return the secret that is kept, or one that is not kept at all: for commands that only look."""
-    return kept_secret(data_dir, name) if (data_dir / name).exists() else secrets.token_urlsafe(48)
+    return _kept_secret(data_dir, name) if (data_dir / name).exists() else secrets.token_urlsafe(48)
 
 
 @asynccontextmanager
-async def store_of(settings: Settings, instead: str) -> AsyncIterator[Container]:
+async def store_of(settings: Settings, instead: str) -> AsyncIterator["Container"]:
     """Open the configured store as the server would, an embedded one together with a running server.
 
     `instead` names the route to use where the store lives inside the serving process. Raises Halt for that.
     """
     if settings.storage == "memory":
         raise Halt(f"With DEFARM_STORAGE=memory the store lives inside the server; use {instead} instead.", REFUSED)
+    from container import Container, opened  # noqa: PLC0415 -- many commands need no engine
+
     async with opened(Container(settings=settings, joins=True)) as container:
         yield container
 

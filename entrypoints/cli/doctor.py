@@ -97,6 +97,8 @@ async def _files(container: Container) -> AsyncIterator[Found]:
             yield Level.FAIL, f"{path} can be read by others (mode {mode:o}).", f"chmod go= {path}"
         else:
             yield Level.OK, f"{path} is closed to others.", ""
+    if not paths:
+        yield Level.OK, "There is neither a .env nor a data directory to protect.", ""
     if settings.embedded and settings.data_dir.exists():
         yield _disk(settings)
 
@@ -144,6 +146,20 @@ def _connections(settings: Settings, most: int) -> Found:
     return _graded(wanted < most, text, "Lower DEFARM_DB_POOL_MAX or raise max_connections.")
 
 
+async def _accounts(container: Container) -> AsyncIterator[Found]:
+    backing = container.backing()
+    await backing.connect()
+    if (await backing.schema()).pending:
+        yield Level.FAIL, "Accounts cannot be read before the schema is current.", "defarm migrate"
+        return
+    await backing.open()
+    found = await container.accounts().administration.administrators()
+    if found:
+        yield Level.OK, f"{len(found)} administrators are active.", ""
+    else:
+        yield Level.WARN, "No administrator exists; the setup token waits to be used.", "defarm admin create"
+
+
 async def _hashing(container: Container) -> AsyncIterator[Found]:
     begun = time.perf_counter()
     await container.passwords().hash("the time of one password")
@@ -169,6 +185,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "secrets": _secrets,
         "files": _files,
         "store": _store,
+        "accounts": _accounts,
         "hashing": _hashing,
         "edge": _edge,
     }

@@ -3,10 +3,11 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,27 +15,44 @@ from application.settings import ConfigurationError
 from domain.errors import Invalid, Refusal
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
 from domain.ports.errors import OutcomeUnknown, Unavailable
-from entrypoints.cli import admin, configuration, identifiers, server, store
 from entrypoints.cli.context import FAILED, INTERRUPTED, REFUSED, UNREACHABLE, USAGE, Globals, Halt
 from entrypoints.cli.output import Output
-from entrypoints.logging import clean
 
-app = typer.Typer(
-    name="defarm",
-    help="Traceability for farm goods: items, events and circuits that can be trusted.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("init")(configuration.init)
-app.command("serve")(server.serve)
-app.command("health")(server.health)
-app.command("migrate")(store.migrate)
-app.command("doctor")(store.doctor)
-app.command("config")(configuration.config)
-app.add_typer(admin.app, name="admin")
-app.add_typer(identifiers.app, name="identifiers")
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "init": ("configuration", "init"),
+    "serve": ("server", "serve"),
+    "health": ("server", "health"),
+    "migrate": ("store", "migrate"),
+    "doctor": ("store", "doctor"),
+    "config": ("configuration", "config"),
+    "admin": ("admin", "app"),
+    "import": ("importing", "import_file"),
+    "identifiers": ("identifiers", "app"),
+    "openapi": ("openapi", "openapi"),
+}
+"""Each command with the module and the name that hold it; only what a call needs is loaded."""
+
+
+def command_line(words: Sequence[str] = ()) -> typer.Typer:
+    """Return the command line: with the one command that `words` call, or with all of them."""
+    app = typer.Typer(
+        name="defarm",
+        help="Traceability for farm goods: items, events and circuits that can be trusted.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_globals)
+    called = [word for word in words if word in COMMANDS][:1]
+    for name in called or COMMANDS:
+        module, member = COMMANDS[name]
+        command = getattr(import_module(f"entrypoints.cli.{module}"), member)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -43,7 +61,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _globals(
     context: typer.Context,
     env_file: Annotated[Path | None, typer.Option(help="Read variables from this file instead of .env.")] = None,
@@ -64,7 +81,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a failure is one message, with its stack under `--debug`."""
     given = _globals_first(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        code = app(given, prog_name="defarm", standalone_mode=False)
+        code = command_line(given)(given, prog_name="defarm", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
         # Whoever read the output has seen enough; the interpreter must not flush into the closed pipe.
@@ -74,6 +91,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code, message = _told(error)
         if "--debug" in given and code != USAGE:
             traceback.print_exc()
+        from entrypoints.logging import clean  # noqa: PLC0415 -- most calls do not fail
+
         sys.stderr.write(f"{clean(message)}\n")
         return code
 

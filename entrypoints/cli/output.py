@@ -3,9 +3,12 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, TextIO
 
 import attrs
+
+from domain.instants import wire
 
 
 @attrs.frozen
@@ -18,7 +21,7 @@ class Output:
     def result(self, document: Any, shown: Callable[[], None]) -> None:
         """Print the result of a command: the document, or what `shown` prints for people."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
+            sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=_told) + "\n")
         else:
             shown()
 
@@ -52,3 +55,7 @@ def console(stream: TextIO) -> Any:
     from rich.console import Console  # noqa: PLC0415 -- the server does not need it
 
     return Console(file=stream, width=None if stream.isatty() else 400, highlight=False, markup=False, soft_wrap=True)
+
+
+def _told(value: Any) -> str:
+    return wire(value) if isinstance(value, datetime) else str(value)

@@ -1,0 +1,99 @@
+"""One line per record, and no secret in any (platform.md 10.3)."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from entrypoints.logging import OncePerMinute, configure
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    configure("info", "json", instance_id="i-1", version="9", stream=stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def records(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_record_says_when_who_and_what(lines: io.StringIO) -> None:
+    structlog.get_logger("engine").info("system.started", storage="memory")
+    (record,) = records(lines)
+    assert record["event"] == "system.started"
+    assert (record["logger"], record["level"], record["instance_id"], record["version"]) == (
+        "engine",
+        "info",
+        "i-1",
+        "9",
+    )
+    assert str(record["ts"]).endswith("Z")
+
+
+def test_less_than_the_level_is_not_written(lines: io.StringIO) -> None:
+    structlog.get_logger("engine").debug("details")
+    logging.getLogger("library").debug("details")
+    assert not lines.getvalue()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"password": "hunter2x"},
+        {"new_password": "hunter2x"},
+        {"refresh_token": "hunter2x"},
+        {"authorization": "hunter2x"},
+        {"dsn": "hunter2x"},
+        {"nested": {"api": [{"secret": "hunter2x"}]}},
+        {"database_url": "postgresql://user:hunter2x@host/db"},
+        {"detail": "connection to host=h password=hunter2x failed"},
+        {"detail": f"bearer {JWT}"},
+        {"detail": "key dfm_hunter2xhunter2xhunter2xhunter2xhunter2x12345"},
+    ],
+)
+def test_secrets_are_taken_out_by_name_and_by_shape(lines: io.StringIO, members: dict[str, object]) -> None:
+    structlog.get_logger("engine").info("something", **members)
+    assert "[redacted]" in lines.getvalue()
+    assert "hunter2x" not in lines.getvalue()
+    assert JWT not in lines.getvalue()
+
+
+def test_secrets_are_taken_out_of_stacks_and_of_other_libraries(lines: io.StringIO) -> None:
+    try:
+        raise ValueError("postgresql://user:hunter2x@host/db")
+    except ValueError:
+        structlog.get_logger("engine").exception("broken")
+    logging.getLogger("library").warning("at %s", "postgresql://user:hunter2x@host/db")
+    assert len(records(lines)) == 2
+    assert "ValueError" in lines.getvalue()
+    assert "hunter2x" not in lines.getvalue()
+
+
+def test_a_value_from_outside_cannot_forge_a_line(lines: io.StringIO) -> None:
+    structlog.get_logger("engine").info("something", agent='x\n{"event":"forged"}\r\x1b[2J')
+    assert len(lines.getvalue().splitlines()) == 1
+    assert "\x1b" not in lines.getvalue()
+
+
+def test_a_warning_that_repeats_is_counted_and_not_repeated() -> None:
+    once = OncePerMinute(seconds=1000)
+    event = {"event": "store.waiting", "level": "warning", "reason": "Unavailable"}
+    assert once(None, "", dict(event)) == event
+    for _ in range(3):
+        with pytest.raises(structlog.DropEvent):
+            once(None, "", dict(event))
+    assert once(None, "", event | {"reason": "schema"})
+    always = OncePerMinute(seconds=0)
+    assert always(None, "", dict(event)) == always(None, "", dict(event))

@@ -1,0 +1,167 @@
+"""Commands on a real store (platform.md 13)."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrypoints.cli import doctor
+from tests.unit.cli.conftest import Defarm, Ended
+
+SECRETS = {"JWT_SECRET": "j" * 20 + "wxyzabcdefgh", "DEFARM_SECRET_KEY": "s" * 20 + "abcdefghijkl"}
+
+FILE = """\
+sisbov;raça;data:peso
+BR 076 0000 0000 0001;Nelore;412,5
+nonsense;Nelore;1
+"""
+
+
+@pytest.fixture
+def on_store(defarm: Defarm, database_url: str) -> Defarm:
+    def call(*words: str, **variables: str) -> Ended:
+        return defarm(*words, DATABASE_URL=database_url, **SECRETS, **variables)
+
+    return call
+
+
+@pytest.fixture
+def with_admin(on_store: Defarm) -> Defarm:
+    assert _create(on_store, "root").code == 0
+    return on_store
+
+
+def _create(defarm: Defarm, name: str, *words: str) -> Ended:
+    chosen = words or ("--generate",)
+    return defarm("admin", "create", "--username", name, "--email", f"{name}@example.org", "--json", *chosen)
+
+
+def test_migrations_are_planned_checked_and_applied_once(on_store: Defarm) -> None:
+    assert on_store("migrate", "--check").code == 4
+    planned = json.loads(on_store("migrate", "--plan", "--json").out)
+    assert planned["applied"] == 0
+    done = json.loads(on_store("migrate", "--json").out)
+    assert done["done"] == planned["pending"]
+    assert not done["pending"]
+    assert on_store("migrate", "--check").code == 0
+    assert not json.loads(on_store("migrate", "--json").out)["done"]
+
+
+def test_without_the_right_to_migrate_a_command_on_an_old_schema_is_refused(on_store: Defarm) -> None:
+    ended = on_store("admin", "list", DEFARM_MIGRATE_ON_START="false")
+    assert ended.code == 4
+    assert "defarm migrate" in ended.err
+
+
+def test_administrators_are_made_listed_and_managed(with_admin: Defarm) -> None:
+    assert _create(with_admin, "root").code == 4
+    assert _create(with_admin, "second").code == 0
+    listed = json.loads(with_admin("admin", "list", "--json").out)
+    assert [each["username"] for each in listed] == ["root", "second"]
+    assert json.loads(with_admin("admin", "freeze", "second", "--json").out)["status"] == "frozen"
+    assert with_admin("admin", "unfreeze", "second").code == 0
+    assert with_admin("admin", "reset-password", "root").out.startswith("dfp_")
+
+
+def test_the_last_administrator_stays(with_admin: Defarm) -> None:
+    assert with_admin("admin", "revoke", "root").code == 4
+    assert with_admin("admin", "freeze", "root").code == 4
+    assert with_admin("admin", "freeze", "nobody").code == 4
+
+
+def test_a_password_comes_from_stdin_and_never_as_an_argument(
+    on_store: Defarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a password of my own\n"))
+    assert "password" not in json.loads(_create(on_store, "root", "--password-stdin").out)
+    assert _create(on_store, "third", "--password", "secret").code == 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    refused = _create(on_store, "fourth", "--password-stdin")
+    assert refused.code == 2
+    assert "/password" in refused.err
+
+
+def test_without_a_terminal_nobody_is_asked_for_a_password(on_store: Defarm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert on_store("admin", "create", "--username", "root", "--email", "root@example.org").code == 4
+
+
+def test_another_root_key_is_refused_with_a_clear_message(
+    with_admin: Defarm, defarm: Defarm, database_url: str
+) -> None:
+    changed = SECRETS | {"DEFARM_SECRET_KEY": "another root key of enough bytes!"}
+    refused = defarm("admin", "list", DATABASE_URL=database_url, **changed)
+    assert refused.code == 4
+    assert "DEFARM_SECRET_KEY" in refused.err
+    rotated = changed | {"DEFARM_SECRET_KEY_PREVIOUS": SECRETS["DEFARM_SECRET_KEY"]}
+    assert defarm("admin", "list", DATABASE_URL=database_url, **rotated).code == 0
+
+
+def test_a_dry_run_reports_what_the_import_then_does(with_admin: Defarm, tmp_path: Path) -> None:
+    (tmp_path / "animals.csv").write_text(FILE, encoding="utf-8")
+    words = ("import", "animals.csv", "--decimal", ",", "--map", "data:peso=data:peso:number", "--json")
+    rehearsed, real = with_admin(*words, "--dry-run"), with_admin(*words)
+    assert rehearsed.code == real.code == 5
+    assert json.loads(rehearsed.out)["import"]["counts"] == json.loads(real.out)["import"]["counts"]
+    assert [row["line"] for row in json.loads(real.out)["refused"]] == [3]
+    again = json.loads(with_admin(*words).out)["import"]
+    assert (again["counts"]["created"], again["counts"]["unchanged"]) == (0, 1)
+
+
+def test_a_report_holds_every_row(with_admin: Defarm, tmp_path: Path) -> None:
+    (tmp_path / "animals.csv").write_text(FILE, encoding="utf-8")
+    with_admin("import", "animals.csv", "--report", "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["outcome"] for row in csv.DictReader(file)] == ["created", "refused"]
+    with_admin("import", "animals.csv", "--as", "root", "--report", "rows.ndjson")
+    rows = [json.loads(line) for line in (tmp_path / "rows.ndjson").read_text(encoding="utf-8").splitlines()]
+    assert [row["row"] for row in rows] == [1, 2]
+    assert rows[1]["errors"][0]["column"] == "sisbov"
+
+
+def test_the_format_of_a_file_is_found_out(with_admin: Defarm, tmp_path: Path) -> None:
+    body = {"identifiers": [{"key": "sisbov", "value": "076000000000001"}]}
+    (tmp_path / "lines").write_text(json.dumps(body) + "\n", encoding="utf-8")
+    assert json.loads(with_admin("import", "lines", "--json").out)["import"]["format"] == "ndjson"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("import", "absent.csv"), 2),
+        (("import", "animals.csv", "--as", "nobody"), 2),
+        (("import", "animals.csv", "--map", "nonsense"), 2),
+        (("import", "animals.csv", "--target", "moon"), 2),
+        (("import", "animals.csv", "--map", "absent=data:x"), 1),
+    ],
+)
+def test_an_import_that_cannot_be_says_why(
+    with_admin: Defarm, tmp_path: Path, words: tuple[str, ...], code: int
+) -> None:
+    (tmp_path / "animals.csv").write_text(FILE, encoding="utf-8")
+    assert with_admin(*words).code == code
+
+
+def test_a_sound_deployment_has_no_fault(with_admin: Defarm) -> None:
+    ended = with_admin("doctor", "--json")
+    assert ended.code == 0, ended.out
+    found = json.loads(ended.out)
+    assert {each["check"] for each in found} == set(doctor.CHECKS)
+    assert not [each for each in found if each["level"] == "fail"]
+
+
+def test_the_doctor_finds_an_old_schema_and_an_open_file(on_store: Defarm, tmp_path: Path) -> None:
+    assert on_store("doctor", "--only", "store").code == 1
+    assert on_store("doctor", "--only", "nonsense").code == 2
+    (tmp_path / ".env").write_text("")
+    (tmp_path / ".env").chmod(0o644)
+    assert on_store("doctor", "--only", "files").code == 1
+
+
+def test_equal_secrets_are_a_fault(defarm: Defarm) -> None:
+    same = "the same secret of thirty-two bytes"
+    ended = defarm("doctor", "--only", "secrets", DEFARM_STORAGE="memory", JWT_SECRET=same, DEFARM_SECRET_KEY=same)
+    assert ended.code == 1
