@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -11,8 +12,13 @@ from tests.servers import redis_server as start_redis
 
 
 def pytest_configure() -> None:
-    # A run ended by `timeout` must still end its servers.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A run ended by `timeout`, which may signal twice, must still end its servers.
+    signal.signal(signal.SIGTERM, _interrupt_once)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
 
 
 @pytest.fixture(scope="session")

@@ -137,11 +137,13 @@ class _Processes:
 class PackagedPostgres(_Processes):
     def __init__(self) -> None:
         _sweep()
-        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        durable = os.environ.get(DURABLE_VARIABLE, "") in {"1", "on", "true", "yes"}
+        place = Path(tempfile.gettempdir()) if durable else volatile_place()
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         self._mark = (self._folder / HELD).open("wb")
         fcntl.flock(self._mark, fcntl.LOCK_EX)
-        durable = "on" if os.environ.get(DURABLE_VARIABLE, "") in {"1", "on", "true", "yes"} else "off"
-        self._server = EmbeddedPostgres(self._folder / "pg", settings={"fsync": durable, "full_page_writes": durable})
+        hasty = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+        self._server = EmbeddedPostgres(self._folder / "pg", settings={} if durable else hasty)
 
     def pid(self) -> int | None:
         return self._server.pid
@@ -204,6 +206,13 @@ class PackagedRedis(_Processes):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def volatile_place() -> Path:
+    """Return a directory in memory if the machine has one with room to spare, else the one for temporary files."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 1024**3
+    return memory if roomy else Path(tempfile.gettempdir())
+
+
 def free_port() -> int:
     """Return a TCP port of the loopback address on which nobody listens now."""
     with socket.socket() as probe:
@@ -236,7 +245,8 @@ def _in_main_thread() -> bool:
 
 def _sweep() -> None:
     """End and remove the PostgreSQL servers of test runs that were killed: nobody holds their directories."""
-    for mark in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{HELD}"):
+    places = {Path(tempfile.gettempdir()), volatile_place()}
+    for mark in (mark for place in places for mark in place.glob(f"{PREFIX}*/{HELD}")):
         data_dir = mark.parent / "pg"
         with contextlib.suppress(OSError):
             if (data_dir / "postgres").exists() and mark.stat().st_uid == os.geteuid():

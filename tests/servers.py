@@ -214,11 +214,13 @@ def _first_that_starts(
         try:
             machine = make()
             return kind(machine).start()
-        except Exception as error:
-            complaints.append(f"{type(error).__name__}: {error}")
+        except BaseException as error:
             if machine is not None:
                 with contextlib.suppress(Exception):
                     machine.remove()
+            if not isinstance(error, Exception):
+                raise
+            complaints.append(f"{type(error).__name__}: {error}")
     raise ServerMissing(
         f"no server for the tests: {'; '.join(complaints)}. Give one with {variable}=URL, start a container engine, "
         "or install the development packages (uv sync)"

@@ -192,8 +192,11 @@ class Cluster:
 
     def _clear_remains(self) -> None:
         """Remove what a killed server left: its orphaned backends, its socket, the claim of its process id."""
-        for pid in _processes_marked(self._mark()):
-            _signal(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while (left := list(_processes_marked(self._mark()))) and time.monotonic() < deadline:
+            for pid in left:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(0.01)
         for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
             (self.folder / name).unlink(missing_ok=True)
         path = self.folder / "postmaster.pid"
@@ -229,15 +232,20 @@ class Cluster:
         lines = self._pid_file()
         return len(lines) > 7 and lines[7].startswith("ready")
 
-    def last_words(self) -> str:
-        """Return the end of the server's log, for a message."""
-        if not self.log.exists():
-            return ""
-        return "; ".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])
+    def log_size(self) -> int:
+        """Return where in its log the server will write next."""
+        return self.log.stat().st_size if self.log.exists() and self.log.stat().st_size <= LOG_LIMIT else 0
 
-    def shut_down(self, patience: float = 30.0) -> None:
+    def complaints(self, since: int) -> str:
+        """Return why the server gave up, from its log after the position `since`; its last lines if unsaid."""
+        lines = self.log.read_bytes()[since:].decode("utf-8", "replace").splitlines()
+        grave = [line for line in lines if any(word in line for word in ("FATAL:", "PANIC:", "HINT:", "ERROR:"))]
+        text = "; ".join((grave or lines)[-4:])
+        return f"the disk is full: {text}" if "No space left" in text else text
+
+    def shut_down(self, patience: float = 10.0) -> None:
         """End the live server, if any: in order, then at once, then by force. `patience` in seconds."""
-        for number, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+        for number, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, min(patience, 5.0)), (signal.SIGKILL, 5.0)):
             pid = self.postmaster()
             if pid is None:
                 return
@@ -317,6 +325,8 @@ def _as(account: Account | None, command: list[str]) -> tuple[list[str], dict[st
     # The right to pass closed folders, kept across the change of user, instead of opening them to everybody.
     right = "+dac_read_search" if _holds_capability(2) else "+dac_override"
     change = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+    # access(2), by which initdb looks for its server, ignores the right of an ordinary user without this bit.
+    change += ["--securebits=+no_setuid_fixup"]
     return [setpriv, *change, f"--inh-caps=-all,{right}", f"--ambient-caps=-all,{right}", *command], options
 
 

@@ -9,6 +9,7 @@ so a SIGKILL leaves nothing to clean up. `lock` is held alone by the owner, whic
 A server that outlived its killed engine is taken over, if it answers, or ended and started anew.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -31,6 +32,12 @@ __all__ = ["EmbeddedBusy", "EmbeddedError", "EmbeddedPostgres"]
 # sockaddr_un holds 104 bytes on the smallest system; the name in it is `/.s.PGSQL.5432` and a NUL.
 LONGEST_SOCKET_FOLDER = 104 - len("/.s.PGSQL.5432") - 1
 COMMAND_PATIENCE = 10.0
+UNANSWERED = 15.0
+LAUNCHES = 25
+STILL_IN_USE = "is still in use"
+
+# Servers that commands of this process have left to others; held, since a forgotten child is warned about.
+_left_running: "list[subprocess.Popen[bytes]]" = []
 
 
 class EmbeddedPostgres:
@@ -53,6 +60,7 @@ class EmbeddedPostgres:
         self._lock: int | None = None
         self._users: int | None = None
         self._role = "engine"
+        self._silence = ""
 
     def __repr__(self) -> str:
         return f"<EmbeddedPostgres {self.data_dir}>"
@@ -123,6 +131,9 @@ class EmbeddedPostgres:
         try:
             if self._role == "engine" or not self._is_used():
                 self._end_server()
+            elif self._process is not None:
+                _left_running.append(self._process)
+                self._process = None
         finally:
             self._release()
 
@@ -176,7 +187,7 @@ class EmbeddedPostgres:
         return True
 
     def _holder(self) -> tuple[int | None, str]:
-        words = (self.data_dir / "lock").read_text(encoding="ascii").split()
+        words = (self.data_dir / "lock").read_text(encoding="utf-8").split()
         return (int(words[0]), words[1]) if len(words) == 2 else (None, "engine")
 
     def _is_used(self) -> bool:
@@ -204,14 +215,26 @@ class EmbeddedPostgres:
             self._cluster.create()
         if self._take_over():
             return
-        self._reap()
+        for attempt in range(LAUNCHES):
+            self._reap()
+            written = self._cluster.log_size()
+            self._process = self._launch()
+            if self._await_ready(self._process, written):
+                return
+            # The dying children of a killed server let go of its memory in their own time.
+            if attempt == LAUNCHES - 1 or STILL_IN_USE not in self._cluster.complaints(written):
+                raise EmbeddedError(
+                    f"the embedded server of {self.data_dir} ended while starting: {self._cluster.complaints(written)}"
+                )
+            time.sleep(0.2)
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
         try:
-            self._process = self._cluster.launch()
+            return self._cluster.launch()
         except OSError as error:
             raise EmbeddedError(
                 f"the embedded server of {self.data_dir} cannot be started: {error.strerror} ({error.filename})"
             ) from error
-        self._await_ready(self._process)
 
     def _take_over(self) -> bool:
         """Go on with a live server if it answers; end one that does not."""
@@ -224,22 +247,26 @@ class EmbeddedPostgres:
             if silent >= 3:
                 break
             time.sleep(0.05)
-        self._cluster.shut_down(patience=5.0)
+        self._cluster.shut_down(patience=2.0)
         return False
 
-    def _await_ready(self, process: "subprocess.Popen[bytes]") -> None:
+    def _await_ready(self, process: "subprocess.Popen[bytes]", written: int) -> bool:
+        """Return whether the server came up, False if it ended. EmbeddedError if it stays and does not answer."""
         deadline = time.monotonic() + self._ready_within
+        ready = False
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise EmbeddedError(
-                    f"the embedded server of {self.data_dir} ended while starting: {self._cluster.last_words()}"
-                )
-            if self._cluster.postmaster() == process.pid and self._cluster.reports_ready() and self._answers():
-                return
+                return False
+            if self._cluster.postmaster() == process.pid and self._cluster.reports_ready():
+                if self._answers():
+                    return True
+                # A ready server that does not answer is a fault of the address, not of time.
+                deadline = deadline if ready else min(deadline, time.monotonic() + UNANSWERED)
+                ready = True
             time.sleep(0.005)
         raise EmbeddedError(
-            f"the embedded server of {self.data_dir} was not ready within {self._ready_within:g} s: "
-            f"{self._cluster.last_words()}"
+            f"the embedded server of {self.data_dir} did not answer in time: "
+            f"{self._silence} {self._cluster.complaints(written)}"
         )
 
     def _answers(self) -> bool:
@@ -248,12 +275,14 @@ class EmbeddedPostgres:
         except psycopg.OperationalError as error:
             if "authentication failed" in str(error):
                 raise EmbeddedError(f"the password kept in {self.data_dir} does not open its database") from error
+            self._silence = str(error).strip()
             return False
         return True
 
     def _end_server(self) -> None:
         if self._cluster.exists():
             self._cluster.shut_down()
+            _forget_socket_folder(self._cluster.folder)
         self._reap()
 
     def _reap(self) -> None:
@@ -276,11 +305,12 @@ def _open_lock(path: Path) -> int:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Return a path to `folder` short enough for a socket address, by a link in a private directory if need be."""
-    if len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER:
+    """Return a path to `folder` that is short enough for a socket address and holds no comma, which libpq takes
+    for the end of a host; by a link in a private directory if need be.
+    """
+    if len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER and "," not in str(folder):
         return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    private = Path(tempfile.gettempdir()) / f"defarm-{os.geteuid()}-{digest}"
+    private = _private_folder(folder)
     private.mkdir(mode=0o700, exist_ok=True)
     status = private.lstat()
     if private.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
@@ -290,3 +320,15 @@ def _socket_folder(folder: Path) -> Path:
         link.unlink(missing_ok=True)
         link.symlink_to(folder)
     return link
+
+
+def _forget_socket_folder(folder: Path) -> None:
+    private = _private_folder(folder)
+    with contextlib.suppress(OSError):
+        (private / "pg").unlink()
+        private.rmdir()
+
+
+def _private_folder(folder: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"defarm-{os.geteuid()}-{digest}"
