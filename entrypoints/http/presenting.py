@@ -54,9 +54,11 @@ def _version(route: Route, result: Any, view: Any) -> int | None:
 
 def _addresses(route: Route, result: Any, status: int) -> tuple[tuple[str, str], ...]:
     address = route.location(result) if route.location is not None else None
+    wait = route.retry_after(result) if route.retry_after is not None else None
+    named = () if wait is None else (("retry-after", str(wait)),)
     if address is None:
-        return ()
-    return (("location" if status in (201, 202) else "content-location", address),)
+        return named
+    return (("location" if status in (201, 202) else "content-location", address), *named)
 
 
 def _cache_control(route: Route, result: Any) -> str:

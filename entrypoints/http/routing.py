@@ -79,8 +79,9 @@ class Route:
     Exactly one of `scope`, `session`, `any_credential`, `public` says who may call; a route without one does not
     start. `handler` returns what the use case returned, or a `Stream`; `view` makes the representation of it (of
     each entry, for a page), `status_of` chooses among `success` when there are several, `location` its address,
-    `version_of` its version, `cache_of` its Cache-Control where the usual one does not hold. All of them are pure,
-    because they run inside the unit of the effect too. Pages of the kernel itself may return an `Answer`.
+    `version_of` its version, `cache_of` its Cache-Control where the usual one does not hold, `retry_after` the seconds
+    after which unfinished work is worth another look. All of them are pure, because they run inside the unit of the
+    effect too. Pages of the kernel itself may return an `Answer`.
 
     `page` marks lists, `bulk` and `uploads` long bodies, `reads` a POST that changes nothing, `secret` answers
     with secrets, `export` and `live` streams. `policy` names a limit of the route's own. `body` and `query` are
@@ -110,6 +111,7 @@ class Route:
     view: Callable[[Any], Any] | None = None
     version_of: Callable[[Any], int | None] | None = None
     cache_of: Callable[[Any], str] | None = None
+    retry_after: Callable[[Any], int | None] | None = None
     answer: Any = None
     media_type: str | None = None
     versioned: bool = False

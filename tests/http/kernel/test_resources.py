@@ -101,6 +101,11 @@ async def test_a_delete_honours_a_version_that_was_sent(client: httpx.AsyncClien
     refused(await client.get(path, headers=TOKEN), "not_found")
 
 
+async def test_unfinished_work_says_when_to_look_again(client: httpx.AsyncClient) -> None:
+    assert (await client.get(f"/api/jobs/{ANA}", headers=TOKEN)).headers["retry-after"] == "2"
+    assert "retry-after" not in (await client.get(f"/api/jobs/{new_id()}", headers=TOKEN)).headers
+
+
 async def walk(client: httpx.AsyncClient, limit: int) -> list[str]:
     names: list[str] = []
     path: str | None = f"/api/things?limit={limit}"

@@ -278,6 +278,9 @@ def routes(toy: Toy) -> list[Route]:
     async def ready(_: Call) -> Any:
         return Ready(b'{"a":1}', 7)
 
+    async def unfinished(call: Call) -> Any:
+        return {"running": call.path["job_id"] == ANA}
+
     async def export(_: Call) -> Any:
         return Stream(_lines(), "application/x-ndjson", "things.ndjson")
 
@@ -344,6 +347,9 @@ def routes(toy: Toy) -> list[Route]:
         common("big", "GET", "/api/big", big),
         common("secret_create", "POST", "/api/secret", secret, secret=True, session=True),
         common("ready_show", "GET", "/api/ready", ready, versioned=True),
+        common(
+            "job_show", "GET", "/api/jobs/{job_id}", unfinished, retry_after=lambda job: 2 if job["running"] else None
+        ),
         common("broken_export", "GET", "/api/broken", broken, export=True),
         common("stream_open", "GET", "/api/stream", live, live=True, ticket=True),
         common("admin_show", "GET", "/api/admin/thing", echo, scope=Scope.ADMIN_READ, admin=True),
