@@ -92,6 +92,13 @@ class UpdateDraft:
     aliases: Aliases | None = None
 
 
+@attrs.frozen
+class StatusChange:
+    """Why an item goes out of use or comes back (6.11)."""
+
+    reason: Reason | None = None
+
+
 class ItemAccess(StrEnum):
     OWN = "own"
     SHARED = "shared"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import attrs
 
 from application.facts import about, circuit_facts, items_facts
-from application.items.reading import ItemReading
 from application.items.requests import CreateBatch, CreateDraft, EnrichItem, OnProblem, UpdateDraft, UpdateItem
+from application.items.sharing import Shares
 from application.items.views import (
     BatchError,
     BatchOutcome,
@@ -49,7 +49,7 @@ from domain.shape import Faulty
 
 
 @attrs.define
-class Items(ItemReading):
+class Items(Shares):
     """Everything that can be done with items and drafts."""
 
     units: Units

@@ -220,7 +220,7 @@ class Register:
         if circuit_id is not None:
             self._layers[item.key, circuit_id] = _overlaid(layer, data)
         through = item.contributed if circuit_id is None else tuple(sorted({*item.contributed, circuit_id}))
-        self._change(
+        self.change(
             attrs.evolve(
                 item,
                 identifiers=tuple(sorted((*item.identifiers, *identifiers), key=lambda i: i.order)),
@@ -259,7 +259,7 @@ class Register:
         contribution = self._contribute(
             item, contribution_id, ContributionSource.UPDATE, added, data, None, removed=removed
         )
-        self._change(
+        self.change(
             attrs.evolve(
                 item,
                 identifiers=tuple(sorted((*kept, *added), key=lambda i: i.order)),
@@ -271,6 +271,13 @@ class Register:
         self._attach(item, added)
         self._tell_update(contribution, added, removed, data, reason)
         return self._items[item.key]
+
+    def set_status(self, item: Item, status: ItemStatus, reason: str | None) -> Item:
+        """Deprecate or restore an item (items-events.md 6.11)."""
+        payload: dict[str, object] = {"from": item.status.value, "to": status.value}
+        changed = self.change(attrs.evolve(item, status=status))
+        self.tell(item.key, EventType.STATUS_CHANGED, payload | ({"reason": reason} if reason else {}))
+        return changed
 
     async def flush(self) -> None:
         """Stage everything in the unit of the act."""
@@ -356,7 +363,8 @@ class Register:
         self._contributions.append(contribution)
         return contribution
 
-    def _change(self, item: Item) -> None:
+    def change(self, item: Item) -> Item:
+        """Take over a changed item with what is derived of it; return it. Raises Invalid beyond its bounds."""
         if len(item.identifiers) > MAX_ITEM_IDENTIFIERS:
             raise Invalid([Fault("too_many", f"At most {MAX_ITEM_IDENTIFIERS} identifiers.", pointer="/identifiers")])
         if len(item.aliases) > MAX_ITEM_ALIASES:
@@ -370,6 +378,11 @@ class Register:
         )
         self._items[item.key] = self._derived(updated)
         self._changed[item.key] = None
+        return self._items[item.key]
+
+    def tell(self, dfid: str, kind: EventType, payload: dict[str, object]) -> None:
+        """Record a public event of an item."""
+        self._drafts.append(EventDraft(dfid, kind, EventVisibility.PUBLIC, Document(payload)))
 
     @staticmethod
     def _derived(item: Item) -> Item:

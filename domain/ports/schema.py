@@ -152,7 +152,14 @@ SHARES = Facet(
     "shares",
     Share,
     ("share_id",),
-    _members("share_id", "dfid", "recipient_user_id", "created_at"),
+    _members(
+        "share_id",
+        "dfid",
+        "recipient_user_id",
+        "created_at",
+        standing=lambda value: None if value.revoked_at else f"{value.dfid} {value.recipient_user_id}",
+    ),
+    unique=(("standing",),),
     indexes=(("dfid", "created_at"), ("recipient_user_id", "created_at", "share_id")),
 )
 PENDING = Facet(
@@ -165,13 +172,16 @@ PENDING = Facet(
         "status",
         "reason",
         "priority",
+        "origin",
+        "local_id",
         "created_at",
+        urgency=lambda value: -value.priority,
         open_digest=lambda value: (
             f"{value.workspace_id} {value.reason} {value.digest}" if value.status == "open" else None
         ),
     ),
     unique=(("open_digest",),),
-    indexes=(("workspace_id", "status", "created_at", "pending_id"),),
+    indexes=(("workspace_id", "status", "urgency", "created_at", "pending_id"), ("local_id", "status")),
 )
 IMPORTS = Facet(
     "imports",

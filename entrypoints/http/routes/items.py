@@ -24,6 +24,7 @@ from domain.items.submission import Submission
 from domain.items.values import Outcome
 from domain.ports.queries import Page
 from domain.shape import Raw
+from entrypoints.http.routes.item_upkeep import upkeep_routes
 from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
 
@@ -379,4 +380,5 @@ def item_routes(items: Items) -> Sequence[Route]:
             version_of=_outcome_version,
             answer=ItemView,
         ),
+        *upkeep_routes(items),
     )

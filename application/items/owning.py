@@ -1,0 +1,65 @@
+"""What users of the owner's workspace do with an item's status (items-events.md 6.11)."""
+
+from application.facts import about, items_facts
+from application.items.reading import ItemReading
+from application.items.views import ItemView, item_view
+from domain.access.decide import Action, decide, require
+from domain.access.principal import Principal
+from domain.access.vocabulary import ItemStatus
+from domain.act import Act
+from domain.errors import Refusal
+from domain.items.register import Register
+from domain.items.values import Item
+from domain.precondition import Versions, require_version
+
+_OPPOSITE = {ItemStatus.DEPRECATED: ItemStatus.ACTIVE, ItemStatus.ACTIVE: ItemStatus.DEPRECATED}
+
+
+class Owning(ItemReading):
+    """Changes of items by their owner's workspace."""
+
+    async def owned(self, act: Act, principal: Principal, dfid: str, accepted: Versions = None) -> Item:
+        """Return an item that the principal may change.
+
+        Raises Refusal `not_found`, `not_owner` or `version_mismatch`.
+        """
+        item = await self.viewable(act.unit, principal, dfid)
+        facts = about(await items_facts(act.unit, principal, [item]), dfid=item.key)
+        require(decide(principal, Action.ITEM_CHANGE, facts, act.now))
+        require_version(accepted, item.version)
+        return item
+
+    async def deprecate(
+        self, principal: Principal, dfid: str, reason: str | None = None, accepted: Versions = None
+    ) -> ItemView:
+        """Take an active item out of use; nothing is erased. Raises Refusal `item_not_active`."""
+        return await self._set_status(principal, dfid, ItemStatus.DEPRECATED, reason, accepted)
+
+    async def restore(
+        self, principal: Principal, dfid: str, reason: str | None = None, accepted: Versions = None
+    ) -> ItemView:
+        """Bring a deprecated item back into use. Raises Refusal `item_not_active`."""
+        return await self._set_status(principal, dfid, ItemStatus.ACTIVE, reason, accepted)
+
+    async def _set_status(
+        self, principal: Principal, dfid: str, status: ItemStatus, reason: str | None, accepted: Versions
+    ) -> ItemView:
+        async def work(act: Act) -> ItemView:
+            item = await self.owned(act, principal, dfid, accepted)
+            if item.status not in _OPPOSITE:
+                raise Refusal("item_not_active", f"The item is {item.status}.", current_status=item.status.value)
+            if item.status is not status:
+                item = await self._write_status(act, item, status, reason)
+            return await item_view(act.unit, principal, self.keys, item)
+
+        return await self.units.perform(principal, work)
+
+    async def _write_status(self, act: Act, item: Item, status: ItemStatus, reason: str | None) -> Item:
+        register = Register(act, self.keys)
+        await register.load_items([item.key])
+        changed = register.set_status(item, status, reason)
+        await register.flush()
+        verb = "deprecated" if status is ItemStatus.DEPRECATED else "restored"
+        await act.audit(f"item.{verb}", ("item", item.key), workspace_id=item.workspace_id)
+        await act.activity("item_status_changed", ("item", item.key), dfids=[item.key], data={"to": status.value})
+        return changed
