@@ -33,7 +33,7 @@ class Act:
     unit: Unit
     principal: Principal
     now: datetime
-    dfids: Iterator[str] = iter(())
+    dfids: Iterator[str] = attrs.field(factory=lambda: iter(()))
 
     @property
     def user_id(self) -> str:

@@ -49,9 +49,7 @@ class Invalid(DomainError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__(
-            "; ".join(f"{fault.pointer or fault.parameter}: {fault.code}" for fault in self.faults)
-        )
+        super().__init__("; ".join(f"{fault.pointer or fault.parameter}: {fault.code}" for fault in self.faults))
 
 
 def not_found() -> Refusal:

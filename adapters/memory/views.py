@@ -37,7 +37,7 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
 
 
 def open_circuits(tables: Tables, viewer: Viewer, dfid: str) -> set[str]:
-    """Return the circuits through which the viewer may view an item: circuit_member, approved_pull (circuits.md 2.2)."""
+    """Return the circuits through which the viewer may view an item (circuit_member, approved_pull)."""
     return {
         placement.circuit_id
         for placement in tables["placements"].rows.values()

@@ -14,15 +14,32 @@ from domain.ids import new_id
 from domain.instants import wire
 
 SEVERITIES = {
-    "notice": (
-        "account.frozen account.unfrozen password.changed password.reset_issued password.reset login.failed"
-        " api_key.created api_key.revoked access.denied audit.exported storage.copied item.transferred"
-        " item.identifier_confirmed"
-    ).split(),
-    "warning": (
-        "account.erased account.admin_granted account.admin_revoked setup.completed token.forged api_key.refused"
-        " item.identifier_released item.identifier_erased event.erased"
-    ).split(),
+    "notice": [
+        "account.frozen",
+        "account.unfrozen",
+        "password.changed",
+        "password.reset_issued",
+        "password.reset",
+        "login.failed",
+        "api_key.created",
+        "api_key.revoked",
+        "access.denied",
+        "audit.exported",
+        "storage.copied",
+        "item.transferred",
+        "item.identifier_confirmed",
+    ],
+    "warning": [
+        "account.erased",
+        "account.admin_granted",
+        "account.admin_revoked",
+        "setup.completed",
+        "token.forged",
+        "api_key.refused",
+        "item.identifier_released",
+        "item.identifier_erased",
+        "event.erased",
+    ],
     "critical": ["session.reuse_detected", "integrity.failed", "event.chain_broken"],
 }
 _SEVERITY_OF = {action: severity for severity, actions in SEVERITIES.items() for action in actions}

@@ -72,8 +72,9 @@ class Tokenising:
         wanted = list(pushes)
         unit, principal = self.act.unit, self.act.principal
         lids = sorted({push.local_id for push in wanted})
-        self._mappings = {row.local_id: row for row in (await unit.get_many(MAPPINGS, lids)).values()}
+        # Drafts before mappings: a draft consumed meanwhile is then found as what it became, never as nothing.
         self._drafts = {row.key: row for row in (await unit.get_many(ITEMS, lids)).values()}
+        self._mappings = {row.local_id: row for row in (await unit.get_many(MAPPINGS, lids)).values()}
         held = {draft.held_by for draft in self._drafts.values() if draft.held_by is not None}
         self._holding = {row.operation_id: row for row in (await unit.get_many(OPERATIONS, sorted(held))).values()}
         await self.register.load_items(mapping.dfid for mapping in self._mappings.values())

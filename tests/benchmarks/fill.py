@@ -39,8 +39,8 @@ def _copy(connection: psycopg.Connection, table: str, dfid: str, sisbov: str, lo
     chosen = ", ".join(_expression(name, kind) for name, kind in columns)
     names = ", ".join(f'"{name}"' for name, _ in columns)
     connection.execute(
-        f"insert into {table} ({names}) select {chosen} from {table} t, generate_series(%(first)s::bigint, %(last)s::bigint) n"
-        f" where t.{owner} = %(dfid)s",
+        f"insert into {table} ({names}) select {chosen} from {table} t,"
+        f" generate_series(%(first)s::bigint, %(last)s::bigint) n where t.{owner} = %(dfid)s",
         {"first": local, "last": local + count - 1, "dfid": dfid, "sisbov": sisbov},
     )
 
