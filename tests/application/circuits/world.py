@@ -56,7 +56,7 @@ class World:
     clock: SteppedClock
     circuits: Circuits
     items: Items
-    _homes: dict[str, str] = attrs.field(factory=dict)
+    homes: dict[str, str] = attrs.field(factory=dict)
     _seen: dict[str, set[Any]] = attrs.field(factory=dict)
 
     async def user(
@@ -66,10 +66,10 @@ class World:
         home = home or f"farm of {name}"
         now, user_id = self.clock.now(), new_id()
         async with self.storage.write() as unit:
-            if home not in self._homes:
-                self._homes[home] = new_id()
-                await unit.add(WORKSPACES, Workspace(self._homes[home], home, home, user_id, now, now))
-            workspace_id = self._homes[home]
+            if home not in self.homes:
+                self.homes[home] = new_id()
+                await unit.add(WORKSPACES, Workspace(self.homes[home], home, home, user_id, now, now))
+            workspace_id = self.homes[home]
             account = Account(user_id, workspace_id, name, f"{name}@farm.test", None, now, now, workspace_role=role)
             await unit.add(ACCOUNTS, account)
         return Principal(PrincipalKind.USER, user_id, workspace_id, workspace_role=role, trace_id="0" * 32)
