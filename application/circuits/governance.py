@@ -128,7 +128,7 @@ class CircuitGovernance(CircuitReading):
             if asked.membership is None:
                 return JoinAnswer(True, view)
             circuit = await act.unit.get(CIRCUITS, circuit_id)
-            return JoinAnswer(False, view, my_membership(circuit, asked.membership), act.user_id)
+            return JoinAnswer(False, view, my_membership(circuit, asked.membership))
 
         return await self.units.perform(principal, work)
 

@@ -13,7 +13,7 @@ from domain.act import Act
 from domain.circuits import members
 from domain.circuits.scene import scene
 from domain.circuits.values import Membership
-from domain.errors import not_found
+from domain.errors import Refusal, not_found
 from domain.ports.queries import Cursor, Page, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
 from domain.ports.storage import Reader
@@ -30,6 +30,8 @@ class CircuitPeople(CircuitSettings):
         `quota_reached`.
         """
         request.check()
+        if request.username is not None:
+            await self._count_look_up(principal)
 
         async def work(act: Act) -> MemberView:
             user_id = request.member_id
@@ -40,6 +42,13 @@ class CircuitPeople(CircuitSettings):
             return await self._member_view(act.unit, member)
 
         return await self.units.perform(principal, work)
+
+    async def _count_look_up(self, principal: Principal) -> None:
+        """Count the use of a user name as what it is, a look-up. Raises Refusal `rate_limited`."""
+        verdict = await self.limiter.hit("lookup", str(principal.user_id))
+        if verdict is not None and not verdict.allowed:
+            wait = max(1, verdict.retry_after_seconds)
+            raise Refusal("rate_limited", f"Too many look-ups. Wait {wait} seconds.", retry_after_seconds=wait)
 
     async def _member_view(self, reader: Reader, member: Membership) -> MemberView:
         circuit = await reader.get(CIRCUITS, member.circuit_id)

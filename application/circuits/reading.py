@@ -9,11 +9,12 @@ from application.circuits.sharing import CircuitSharing
 from application.circuits.views import (
     CircuitView,
     OperationView,
-    PendingEntry,
+    PendingOperationView,
     PlacementElsewhere,
-    PlacementEntry,
     PlacementView,
+    PlacementWithItem,
     circuit_view,
+    members_of,
     operation_view,
     placement_view,
 )
@@ -77,14 +78,14 @@ class CircuitReading(CircuitSharing):
         wanted: PlacementFilter,
         after: Cursor | None = None,
         limit: int = 50,
-    ) -> Page[PlacementView | PlacementEntry]:
+    ) -> Page[PlacementView | PlacementWithItem]:
         """Return what stands in a circuit, as far as the reader sees it, newest first."""
         async with self.units.storage.read() as reader:
             at = await scene(reader, principal, circuit_id)
             at.require(self.visit(principal), Action.CIRCUIT_VIEW)
             query = Select(_placed(at, principal, wanted), ("placed_at", "placement_id"), descending=True)
 
-            async def shown(rows: Sequence[Placement]) -> list[PlacementView | PlacementEntry | None]:
+            async def shown(rows: Sequence[Placement]) -> list[PlacementView | PlacementWithItem | None]:
                 return await self._entries(reader, principal, rows, wanted)
 
             if not wanted.status:
@@ -95,7 +96,7 @@ class CircuitReading(CircuitSharing):
 
     async def _entries(
         self, reader: Reader, principal: Principal, rows: Sequence[Placement], wanted: PlacementFilter
-    ) -> list[PlacementView | PlacementEntry | None]:
+    ) -> list[PlacementView | PlacementWithItem | None]:
         if wanted.include is None and not wanted.status:
             return [placement_view(row) for row in rows]
         found = await reader.get_many(ITEMS, [row.dfid for row in rows])
@@ -105,7 +106,7 @@ class CircuitReading(CircuitSharing):
         if wanted.include is not Include.ITEM:
             return [placement_view(row) if row.dfid in kept else None for row in rows]
         seen = await self._views(reader, principal, [items[row.dfid] for row in fitting])
-        return [PlacementEntry(placement_view(row), *seen[row.dfid]) if row.dfid in kept else None for row in rows]
+        return [_with_item(row, *seen[row.dfid]) if row.dfid in kept else None for row in rows]
 
     async def _views(
         self, reader: Reader, principal: Principal, items: Sequence[Item]
@@ -174,7 +175,9 @@ class CircuitReading(CircuitSharing):
         asked = about(facts, circuit_id=row.circuit_id, dfid=row.dfid)
         if not decide(principal, Action.PLACEMENT_VIEW, asked, self.units.clock.now()).allowed:
             return None
-        return PlacementElsewhere(placement_view(row), circuit.name, circuit.status)
+        return PlacementElsewhere(
+            **members_of(placement_view(row)), circuit_name=circuit.name, circuit_status=circuit.status
+        )
 
     async def operation(self, principal: Principal, operation_id: str, circuit_id: str | None = None) -> OperationView:
         """Return an operation to its requester's workspace, and to holders of `approve` or `audit`."""
@@ -206,7 +209,7 @@ class CircuitReading(CircuitSharing):
 
     async def pending_operations(
         self, principal: Principal, circuit_id: str, after: Cursor | None = None, limit: int = 50
-    ) -> Page[PendingEntry]:
+    ) -> Page[PendingOperationView]:
         """Return what waits, oldest first, with what an approver may see of it beforehand."""
         wanted = OperationFilter(status=frozenset({OperationStatus.PENDING}))
         async with self.units.storage.read() as reader:
@@ -215,10 +218,7 @@ class CircuitReading(CircuitSharing):
             query = Select(_asked(at, principal, wanted), ("requested_at", "operation_id"))
             page = await reader.page(OPERATIONS, query, after, limit)
             previews = await self._previews(reader, principal, at, page.items)
-            entries = (
-                PendingEntry(operation_view(row, principal.workspace_id, self.keys), previews.get(row.operation_id))
-                for row in page.items
-            )
+            entries = (self._waiting(row, principal, previews.get(row.operation_id)) for row in page.items)
             return Page(tuple(entries), page.after)
 
     async def _previews(
@@ -239,6 +239,10 @@ class CircuitReading(CircuitSharing):
         through = {item.key: frozenset({at.circuit.circuit_id}) for item in wholes.values()}
         views = await item_views(reader, principal, self.keys, list(wholes.values()), through)
         return dict(zip(wholes, views, strict=True))
+
+    def _waiting(self, row: Operation, principal: Principal, preview: ItemView | None) -> PendingOperationView:
+        view = operation_view(row, principal.workspace_id, self.keys)
+        return PendingOperationView(**members_of(view), preview=preview)
 
     def _may_preview(self, principal: Principal, at: Scene, row: Operation) -> bool:
         known = {"operations": (operation_fact(row),)}
@@ -262,6 +266,10 @@ class CircuitReading(CircuitSharing):
         )
         identifiers = tuple(sorted(bound, key=lambda given: given.order))
         return attrs.evolve(draft, identifiers=identifiers, data=content.data)
+
+
+def _with_item(row: Placement, item: ItemView | None, reason: str | None) -> PlacementWithItem:
+    return PlacementWithItem(**members_of(placement_view(row)), item=item, reason=reason)
 
 
 def _wanted(view: CircuitView, wanted: CircuitFilter) -> bool:

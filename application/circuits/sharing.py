@@ -13,9 +13,9 @@ from application.circuits.views import (
     PublicationResult,
     PublicationsResult,
     PullResult,
+    Push,
     PushBatchResult,
     PushElementResult,
-    PushResult,
     operation_view,
     placement_view,
 )
@@ -46,21 +46,21 @@ FIRST_EVENTS = 50
 class CircuitSharing(CircuitPeople):
     """What is done with items in a circuit."""
 
-    async def push(self, principal: Principal, circuit_id: str, dfid: str) -> PushResult:
+    async def push(self, principal: Principal, circuit_id: str, dfid: str) -> Push:
         """Push an item by its DFID (4.12).
 
         Raises Refusal `not_found`, `permission_missing`, `resharing_not_allowed`, `item_merged`,
         `item_not_active`, `circuit_not_active`.
         """
 
-        async def work(act: Act) -> PushResult:
+        async def work(act: Act) -> Push:
             return self._push_result(principal, await push(act, circuit_id, dfid))
 
         return await self.units.perform(principal, work)
 
-    def _push_result(self, principal: Principal, pushed: Pushed) -> PushResult:
+    def _push_result(self, principal: Principal, pushed: Pushed) -> Push:
         operation, placement = pushed.operation, pushed.placement
-        return PushResult(
+        return Push(
             outcome=pushed.outcome,
             item_outcome=pushed.item_outcome,
             dfid=pushed.dfid,
@@ -71,7 +71,7 @@ class CircuitSharing(CircuitPeople):
             written=pushed.written,
         )
 
-    async def push_local(self, principal: Principal, circuit_id: str, request: PushLocal) -> PushResult:
+    async def push_local(self, principal: Principal, circuit_id: str, request: PushLocal) -> Push:
         """Push what a LID stands for; a draft becomes an item, or part of one (4.13).
 
         Raises Invalid with all requirements that are not met; Refusal `not_found`, `item_merged`,
@@ -79,7 +79,7 @@ class CircuitSharing(CircuitPeople):
         `item_not_active` and those of `push`.
         """
 
-        async def work(act: Act) -> PushResult | Refusal:
+        async def work(act: Act) -> Push | Refusal:
             pushed = await push_local(act, self.keys, circuit_id, LocalPush(request.local_id, request.extras))
             return pushed if isinstance(pushed, Refusal) else self._push_result(principal, pushed)
 

@@ -173,7 +173,6 @@ class JoinAnswer:
     requires_approval: bool
     request: JoinRequestView
     membership: MyMembership | None = None
-    user_id: str | None = None
 
 
 @attrs.frozen
@@ -191,19 +190,17 @@ class PlacementView:
 
 
 @attrs.frozen
-class PlacementEntry:
+class PlacementWithItem(PlacementView):
     """A placement with its item where the reader may view it, else why not."""
 
-    placement: PlacementView
     item: ItemView | None
     reason: str | None
 
 
 @attrs.frozen
-class PlacementElsewhere:
+class PlacementElsewhere(PlacementView):
     """Where an item stands."""
 
-    placement: PlacementView
     circuit_name: str
     circuit_status: CircuitStatus
 
@@ -237,16 +234,15 @@ class OperationView:
 
 
 @attrs.frozen
-class PendingEntry:
+class PendingOperationView(OperationView):
     """A waiting operation with what an approver may see of it beforehand."""
 
-    operation: OperationView
     preview: ItemView | None
 
 
 @attrs.frozen
 class PushResult:
-    """What became of a push. `written` is not part of the representation."""
+    """What became of a push."""
 
     outcome: str
     item_outcome: str | None
@@ -255,6 +251,12 @@ class PushResult:
     placement: PlacementView | None
     operation: OperationView | None
     warnings: tuple[str, ...]
+
+
+@attrs.frozen
+class Push(PushResult):
+    """A push result, and whether anything was written for it."""
+
     written: bool
 
 
@@ -471,3 +473,8 @@ def operation_view(operation: Operation, workspace_id: str | None, keys: Identif
     if not own:
         same |= {"local_id": None, "data": None}
     return OperationView(**same)
+
+
+def members_of(view: Any) -> dict[str, Any]:
+    """Return the members of a view, to be shown with others beside them."""
+    return attrs.asdict(view, recurse=False)

@@ -17,7 +17,7 @@ from application.circuits.requests import (
     PushElement,
     UpdateCircuit,
 )
-from application.circuits.views import OperationView, PlacementEntry
+from application.circuits.views import OperationView, PlacementWithItem
 from application.items.requests import UpdateDraft
 from domain.access.principal import Principal, WorkspaceRole
 from domain.access.vocabulary import CircuitStatus, OperationStatus
@@ -67,7 +67,7 @@ async def test_scenario_25_a_waiting_draft_leaves_nothing_but_the_request_until_
     assert (await world.trail()).silent
     (entry,) = (await world.circuits.pending_operations(ana, circuit_id)).items
     assert entry.preview is not None
-    assert (entry.preview.data, entry.operation.local_id, entry.operation.data) == ({"peso": 1}, None, None)
+    assert (entry.preview.data, entry.local_id, entry.data) == ({"peso": 1}, None, None)
     done = await world.circuits.approve_operation(ana, pushed.operation.operation_id, circuit_id, "fine")
     assert (done.status, done.approved, done.decided_by) == ("completed", True, ana.user_id)
     assert (done.outcome, done.item_outcome, done.reason) == ("placed", "created", "fine")
@@ -207,7 +207,7 @@ async def test_scenario_31_where_pulls_are_approved_nothing_is_read_before(world
     with pytest.raises(Refusal, match="not_found"):
         await world.items.get(bia, dfid)
     shown = (await world.circuits.placements(bia, circuit_id, PlacementFilter(include=Include.ITEM))).items
-    assert [(entry.item, entry.reason) for entry in shown if isinstance(entry, PlacementEntry)] == [
+    assert [(entry.item, entry.reason) for entry in shown if isinstance(entry, PlacementWithItem)] == [
         (None, "pull_approval_required")
     ]
     assert (await world.circuits.pull(bia, circuit_id, dfid)).operation == asked.operation
@@ -264,7 +264,7 @@ async def test_scenario_33_an_owner_takes_an_item_out_anywhere_and_others_need_t
         await world.circuits.withdraw(caio, mine, dfid)
     assert (await world.circuits.placement(ana, mine, dfid)).placed_by == bia.user_id
     standing = await world.circuits.placements_of(ana, dfid)
-    assert {row.placement.circuit_id for row in standing.items} == {source, mine}
+    assert {row.circuit_id for row in standing.items} == {source, mine}
     await world.trail()
     await world.circuits.withdraw(ana, mine, dfid, "sold")
     trail = await world.trail()

@@ -7,7 +7,7 @@ import attrs
 
 from application.circuits import Circuits
 from application.circuits.requests import AddMember, CreateCircuit, PushLocal
-from application.circuits.views import CircuitView, PushResult
+from application.circuits.views import CircuitView, Push
 from application.items import Items
 from application.items.requests import CreateDraft
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
@@ -94,7 +94,7 @@ class World:
 
     async def push_local(
         self, who: Principal, circuit_id: str, local_id: str, *identifiers: IdentifierInput, **data: Any
-    ) -> PushResult:
+    ) -> Push:
         request = PushLocal(local_id, identifiers, Document(data) if data else EMPTY)
         return await self.circuits.push_local(who, circuit_id, request)
 
