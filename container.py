@@ -12,15 +12,21 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
+from adapters.caching.keys import KeySpace, layout
+from adapters.caching.storage import CachedStorage
 from adapters.local_secrets import belong_to_directory, load_or_create_secret
 from adapters.memory.backing import MemoryBacking
 from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.backing import JoinedServer, PostgresBacking, RemoteServer, Server
 from adapters.postgres.embedded import EmbeddedPostgres
-from adapters.postgres.storage import PostgresBounds, PostgresStorage
+from adapters.postgres.rights import PostgresLedger
+from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
+from adapters.redis.cache import SCRIPTS, RedisCache
+from adapters.redis.link import RedisLink, Scripts
 from application.accounts import Accounts, AccountSettings, Desk
 from application.authentication import AccessTokenCheck, Authentication
+from application.circuits import Circuits
 from application.engine import Engine
 from application.events import Events
 from application.imports import Imports
@@ -43,18 +49,30 @@ def _server(settings: Settings, *, joins: bool) -> Server:
     return JoinedServer(settings.data_dir) if joins else EmbeddedPostgres(settings.data_dir)
 
 
-def _postgres_storage(settings: Settings, server: Server) -> PostgresStorage:
-    return PostgresStorage(
-        lambda: server.url,
-        PostgresBounds(
-            pool_min=settings.db_pool_min,
-            pool_max=settings.db_pool_max,
-            pool_wait=settings.db_pool_wait.total_seconds(),
-            statement_timeout=settings.db_statement_timeout.total_seconds(),
-            lock_timeout=settings.db_lock_timeout.total_seconds(),
-            connect_timeout=settings.db_connect_timeout.total_seconds(),
-        ),
+def _bounds(settings: Settings) -> PostgresBounds:
+    return PostgresBounds(
+        pool_min=settings.db_pool_min,
+        pool_max=settings.db_pool_max,
+        pool_wait=settings.db_pool_wait.total_seconds(),
+        statement_timeout=settings.db_statement_timeout.total_seconds(),
+        lock_timeout=settings.db_lock_timeout.total_seconds(),
+        connect_timeout=settings.db_connect_timeout.total_seconds(),
     )
+
+
+def _postgres_storage(settings: Settings, server: Server) -> PostgresStorage:
+    return PostgresStorage(lambda: server.url, _bounds(settings))
+
+
+def _redis_cached_storage(settings: Settings, server: Server) -> CachedStorage:
+    """Make the stack whose reads by key are answered by Redis; REDIS_URL is set, or the settings were refused."""
+    space = KeySpace(prefix=settings.cache_prefix, schema=layout())
+    scripts = Scripts(SCRIPTS)
+    link = RedisLink(settings.redis_url or "", scripts, settings.redis_timeout.total_seconds())
+    cache = RedisCache(link, scripts, space, value_life=settings.cache_ttl.total_seconds())
+    bounds = _bounds(settings)
+    ledger = PostgresLedger(lambda: server.url, bounds)
+    return CachedStorage(PostgresBackend(lambda: server.url, bounds), ledger, cache, space)
 
 
 def _passwords(settings: Settings) -> Passwords:
@@ -97,16 +115,19 @@ class Container(containers.DeclarativeContainer):
     memory_storage = providers.Singleton(MemoryStorage)
     postgres_storage = providers.Singleton(_postgres_storage, settings, server)
     postgres_backing = providers.Singleton(PostgresBacking, server, postgres_storage)
+    redis_cached_storage = providers.Singleton(_redis_cached_storage, settings, server)
 
     backing = providers.Selector(
         settings.provided.storage,
         memory=providers.Singleton(MemoryBacking, memory_storage),
         postgres=postgres_backing,
+        redis_cached=providers.Singleton(PostgresBacking, server, redis_cached_storage),
     )
     storage = providers.Selector(
         settings.provided.storage,
         memory=memory_storage,
         postgres=postgres_storage,
+        redis_cached=redis_cached_storage,
     )
     store_life = providers.Singleton(
         StoreLife,
@@ -151,10 +172,18 @@ class Container(containers.DeclarativeContainer):
     accounts = providers.Singleton(Accounts, desk)
     items = providers.Singleton(Items, units, identifier_keys)
     events = providers.Singleton(Events, units)
+    circuits = providers.Singleton(Circuits, units, identifier_keys, passwords, limiter)
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
     engine = providers.Singleton(
-        Engine, storage=storage, units=units, accounts=accounts, items=items, events=events, imports=imports
+        Engine,
+        storage=storage,
+        units=units,
+        accounts=accounts,
+        items=items,
+        events=events,
+        circuits=circuits,
+        imports=imports,
     )
 
 

@@ -4,6 +4,7 @@ import attrs
 
 from application.accounts import Accounts
 from application.accounts.desk import account_named
+from application.circuits import Circuits
 from application.events import Events
 from application.imports import Imports
 from application.items import Items
@@ -23,6 +24,7 @@ class Engine:
     accounts: Accounts
     items: Items
     events: Events
+    circuits: Circuits
     imports: Imports
 
     async def principal(self, username: str) -> Principal:

@@ -17,10 +17,12 @@ from entrypoints.http.openapi import document
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.paging import Cursors
 from entrypoints.http.routes.accounts import account_routes
+from entrypoints.http.routes.circuits import circuit_routes
 from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
 from entrypoints.http.routes.items import item_routes
+from entrypoints.http.routes.sharing import sharing_routes
 from entrypoints.http.routes.workspaces import workspace_routes
 from entrypoints.http.routing import Route
 from entrypoints.http.serving import Kernel
@@ -35,6 +37,8 @@ def engine_routes(container: Container) -> list[Route]:
         *import_routes(container.imports()),
         *item_routes(container.items()),
         *event_routes(container.events()),
+        *circuit_routes(container.circuits()),
+        *sharing_routes(container.circuits()),
         *identifier_routes(),
     ]
 

@@ -1,0 +1,622 @@
+"""Routes of circuits: settings, members, roles, joining (circuits.md 6)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from application.circuits import Circuits
+from application.circuits.requests import (
+    AddMember,
+    ApproveJoin,
+    AskToJoin,
+    ChangeRole,
+    CircuitFilter,
+    CreateCircuit,
+    CreateRole,
+    JoinPage,
+    MemberFilter,
+    PublicRequest,
+    TransferCircuit,
+    UpdateCircuit,
+    UpdateRole,
+    WithReason,
+)
+from application.circuits.views import (
+    CircuitStats,
+    CircuitView,
+    JoinAnswer,
+    JoinRequestView,
+    MemberView,
+    PublicSettingsAnswer,
+    PublicSettingsView,
+    RoleView,
+)
+from domain.access.vocabulary import CircuitStatus, JoinRequestStatus
+from domain.ports.queries import Page
+from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
+from entrypoints.http.routing import Call, Route
+
+READ, PUSH, MANAGE, TAG = "circuits:read", "circuits:push", "circuits:manage", "circuits"
+ROOT = "/api/circuits"
+ONE = f"{ROOT}/{{circuit_id}}"
+MEMBER_ONLY = ("not_a_member",)
+GUARDED = ("not_a_member", "permission_missing", "circuit_not_active")
+ROLES = (*GUARDED, "role_not_grantable", "role_fixed")
+
+
+@attrs.frozen
+class CircuitQuery(CircuitFilter):
+    """Own circuits by status, role and name."""
+
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+@attrs.frozen
+class MemberQuery(MemberFilter):
+    """Members by role and name."""
+
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+@attrs.frozen
+class RequestQuery(PageQuery):
+    """Join requests by status."""
+
+    status: JoinRequestStatus | None = None
+
+
+class CircuitHandlers:
+    """Each calls one use case."""
+
+    def __init__(self, circuits: Circuits) -> None:
+        self.circuits = circuits
+
+    async def create(self, call: Call) -> CircuitView:
+        return await self.circuits.create(call.principal, call.body)
+
+    async def page(self, call: Call) -> Page[CircuitView]:
+        return await self.circuits.page(call.principal, call.query, call.after, call.limit)
+
+    async def get(self, call: Call) -> CircuitView:
+        return await self.circuits.get(call.principal, call.path["circuit_id"])
+
+    async def update(self, call: Call) -> CircuitView:
+        return await self.circuits.update(call.principal, call.path["circuit_id"], call.body, call.if_match)
+
+    async def deactivate(self, call: Call) -> CircuitView:
+        return await self._status(call, CircuitStatus.INACTIVE)
+
+    async def activate(self, call: Call) -> CircuitView:
+        return await self._status(call, CircuitStatus.ACTIVE)
+
+    async def archive(self, call: Call) -> CircuitView:
+        return await self._status(call, CircuitStatus.ARCHIVED)
+
+    async def _status(self, call: Call, status: CircuitStatus) -> CircuitView:
+        reason = call.body.reason if call.body is not None else None
+        return await self.circuits.change_status(call.principal, call.path["circuit_id"], status, reason, call.if_match)
+
+    async def transfer(self, call: Call) -> CircuitView:
+        return await self.circuits.transfer(call.principal, call.path["circuit_id"], call.body, call.if_match)
+
+    async def settings(self, call: Call) -> PublicSettingsAnswer:
+        return await self.circuits.public_settings(call.principal, call.path["circuit_id"])
+
+    async def change_settings(self, call: Call) -> PublicSettingsAnswer:
+        circuit_id = call.path["circuit_id"]
+        return await self.circuits.change_public_settings(call.principal, circuit_id, call.body, call.if_match)
+
+    async def stats(self, call: Call) -> CircuitStats:
+        return await self.circuits.stats(call.principal, call.path["circuit_id"])
+
+    async def add_member(self, call: Call) -> MemberView:
+        return await self.circuits.add_member(call.principal, call.path["circuit_id"], call.body)
+
+    async def members(self, call: Call) -> Page[MemberView]:
+        return await self.circuits.members(call.principal, call.path["circuit_id"], call.query, call.after, call.limit)
+
+    async def member(self, call: Call) -> MemberView:
+        return await self.circuits.member(call.principal, call.path["circuit_id"], call.path["user_id"])
+
+    async def me(self, call: Call) -> MemberView:
+        return await self.circuits.member(call.principal, call.path["circuit_id"], str(call.principal.user_id))
+
+    async def change_role(self, call: Call) -> MemberView:
+        return await self.circuits.change_role(
+            call.principal, call.path["circuit_id"], call.path["user_id"], call.body, call.if_match
+        )
+
+    async def remove_member(self, call: Call) -> None:
+        await self.circuits.remove_member(call.principal, call.path["circuit_id"], call.path["user_id"], call.if_match)
+
+    async def leave(self, call: Call) -> None:
+        await self.circuits.leave(call.principal, call.path["circuit_id"], call.if_match)
+
+    async def roles(self, call: Call) -> Page[RoleView]:
+        return await self.circuits.roles(call.principal, call.path["circuit_id"])
+
+    async def role(self, call: Call) -> RoleView:
+        return await self.circuits.role(call.principal, call.path["circuit_id"], call.path["name"])
+
+    async def create_role(self, call: Call) -> RoleView:
+        return await self.circuits.create_role(call.principal, call.path["circuit_id"], call.body)
+
+    async def update_role(self, call: Call) -> RoleView:
+        return await self.circuits.update_role(
+            call.principal, call.path["circuit_id"], call.path["name"], call.body, call.if_match
+        )
+
+    async def delete_role(self, call: Call) -> None:
+        await self.circuits.delete_role(call.principal, call.path["circuit_id"], call.path["name"], call.if_match)
+
+    async def ask(self, call: Call) -> JoinAnswer:
+        return await self.circuits.ask_to_join(call.principal, call.path["circuit_id"], call.body or AskToJoin())
+
+    async def ask_at_page(self, call: Call) -> JoinAnswer:
+        return await self.circuits.ask_to_join(call.principal, call.path["circuit_id"], call.body or JoinPage())
+
+    async def requests(self, call: Call) -> Page[JoinRequestView]:
+        return await self.circuits.join_requests(
+            call.principal, call.path["circuit_id"], call.query.status, call.after, call.limit
+        )
+
+    async def pending_requests(self, call: Call) -> Page[JoinRequestView]:
+        return await self.circuits.join_requests(
+            call.principal, call.path["circuit_id"], JoinRequestStatus.PENDING, call.after, call.limit
+        )
+
+    async def my_requests(self, call: Call) -> Page[JoinRequestView]:
+        return await self.circuits.my_join_requests(call.principal, call.after, call.limit)
+
+    async def request(self, call: Call) -> JoinRequestView:
+        return await self.circuits.join_request(call.principal, call.path["circuit_id"], call.path["request_id"])
+
+    async def approve_join(self, call: Call) -> JoinRequestView:
+        return await self.circuits.approve_join(
+            call.principal, call.path["circuit_id"], call.path["request_id"], call.body or ApproveJoin()
+        )
+
+    async def reject_join(self, call: Call) -> JoinRequestView:
+        reason = call.body.reason if call.body is not None else None
+        return await self.circuits.reject_join(call.principal, call.path["circuit_id"], call.path["request_id"], reason)
+
+    async def cancel_join(self, call: Call) -> None:
+        await self.circuits.cancel_join(call.principal, call.path["circuit_id"], call.path["request_id"])
+
+
+def circuit_routes(circuits: Circuits) -> Sequence[Route]:
+    """Return the routes of circuits, their members, roles and join requests."""
+    do = CircuitHandlers(circuits)
+    return (*_circuits(do), *_members(do), *_roles(do), *_joining(do))
+
+
+def _circuits(do: CircuitHandlers) -> Sequence[Route]:
+    circuit: dict[str, Any] = {"tag": TAG, "versioned": True, "answer": CircuitView}
+    changed: dict[str, Any] = circuit | {"scope": MANAGE, "if_match": "honoured", "problems": GUARDED}
+    settings: dict[str, Any] = {
+        "tag": TAG,
+        "scope": MANAGE,
+        "versioned": True,
+        "version_of": lambda result: result.version,
+        "view": lambda result: result.settings,
+        "answer": PublicSettingsView,
+    }
+    return (
+        Route(
+            method="POST",
+            path=ROOT,
+            handler=do.create,
+            operation_id="circuit_create",
+            summary="Create a circuit",
+            scope=MANAGE,
+            body=CreateCircuit,
+            success=(201,),
+            location=lambda view: f"{ROOT}/{view.circuit_id}",
+            problems=("quota_reached", "password_required", "scheduled_date_required"),
+            request_example={"name": "Novilho Precoce MS", "require_approval_for_push": True},
+            **circuit,
+        ),
+        Route(
+            method="GET",
+            path=ROOT,
+            handler=do.page,
+            operation_id="circuit_list",
+            tag=TAG,
+            summary="List own circuits",
+            scope=READ,
+            query=CircuitQuery,
+            page=True,
+            answer=CircuitView,
+        ),
+        Route(
+            method="GET",
+            path=ONE,
+            handler=do.get,
+            operation_id="circuit_get",
+            summary="Read a circuit",
+            scope=READ,
+            problems=MEMBER_ONLY,
+            **circuit,
+        ),
+        Route(
+            method="PATCH",
+            path=ONE,
+            handler=do.update,
+            operation_id="circuit_update",
+            summary="Change a circuit",
+            scope=MANAGE,
+            body=UpdateCircuit,
+            if_match="required",
+            problems=GUARDED,
+            request_example={"description": "Bezerros de corte"},
+            **circuit,
+        ),
+        Route(
+            method="PUT",
+            path=f"{ONE}/deactivate",
+            handler=do.deactivate,
+            operation_id="circuit_deactivate",
+            summary="Close a circuit for the time being",
+            body=WithReason,
+            **changed,
+        ),
+        Route(
+            method="PUT",
+            path=f"{ONE}/activate",
+            handler=do.activate,
+            operation_id="circuit_activate",
+            summary="Open a circuit again",
+            body=WithReason,
+            **changed,
+        ),
+        Route(
+            method="PUT",
+            path=f"{ONE}/archive",
+            handler=do.archive,
+            operation_id="circuit_archive",
+            summary="Close a circuit for good",
+            body=WithReason,
+            **changed,
+        ),
+        Route(
+            method="POST",
+            path=f"{ONE}/transfer",
+            handler=do.transfer,
+            operation_id="circuit_transfer",
+            summary="Hand a circuit over to another member",
+            body=TransferCircuit,
+            **changed | {"problems": (*GUARDED, "owner_required", "member_unknown")},
+        ),
+        Route(
+            method="GET",
+            path=f"{ONE}/public-settings",
+            handler=do.settings,
+            operation_id="circuit_get_public_settings",
+            summary="Read the settings of the public page",
+            problems=GUARDED,
+            **settings,
+        ),
+        Route(
+            method="PATCH",
+            path=f"{ONE}/public-settings",
+            handler=do.change_settings,
+            operation_id="circuit_update_public_settings",
+            summary="Change the settings of the public page",
+            body=PublicRequest,
+            if_match="required",
+            problems=(*GUARDED, "role_not_grantable", "password_required", "scheduled_date_required"),
+            request_example={"tagline": "Do campo ao prato"},
+            **settings,
+        ),
+        Route(
+            method="GET",
+            path=f"{ONE}/stats",
+            handler=do.stats,
+            operation_id="circuit_stats",
+            tag=TAG,
+            summary="Count what stands and waits in a circuit",
+            scope=READ,
+            problems=MEMBER_ONLY,
+            answer=CircuitStats,
+        ),
+    )
+
+
+def _members(do: CircuitHandlers) -> Sequence[Route]:
+    member: dict[str, Any] = {"tag": TAG, "versioned": True, "answer": MemberView}
+    one = f"{ONE}/members/{{user_id}}"
+    touching = (*GUARDED, "role_not_grantable", "target_outranks", "role_unknown", "owner_role_fixed")
+    return (
+        Route(
+            method="POST",
+            path=f"{ONE}/members",
+            handler=do.add_member,
+            operation_id="member_add",
+            summary="Add a member",
+            scope=MANAGE,
+            body=AddMember,
+            success=(201,),
+            location=lambda view: None,
+            problems=(
+                *GUARDED,
+                "role_not_grantable",
+                "role_unknown",
+                "member_unknown",
+                "already_member",
+                "quota_reached",
+            ),
+            request_example={"username": "rui", "role": "member"},
+            **member,
+        ),
+        Route(
+            method="GET",
+            path=f"{ONE}/members",
+            handler=do.members,
+            operation_id="member_list",
+            tag=TAG,
+            summary="List members",
+            scope=READ,
+            query=MemberQuery,
+            page=True,
+            problems=MEMBER_ONLY,
+            answer=MemberView,
+        ),
+        Route(
+            method="GET",
+            path=f"{ONE}/members/me",
+            handler=do.me,
+            operation_id="member_get_own",
+            summary="Read the own membership",
+            scope=READ,
+            problems=MEMBER_ONLY,
+            **member,
+        ),
+        Route(
+            method="GET",
+            path=one,
+            handler=do.member,
+            operation_id="member_get",
+            summary="Read a membership",
+            scope=READ,
+            problems=MEMBER_ONLY,
+            **member,
+        ),
+        Route(
+            method="PATCH",
+            path=one,
+            handler=do.change_role,
+            operation_id="member_change_role",
+            summary="Change the role of a member",
+            scope=MANAGE,
+            body=ChangeRole,
+            if_match="required",
+            problems=touching,
+            request_example={"role": "viewer"},
+            **member,
+        ),
+        Route(
+            method="DELETE",
+            path=f"{ONE}/members/me",
+            handler=do.leave,
+            operation_id="member_leave",
+            tag=TAG,
+            summary="Leave a circuit",
+            scope=MANAGE,
+            success=(204,),
+            if_match="honoured",
+            problems=(*GUARDED, "owner_cannot_leave"),
+        ),
+        Route(
+            method="DELETE",
+            path=one,
+            handler=do.remove_member,
+            operation_id="member_remove",
+            tag=TAG,
+            summary="Remove a member",
+            scope=MANAGE,
+            success=(204,),
+            if_match="honoured",
+            problems=(*GUARDED, "target_outranks", "owner_cannot_leave"),
+        ),
+    )
+
+
+def _roles(do: CircuitHandlers) -> Sequence[Route]:
+    role: dict[str, Any] = {"tag": TAG, "versioned": True, "answer": RoleView}
+    one = f"{ONE}/roles/{{name}}"
+    return (
+        Route(
+            method="POST",
+            path=f"{ONE}/roles",
+            handler=do.create_role,
+            operation_id="role_create",
+            summary="Define a role",
+            scope=MANAGE,
+            body=CreateRole,
+            success=(201,),
+            location=lambda view: None,
+            problems=(*ROLES, "role_exists", "quota_reached"),
+            request_example={"name": "inspetor", "permissions": ["pull", "certify"]},
+            **role,
+        ),
+        Route(
+            method="GET",
+            path=f"{ONE}/roles",
+            handler=do.roles,
+            operation_id="role_list",
+            tag=TAG,
+            summary="List roles",
+            scope=READ,
+            query=PageQuery,
+            page=True,
+            problems=MEMBER_ONLY,
+            answer=RoleView,
+        ),
+        Route(
+            method="GET",
+            path=one,
+            handler=do.role,
+            operation_id="role_get",
+            summary="Read a role",
+            scope=READ,
+            kinds={"name": "text"},
+            problems=MEMBER_ONLY,
+            **role,
+        ),
+        Route(
+            method="PATCH",
+            path=one,
+            handler=do.update_role,
+            operation_id="role_update",
+            summary="Change a role",
+            scope=MANAGE,
+            body=UpdateRole,
+            if_match="required",
+            kinds={"name": "text"},
+            problems=ROLES,
+            request_example={"permissions": ["pull"]},
+            **role,
+        ),
+        Route(
+            method="DELETE",
+            path=one,
+            handler=do.delete_role,
+            operation_id="role_delete",
+            tag=TAG,
+            summary="Delete a role",
+            scope=MANAGE,
+            success=(204,),
+            if_match="honoured",
+            kinds={"name": "text"},
+            problems=(*ROLES, "role_in_use"),
+        ),
+    )
+
+
+def _joining(do: CircuitHandlers) -> Sequence[Route]:
+    asking: dict[str, Any] = {
+        "tag": TAG,
+        "scope": PUSH,
+        "success": (201, 202),
+        "status_of": lambda answer: 202 if answer.requires_approval else 201,
+        "location": _joined_at,
+        "view": _join_view,
+        "answer": JoinAnswer,
+        "problems": ("already_member", "circuit_not_active", "request_pending", "join_cool_down", "quota_reached"),
+    }
+    request: dict[str, Any] = {"tag": TAG, "versioned": True, "answer": JoinRequestView}
+    listed: dict[str, Any] = {"tag": TAG, "scope": READ, "page": True, "answer": JoinRequestView}
+    one = f"{ONE}/requests/{{request_id}}"
+    return (
+        Route(
+            method="POST",
+            path=f"{ONE}/requests",
+            handler=do.ask,
+            operation_id="join_request_create",
+            summary="Ask to join",
+            body=AskToJoin,
+            **asking,
+        ),
+        Route(
+            method="POST",
+            path=f"{ONE}/public/join",
+            handler=do.ask_at_page,
+            operation_id="join_request_create_at_page",
+            summary="Ask to join from the public page",
+            body=JoinPage,
+            **asking | {"problems": (*asking["problems"], "page_password_wrong")},
+        ),
+        Route(
+            method="GET",
+            path=f"{ONE}/requests",
+            handler=do.requests,
+            operation_id="join_request_list",
+            summary="List join requests",
+            query=RequestQuery,
+            problems=GUARDED,
+            **listed,
+        ),
+        Route(
+            method="GET",
+            path=f"{ONE}/requests/pending",
+            handler=do.pending_requests,
+            operation_id="join_request_list_pending",
+            summary="List join requests that wait",
+            query=PageQuery,
+            problems=GUARDED,
+            **listed,
+        ),
+        Route(
+            method="GET",
+            path=f"{ROOT}/requests/mine",
+            handler=do.my_requests,
+            operation_id="join_request_list_own",
+            summary="List own join requests",
+            query=PageQuery,
+            **listed,
+        ),
+        Route(
+            method="GET",
+            path=one,
+            handler=do.request,
+            operation_id="join_request_get",
+            summary="Read a join request",
+            scope=READ,
+            **request,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/approve",
+            handler=do.approve_join,
+            operation_id="join_request_approve",
+            summary="Admit somebody",
+            scope=MANAGE,
+            body=ApproveJoin,
+            problems=(
+                *GUARDED,
+                "role_not_grantable",
+                "role_unknown",
+                "request_decided",
+                "requester_frozen",
+                "quota_reached",
+            ),
+            **request,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/reject",
+            handler=do.reject_join,
+            operation_id="join_request_reject",
+            summary="Turn somebody down",
+            scope=MANAGE,
+            body=WithReason,
+            problems=(*GUARDED, "request_decided"),
+            **request,
+        ),
+        Route(
+            method="DELETE",
+            path=one,
+            handler=do.cancel_join,
+            operation_id="join_request_cancel",
+            tag=TAG,
+            summary="Take a request back",
+            scope=PUSH,
+            success=(204,),
+            problems=("request_decided", "circuit_not_active"),
+        ),
+    )
+
+
+def _joined_at(answer: JoinAnswer) -> str:
+    circuit = f"{ROOT}/{answer.request.circuit_id}"
+    if answer.requires_approval:
+        return f"{circuit}/requests/{answer.request.request_id}"
+    return f"{circuit}/members/{answer.user_id}"
+
+
+def _join_view(answer: JoinAnswer) -> dict[str, Any]:
+    members = {"requires_approval": answer.requires_approval, "request": answer.request}
+    return members if answer.requires_approval else members | {"membership": answer.membership}
