@@ -18,12 +18,12 @@ from application.circuits.requests import (
 from application.circuits.views import (
     DecisionsResult,
     OperationView,
-    PendingEntry,
+    PendingOperationView,
     PlacementElsewhere,
-    PlacementEntry,
     PlacementView,
     PublicationsResult,
     PullResult,
+    Push,
     PushBatchResult,
     PushResult,
 )
@@ -69,10 +69,10 @@ class SharingHandlers:
     def __init__(self, circuits: Circuits) -> None:
         self.circuits = circuits
 
-    async def push(self, call: Call) -> PushResult:
+    async def push(self, call: Call) -> Push:
         return await self.circuits.push(call.principal, call.path["circuit_id"], call.path["dfid"])
 
-    async def push_local(self, call: Call) -> PushResult:
+    async def push_local(self, call: Call) -> Push:
         return await self.circuits.push_local(call.principal, call.path["circuit_id"], call.body)
 
     async def push_batch(self, call: Call) -> PushBatchResult:
@@ -94,7 +94,7 @@ class SharingHandlers:
     async def publish_many(self, call: Call) -> PublicationsResult:
         return await self.circuits.publish_many(call.principal, call.path["circuit_id"], call.body)
 
-    async def placements(self, call: Call) -> Page[PlacementView | PlacementEntry]:
+    async def placements(self, call: Call) -> Page[PlacementView]:
         return await self.circuits.placements(
             call.principal, call.path["circuit_id"], call.query, call.after, call.limit
         )
@@ -110,7 +110,7 @@ class SharingHandlers:
             call.principal, call.path["circuit_id"], call.query, call.after, call.limit
         )
 
-    async def pending(self, call: Call) -> Page[PendingEntry]:
+    async def pending(self, call: Call) -> Page[PendingOperationView]:
         return await self.circuits.pending_operations(call.principal, call.path["circuit_id"], call.after, call.limit)
 
     async def operation(self, call: Call) -> OperationView:
@@ -139,11 +139,11 @@ def _reason(call: Call) -> str | None:
     return call.body.reason if call.body is not None else None
 
 
-def _push_view(result: PushResult) -> dict[str, Any]:
+def _push_view(result: Push) -> dict[str, Any]:
     return {field.name: getattr(result, field.name) for field in attrs.fields(PushResult) if field.name != "written"}
 
 
-def _push_status(result: PushResult) -> int:
+def _push_status(result: Push) -> int:
     if result.outcome == "pending":
         return 202
     return 201 if result.written else 200
@@ -378,7 +378,7 @@ def _operations(do: SharingHandlers) -> Sequence[Route]:
             query=PageQuery,
             page=True,
             problems=MEMBER_ONLY,
-            answer=PendingEntry,
+            answer=PendingOperationView,
         ),
         Route(
             method="GET",
