@@ -614,7 +614,7 @@ def _joined_at(answer: JoinAnswer) -> str:
     circuit = f"{ROOT}/{answer.request.circuit_id}"
     if answer.requires_approval:
         return f"{circuit}/requests/{answer.request.request_id}"
-    return f"{circuit}/members/{answer.user_id}"
+    return f"{circuit}/members/{answer.request.requester_id}"
 
 
 def _join_view(answer: JoinAnswer) -> dict[str, Any]:
