@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import attrs
 
 from application.facts import about, circuit_facts, items_facts
+from application.items.lineage import Lineages
 from application.items.requests import CreateBatch, CreateDraft, EnrichItem, OnProblem, UpdateDraft, UpdateItem
-from application.items.sharing import Shares
 from application.items.views import (
     BatchError,
     BatchOutcome,
@@ -35,6 +35,7 @@ from domain.items.engine import (
     conflict_refusal,
     counts_of,
     require_free,
+    require_own,
     require_whole,
 )
 from domain.items.pending import Origin, park, parked_conflict
@@ -49,7 +50,7 @@ from domain.shape import Faulty
 
 
 @attrs.define
-class Items(Shares):
+class Items(Lineages):
     """Everything that can be done with items and drafts."""
 
     units: Units
@@ -190,6 +191,7 @@ class Items(Shares):
             register = Register(act, self.keys)
             await register.load([added], [item.key])
             await register.load_claims(removed, item.workspace_id)
+            require_own(register, item, removed)
             require_free(register, item, added, force=request.force)
             aliases = frozenset((alias.scheme, alias.value) for alias in request.remove_aliases)
             changed = register.update(item, added, removed, aliases, request.reason)

@@ -12,11 +12,10 @@ from domain.document import Document
 from domain.identifiers import IdentifierKind, IdentifierScope, type_of
 from domain.identifiers.personal import IdentifierKeys, SealBroken
 from domain.items.drafts import is_personal
+from domain.items.families import read_absorbed, read_contributions
 from domain.items.fold import Family, fold, visible_to
-from domain.items.values import Contribution, Identifier, Item, Outcome
+from domain.items.values import Identifier, Item, Outcome
 from domain.ports.errors import Corrupt
-from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CONTRIBUTIONS
 from domain.ports.storage import Reader
 
 
@@ -138,11 +137,18 @@ Through = Mapping[str, frozenset[str]]
 async def item_views(
     reader: Reader, principal: Principal, keys: IdentifierKeys, items: Sequence[Item], through: Through | None = None
 ) -> list[ItemView]:
-    """Return the views of items that the principal may view, in order; at most one more query for all of them."""
+    """Return the views of items that the principal may view, in order.
+
+    Items contributed to through circuits cost one more query for all of them, and one per generation absorbed.
+    """
     # Only contributions through circuits make the fold that the row carries too little.
-    histories = await _histories(reader, [item.key for item in items if item.contributed])
+    circuits = [item for item in items if item.contributed]
+    absorbed = await read_absorbed(reader, circuits)
+    family = Family(
+        await read_contributions(reader, absorbed), {key: member.lineage for key, member in absorbed.items()}
+    )
     return [
-        _view(principal, keys, item, histories.get(item.key), (through or {}).get(item.key, frozenset()))
+        _view(principal, keys, item, family if item.contributed else None, (through or {}).get(item.key, frozenset()))
         for item in items
     ]
 
@@ -154,25 +160,11 @@ async def item_view(
     return (await item_views(reader, principal, keys, [item], {item.key: frozenset(through)}))[0]
 
 
-async def _histories(reader: Reader, keys: list[str]) -> dict[str, list[Contribution]]:
-    histories: dict[str, list[Contribution]] = {key: [] for key in keys}
-    query = Select({"item": AnyOf(tuple(keys))}, ("item", "recorded_at", "contribution_id"))
-    after = None
-    while keys:
-        page = await reader.page(CONTRIBUTIONS, query, after, 1000)
-        for contribution in page.items:
-            histories[contribution.item].append(contribution)
-        after = page.after
-        if after is None:
-            break
-    return histories
-
-
 def _view(
     principal: Principal,
     keys: IdentifierKeys,
     item: Item,
-    history: list[Contribution] | None,
+    family: Family | None,
     through: frozenset[str],
 ) -> ItemView:
     mine = principal.workspace_id
@@ -184,8 +176,8 @@ def _view(
         )
 
     data = item.data
-    if history is not None:
-        data = fold(item.key, Family.of([item], history), visible_to(item.workspace_id, mine, through)).data
+    if family is not None:
+        data = fold(item.key, family, visible_to(item.workspace_id, mine, through)).data
     return ItemView(
         dfid=item.dfid,
         local_id=item.local_id if own else None,

@@ -87,7 +87,7 @@ class Tokenising:
             if (content := self._content(push)) is not None:
                 self._contents[id(push)] = content
         contents = list(self._contents.values())
-        await self.register.load(contents)
+        await self.register.load(contents, self._drafts)
         await self.register.load_layers(self.desk.circuit.circuit_id)
         await self._load_placements(contents)
         await self._load_fingerprints(wanted)

@@ -13,7 +13,7 @@ from domain.items.pending import Origin, Parked, park, parked_conflict, parked_f
 from domain.items.register import Register
 from domain.items.resolution import Conflict, Hit, New, claims_of, contradicted, resolve
 from domain.items.submission import Content, Submission, read_submission
-from domain.items.values import ContributionSource, Item, Outcome, PendingReason
+from domain.items.values import ContributionSource, Identifier, Item, Outcome, PendingReason
 
 IDENTIFIERS_REQUIRED = Fault("identifiers_required", "At least one identifier.", pointer="/identifiers")
 
@@ -147,6 +147,13 @@ def require_free(register: Register, item: Item, content: Content, *, force: boo
     for read in content.identifiers:
         if not force and contradicted(item, read, content.scope_of(read, creating=False)) is not None:
             raise Refusal("identifier_contradiction", f"The item carries another {read.key}.")
+
+
+def require_own(register: Register, item: Item, removed: Sequence[Identifier]) -> None:
+    """Demand that identifiers to be removed are on the item itself (6.4, rule 2)."""
+    own = {identifier.identity for identifier in register.own_identifiers(item)}
+    if any(identifier.identity not in own for identifier in removed):
+        raise Refusal("identifier_on_merged_item", "An identifier belongs to an item merged into this one.")
 
 
 def require_whole(content: Content) -> None:

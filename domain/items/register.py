@@ -21,10 +21,12 @@ from domain.ids import new_id
 from domain.instants import strictly_after
 from domain.items.contributions import new_contribution
 from domain.items.data_rules import fold_fits
-from domain.items.fold import confidence, fingerprint
+from domain.items.families import read_contributions, resealed
+from domain.items.fold import Family, confidence, fingerprint, layer_data, own_identifiers, refolded
 from domain.items.resolution import claim_space, claims_of, places_of
 from domain.items.submission import LABEL_AFTER, AliasInput, Content, bind, place_of
 from domain.items.values import (
+    NO_LINEAGE,
     Alias,
     Claim,
     Contribution,
@@ -32,6 +34,7 @@ from domain.items.values import (
     Identifier,
     IdentifierEntry,
     Item,
+    Lineage,
     Mapping,
     ValueCounter,
 )
@@ -65,6 +68,7 @@ class Register:
     _consumed: list[Item] = attrs.field(factory=list)
     _mappings: list[Mapping] = attrs.field(factory=list)
     _layers: dict[tuple[str, str], Document] = attrs.field(factory=dict)
+    _histories: dict[str, list[Contribution]] = attrs.field(factory=dict)
 
     async def load(self, contents: Iterable[Content], items: Iterable[str] = ()) -> None:
         """Read all that resolving these contents and changing these items can need."""
@@ -108,14 +112,23 @@ class Register:
         self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
 
     async def load_items(self, wanted: Iterable[str]) -> None:
-        """Read items and everything they were merged into."""
+        """Read items, everything they were merged into and everything absorbed in those."""
         missing = {key for key in wanted if key not in self._items}
         while missing:
             found = await self.act.unit.get_many(ITEMS, sorted(missing))
             self._items.update((item.key, item) for item in found.values())
             self._stored.update((item.key, item.version) for item in found.values())
-            targets = (item.lineage.merged_into for item in found.values())
-            missing = {key for key in targets if key is not None and key not in self._items}
+            kin = {key for item in found.values() for key in (item.lineage.merged_into, *item.lineage.merged_from)}
+            missing = {key for key in kin if key is not None and key not in self._items}
+        await self.load_histories(key for key, item in self._items.items() if item.lineage.merged_from)
+
+    async def load_histories(self, roots: Iterable[str]) -> None:
+        """Read the contributions of items and of what they absorbed, from which their rows are folded."""
+        lineages = {key: item.lineage for key, item in self._items.items()}
+        members = {member for root in roots for member in Family({}, lineages).absorbed(root)}
+        missing = {key for key in members if key not in self._histories and self._items[key].dfid is not None}
+        if missing:
+            self._histories.update(await read_contributions(self.act.unit, missing))
 
     async def load_layers(self, circuit_id: str) -> None:
         """Read what the acting workspace contributed through a circuit to the items read so far."""
@@ -133,10 +146,11 @@ class Register:
                 break
 
     def consume(self, draft: Item, dfid: str) -> None:
-        """End a draft: its LID stands for the DFID from now on (items-events.md 6.13, step 4)."""
-        assert draft.local_id is not None
-        self._consumed.append(draft)
-        self._mappings.append(Mapping(draft.local_id, dfid, draft.workspace_id))
+        """End a draft and all it absorbed: their LIDs stand for the DFID from now on (items-events.md 6.13, 4)."""
+        for key in self._family(draft).absorbed(draft.key):
+            ended = draft if key == draft.key else self._items[key]
+            self._consumed.append(ended)
+            self._mappings.append(Mapping(key, dfid, ended.workspace_id))
 
     def item(self, key: str) -> Item | None:
         """Return an item as it stands now in this act."""
@@ -166,6 +180,7 @@ class Register:
         local_id: str | None = None,
         aliases: Iterable[Alias] = (),
         payload: dict[str, object] | None = None,
+        lineage: Lineage = NO_LINEAGE,
     ) -> Item:
         """Make a new item with a DFID of its own, its contribution, claims, entries and `created` event."""
         dfid = next(self.act.dfids)
@@ -183,8 +198,10 @@ class Register:
             aliases=(*aliases, *self._named(content.aliases, ())),
             created_at=self.act.now,
             updated_at=self.act.now,
+            lineage=lineage,
         )
-        contribution = self._contribute(item, contribution_id, source, identifiers, content.data, None)
+        contribution = self.contribution(item, source, identifiers, content.data, contribution_id=contribution_id)
+        self._keep(contribution)
         self._items[dfid] = self._derived(item)
         self._changed[dfid] = None
         self._attach(item, identifiers)
@@ -210,15 +227,15 @@ class Register:
         present = {identifier.identity for identifier in item.identifiers}
         bound = self._bound(content, item.key, contribution_id, creating=False, circuit_id=circuit_id)
         identifiers = tuple(identifier for identifier in bound if identifier.identity not in present)
-        layer = item.data if circuit_id is None else self._layers.get((item.key, circuit_id), EMPTY)
+        layer = self.layer(item) if circuit_id is None else self._layers.get((item.key, circuit_id), EMPTY)
         data = _news(layer, content.data)
         named = (*aliases, *self._named(content.aliases, item.aliases))
         if not identifiers and not data and not named:
             return None
-        contribution = self._contribute(item, contribution_id, source, identifiers, data, circuit_id)
+        contribution = self.contribution(
+            item, source, identifiers, data, contribution_id=contribution_id, circuit_id=circuit_id
+        )
         merged = _overlaid(item.data, data) if circuit_id is None else item.data
-        if circuit_id is not None:
-            self._layers[item.key, circuit_id] = _overlaid(layer, data)
         through = item.contributed if circuit_id is None else tuple(sorted({*item.contributed, circuit_id}))
         self.change(
             attrs.evolve(
@@ -227,8 +244,11 @@ class Register:
                 data=merged,
                 aliases=(*item.aliases, *named),
                 contributed=through,
-            )
+            ),
+            contribution,
         )
+        if circuit_id is not None:
+            self._layers[item.key, circuit_id] = _overlaid(layer, data)
         self._attach(item, identifiers)
         self._tell(EventType.ENRICHED, contribution, identifiers, payload)
         return self._items[item.key]
@@ -247,7 +267,7 @@ class Register:
         present = {identifier.identity for identifier in kept}
         bound = self._bound(content, item.key, contribution_id, creating=False, circuit_id=None)
         added = tuple(identifier for identifier in bound if identifier.identity not in present)
-        data = _news(item.data, content.data)
+        data = _news(self.layer(item), content.data)
         aliases = tuple(
             alias
             for alias in item.aliases
@@ -256,8 +276,8 @@ class Register:
         named = self._named(content.aliases, aliases)
         if not (added or removed or data or named) and aliases == item.aliases:
             return None
-        contribution = self._contribute(
-            item, contribution_id, ContributionSource.UPDATE, added, data, None, removed=removed
+        contribution = self.contribution(
+            item, ContributionSource.UPDATE, added, data, contribution_id=contribution_id, removed=removed
         )
         self.change(
             attrs.evolve(
@@ -265,9 +285,10 @@ class Register:
                 identifiers=tuple(sorted((*kept, *added), key=lambda i: i.order)),
                 data=_overlaid(item.data, data),
                 aliases=(*aliases, *named),
-            )
+            ),
+            contribution,
         )
-        self._detach(item, removed)
+        self.detach(item, removed)
         self._attach(item, added)
         self._tell_update(contribution, added, removed, data, reason)
         return self._items[item.key]
@@ -337,18 +358,20 @@ class Register:
             if (alias.scheme, alias.value) not in mine
         )
 
-    def _contribute(
+    def contribution(
         self,
         item: Item,
-        contribution_id: str,
         source: ContributionSource,
-        identifiers: tuple[Identifier, ...],
-        data: Document,
-        circuit_id: str | None,
+        identifiers: tuple[Identifier, ...] = (),
+        data: Document = EMPTY,
         *,
+        contribution_id: str | None = None,
+        circuit_id: str | None = None,
         removed: tuple[Identifier, ...] = (),
+        merged_from: str | None = None,
     ) -> Contribution:
-        contribution = new_contribution(
+        """Return a contribution of the actor to an item; `change` takes it over with what it makes of the item."""
+        return new_contribution(
             contribution_id=contribution_id,
             item=item.key,
             user_id=self.act.principal.user_id,
@@ -359,12 +382,45 @@ class Register:
             removed_identifiers=removed,
             data=data,
             circuit_id=circuit_id,
+            merged_from=merged_from,
         )
-        self._contributions.append(contribution)
-        return contribution
 
-    def change(self, item: Item) -> Item:
-        """Take over a changed item with what is derived of it; return it. Raises Invalid beyond its bounds."""
+    def _keep(self, contribution: Contribution) -> None:
+        self._contributions.append(contribution)
+        if contribution.item in self._histories:
+            self._histories[contribution.item].append(contribution)
+
+    def layer(self, item: Item) -> Document:
+        """Return the owner's values on the item itself, without those of what it absorbed."""
+        return layer_data(item.key, self._family(item)) if item.lineage.merged_from else item.data
+
+    def own_identifiers(self, item: Item) -> tuple[Identifier, ...]:
+        """Return the identifiers on the item itself, without those of what it absorbed."""
+        return own_identifiers(item.key, self._family(item)) if item.lineage.merged_from else item.identifiers
+
+    def _family(self, item: Item, *more: Contribution) -> Family:
+        lineages = {key: known.lineage for key, known in self._items.items()} | {item.key: item.lineage}
+        own = [*self._histories.get(item.key, ()), *more]
+        return Family({**self._histories, item.key: own}, lineages)
+
+    def _folded(self, item: Item, made: tuple[Contribution, ...]) -> Item:
+        """Return the item computed from the contributions of its whole family, where they were read."""
+        if item.key not in self._histories:
+            return item
+        family = self._family(item, *made)
+        folded = refolded(item, family)
+        origins = {one.contribution_id: one.item for member in family.contributions.values() for one in member}
+        identifiers = (
+            resealed(identifier, self.keys, origins[identifier.added_by], item.key) for identifier in folded.identifiers
+        )
+        return attrs.evolve(folded, identifiers=tuple(identifiers))
+
+    def change(self, item: Item, *made: Contribution) -> Item:
+        """Take over a changed item, the contributions that changed it, and what is derived of them; return it.
+
+        Raises Invalid beyond the bounds of an item; nothing is taken over then.
+        """
+        item = self._folded(item, made)
         if len(item.identifiers) > MAX_ITEM_IDENTIFIERS:
             raise Invalid([Fault("too_many", f"At most {MAX_ITEM_IDENTIFIERS} identifiers.", pointer="/identifiers")])
         if len(item.aliases) > MAX_ITEM_ALIASES:
@@ -376,6 +432,8 @@ class Register:
             updated_at=strictly_after(item.updated_at, self.act.now),
             version=self._stored.get(item.key, 0) + 1,
         )
+        for contribution in made:
+            self._keep(contribution)
         self._items[item.key] = self._derived(updated)
         self._changed[item.key] = None
         return self._items[item.key]
@@ -405,7 +463,7 @@ class Register:
                 self._claims[space, identifier.key, identifier.lookup or ""] = claim
                 self._new_claims.append(claim)
 
-    def _detach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
+    def detach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
         for identifier in identifiers:
             entry = self._entry(item, identifier)
             self._ended_entries[entry.item, entry.namespace, entry.key, entry.lookup] = entry

@@ -24,6 +24,7 @@ from domain.items.submission import Submission
 from domain.items.values import Outcome
 from domain.ports.queries import Page
 from domain.shape import Raw
+from entrypoints.http.routes.item_lineage import lineage_routes
 from entrypoints.http.routes.item_upkeep import upkeep_routes
 from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
@@ -358,7 +359,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             scope=WRITE,
             body=UpdateItem,
             if_match="required",
-            problems=(*_CONFLICTS, "not_owner", "identifier_absent"),
+            problems=(*_CONFLICTS, "not_owner", "identifier_absent", "identifier_on_merged_item"),
             request_example={"data": {"peso_kg": 430, "obs": None}, "reason": "weighed again"},
             **one,
         ),
@@ -381,4 +382,5 @@ def item_routes(items: Items) -> Sequence[Route]:
             answer=ItemView,
         ),
         *upkeep_routes(items),
+        *lineage_routes(items),
     )

@@ -1,0 +1,56 @@
+"""Items with everything absorbed in them, read together (items-events.md 4.1)."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from domain.identifiers.personal import IdentifierKeys
+from domain.items.drafts import is_personal
+from domain.items.values import Contribution, Identifier, Item
+from domain.ports.queries import AnyOf, Select
+from domain.ports.schema import CONTRIBUTIONS, ITEMS
+from domain.ports.storage import Reader
+
+_READ = 1000
+
+
+async def read_absorbed(reader: Reader, items: Iterable[Item]) -> dict[str, Item]:
+    """Return these items and everything absorbed in them, by key; one query per generation."""
+    found = {item.key: item for item in items}
+    missing = {key for item in found.values() for key in item.lineage.merged_from}
+    while missing := missing - set(found):
+        rows = await reader.get_many(ITEMS, sorted(missing))
+        found.update((item.key, item) for item in rows.values())
+        missing = {key for item in rows.values() for key in item.lineage.merged_from}
+    return found
+
+
+async def read_contributions(reader: Reader, items: Iterable[str]) -> dict[str, list[Contribution]]:
+    """Return the contributions of items by item, each in their order."""
+    found: dict[str, list[Contribution]] = {key: [] for key in items}
+    query = Select({"item": AnyOf(tuple(sorted(found)))}, ("item", "recorded_at", "contribution_id"))
+    after = None
+    while found:
+        page = await reader.page(CONTRIBUTIONS, query, after, _READ)
+        for contribution in page.items:
+            found[contribution.item].append(contribution)
+        after = page.after
+        if after is None:
+            break
+    return found
+
+
+def resealed(identifier: Identifier, keys: IdentifierKeys, origin: str, item: str) -> Identifier:
+    """Return an identifier of the row `origin` as it stands on the row `item`: personal values are sealed per row.
+
+    Raises SealBroken.
+    """
+    if origin == item or not is_personal(identifier):
+        return identifier
+
+    def moved(text: str) -> str:
+        clear = keys.open(origin, identifier.namespace, identifier.key, text)
+        return keys.seal(item, identifier.namespace, identifier.key, clear)
+
+    normalised = None if identifier.normalised is None else moved(identifier.normalised)
+    return attrs.evolve(identifier, value=moved(identifier.value), normalised=normalised)
