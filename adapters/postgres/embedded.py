@@ -25,7 +25,8 @@ from urllib.parse import quote
 import psycopg
 
 from adapters.local_secrets import belong_to_directory
-from adapters.postgres.cluster import ROLE, Cluster, EmbeddedBusy, EmbeddedError
+from adapters.postgres.carried import EmbeddedError
+from adapters.postgres.cluster import ROLE, Cluster
 
 __all__ = ["EmbeddedBusy", "EmbeddedError", "EmbeddedPostgres"]
 
@@ -38,6 +39,18 @@ STILL_IN_USE = "is still in use"
 
 # Servers that commands of this process have left to others; held, since a forgotten child is warned about.
 _left_running: "list[subprocess.Popen[bytes]]" = []
+
+
+class EmbeddedBusy(EmbeddedError):
+    """Another running engine holds the data directory. Fields: `data_dir`, `pid` (None when not known)."""
+
+    def __init__(self, data_dir: Path, pid: int | None) -> None:
+        self.data_dir = data_dir
+        self.pid = pid
+        super().__init__(
+            f"another running engine (pid {pid or 'unknown'}) holds {data_dir}; "
+            "stop it first, or name another directory with DEFARM_DATA_DIR"
+        )
 
 
 class EmbeddedPostgres:

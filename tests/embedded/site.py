@@ -37,7 +37,11 @@ class Engine:
             env=ENVIRONMENT,
         )
         self.pid = self._process.pid
-        self.answer = self._read()
+        try:
+            self.answer = self._read()
+        except BaseException:
+            self.end()
+            raise
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -72,8 +76,7 @@ class Engine:
         self._close()
 
     def end(self) -> None:
-        if self._process.poll() is None:
-            self.kill()
+        self.kill()
 
     def _say(self, word: str) -> None:
         assert self._process.stdin is not None
