@@ -58,19 +58,27 @@ _PASSED = timedelta(hours=1)
 class CircuitGovernance(CircuitReading):
     """What decides who belongs to a circuit, with which rights, and what may enter it."""
 
-    async def roles(self, principal: Principal, circuit_id: str) -> Page[RoleView]:
-        """Return the base roles and the custom ones, with how many members carry each."""
+    async def roles(
+        self, principal: Principal, circuit_id: str, after: Cursor | None = None, limit: int = 200
+    ) -> Page[RoleView]:
+        """Return the base roles and then the custom ones, with how many members carry each."""
+        views = await self._role_views(principal, circuit_id)
+        start = 0 if after is None else int(str(after[0]))
+        end = start + limit
+        return Page(views[start:end], (end,) if end < len(views) else None)
+
+    async def _role_views(self, principal: Principal, circuit_id: str) -> tuple[RoleView, ...]:
         async with self.units.storage.read() as reader:
             at = await scene(reader, principal, circuit_id)
             circuit = at.require(self.visit(principal), Action.ROLE_LIST)
             counts = await _role_counts(reader, circuit)
             base = (base_role_view(role, counts[role.value]) for role in BaseRole)
             custom = (custom_role_view(role, counts[role.name]) for role in circuit.roles)
-            return Page((*base, *custom))
+            return (*base, *custom)
 
     async def role(self, principal: Principal, circuit_id: str, name: str) -> RoleView:
         """Return one role. Raises Refusal `not_found`."""
-        for view in (await self.roles(principal, circuit_id)).items:
+        for view in await self._role_views(principal, circuit_id):
             if view.name == name:
                 return view
         raise not_found()
