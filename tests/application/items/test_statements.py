@@ -1,0 +1,73 @@
+"""No number of queries grows with the number of rows (items-events.md 6.2, scenarios 58 and 59)."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from adapters.memory.storage import MemoryBackend
+from adapters.staging import StagedStorage
+from application.items.requests import CreateBatch, ItemFilter
+from tests.application.items.conftest import Farm, submission
+
+
+class CountedBackend(MemoryBackend):
+    """Counts what a store is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+
+    async def fetch(self, facet: Any, keys: Any) -> Any:
+        self.asked["fetch"] += 1
+        return await super().fetch(facet, keys)
+
+    async def select(self, facet: Any, query: Any, after: Any, limit: int) -> Any:
+        self.asked["select"] += 1
+        return await super().select(facet, query, after, limit)
+
+    async def view(self, view: Any, after: Any, limit: int) -> Any:
+        self.asked["view"] += 1
+        return await super().view(view, after, limit)
+
+    async def commit(self, changes: Any) -> None:
+        self.asked["commit"] += 1
+        await super().commit(changes)
+
+
+@pytest.fixture
+async def counted() -> tuple[Farm, CountedBackend]:
+    backend = CountedBackend()
+    farm = Farm(StagedStorage(backend))
+    await farm.settle()
+    return farm, backend
+
+
+async def asked_by_a_batch(counted: tuple[Farm, CountedBackend], first: int, size: int) -> Counter[str]:
+    """Return what one batch of new animals with a shared CAR asks of the store."""
+    farm, backend = counted
+    car = ("car", "DF-5300108-B69B317DD02C43DAA77A0784AEEF7D47")
+    elements = tuple(
+        submission(("sisbov", f"076{first + n:012d}"), ("brinco", f"B{first + n}"), car, peso=n) for n in range(size)
+    )
+    backend.asked.clear()
+    outcome = await farm.items.create_batch(farm.ana, CreateBatch(elements))
+    assert outcome.counts["created"] == size
+    return Counter(backend.asked)
+
+
+async def test_a_batch_asks_the_same_for_ten_and_for_ten_thousand(counted: tuple[Farm, CountedBackend]) -> None:
+    assert await asked_by_a_batch(counted, 1, 10) == await asked_by_a_batch(counted, 1000, 10_000)
+
+
+async def test_reading_asks_the_same_however_much_is_stored(counted: tuple[Farm, CountedBackend]) -> None:
+    farm, backend = counted
+    shown = []
+    for first, size in ((1, 2), (100, 300)):
+        await asked_by_a_batch(counted, first, size)
+        backend.asked.clear()
+        page = await farm.items.page(farm.ana, ItemFilter(), limit=2)
+        await farm.items.get(farm.ana, str(page.items[0].dfid))
+        await farm.items.by_identifier(farm.ana, "sisbov", f"076{first:012d}")
+        shown.append(Counter(backend.asked))
+    assert shown[0] == shown[1]
