@@ -37,7 +37,7 @@ def test_every_type_is_proved_by_three_good_and_three_bad_numbers(name):
     assert sum(vector[0] == name for vector in [*CHECK_FAILED, *MALFORMED]) >= 3
 
 
-@pytest.mark.parametrize("kind", REGISTRY.values(), ids=str)
+@pytest.mark.parametrize("kind", REGISTRY.values(), ids=list(REGISTRY))
 def test_levels_and_reasons_announced_are_those_that_occur(kind):
     vectors = [vector[:2] for vector in [*CHECK_FAILED, *MALFORMED]] + [vector[1:3] for vector in ACCEPTED]
     found = [check(key, value) for key, value in vectors if key == kind.name]
