@@ -1,0 +1,62 @@
+"""What a call may cost: the statements of a batch do not grow with its elements (circuits.md 4.14)."""
+
+from typing import Any
+
+import pytest
+
+from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.storage import MemoryBackend
+from adapters.staging import StagedStorage
+from application.circuits import Circuits
+from application.circuits.requests import AliasRequest, PushBatch, PushElement
+from application.items import Items
+from application.passwords import Passwords
+from application.units import DfidSource, Units
+from domain.identifiers.personal import IdentifierKeys
+from tests.application.circuits.world import SteppedClock, World, lot, sisbov
+
+
+class Counted:
+    """A backend that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self._backend = MemoryBackend()
+        self.statements = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("fetch", "select", "view"):
+            self.statements += 1
+        return getattr(self._backend, name)
+
+
+async def cost(passwords: Passwords, count: int, *, approval: bool) -> int:
+    """Return the statements of one batch with `count` elements of every kind."""
+    backend: Any = Counted()
+    storage, clock = StagedStorage(backend), SteppedClock()
+    units = Units(storage, clock, DfidSource(storage, clock, block=10_000))
+    keys = IdentifierKeys(b"k" * 32)
+    world = World(storage, clock, Circuits(units, keys, passwords, MemoryRateLimiter({})), Items(units, keys))
+    ana, bia = await world.user("ana"), await world.user("bia")
+    source = (await world.circuit(bia, allow_resharing=True)).circuit_id
+    made = await world.circuit(bia, require_approval_for_push=approval, alias_config=AliasRequest())
+    for circuit_id in (source, made.circuit_id):
+        await world.join(bia, circuit_id, ana)
+    elements = []
+    for number in range(1, count + 1):
+        passed_on = await world.item(bia)
+        await world.circuits.push(bia, source, passed_on)
+        elements += [
+            PushElement(dfid=await world.item(ana)),
+            PushElement(dfid=passed_on),
+            PushElement(local_id=await world.draft(ana, sisbov(number))),
+            PushElement(local_id=await world.draft(ana, lot(f"L{number}"), lot("26", "safra"))),
+        ]
+    before = backend.statements
+    result = await world.circuits.push_batch(ana, made.circuit_id, PushBatch(tuple(elements)))
+    assert result.counts["pending" if approval else "placed"] == 4 * count
+    return int(backend.statements - before)
+
+
+@pytest.mark.parametrize("approval", [False, True], ids=["placed", "waiting"])
+async def test_a_batch_of_forty_asks_the_store_as_often_as_one_of_four(passwords: Passwords, approval: bool) -> None:
+    assert await cost(passwords, 10, approval=approval) == await cost(passwords, 1, approval=approval)
