@@ -63,3 +63,11 @@ class Owning(ItemReading):
         await act.audit(f"item.{verb}", ("item", item.key), workspace_id=item.workspace_id)
         await act.activity("item_status_changed", ("item", item.key), dfids=[item.key], data={"to": status.value})
         return changed
+
+
+def require_active(item: Item) -> None:
+    """Raise Refusal `item_merged` or `item_not_active` for an item that is not active."""
+    if item.status is ItemStatus.MERGED:
+        raise Refusal("item_merged", "Another item absorbed this one.", merged_into=item.lineage.merged_into)
+    if item.status is not ItemStatus.ACTIVE:
+        raise Refusal("item_not_active", f"The item is {item.status}.", current_status=item.status.value)

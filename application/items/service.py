@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import attrs
 
 from application.facts import about, circuit_facts, items_facts
-from application.items.lineage import Lineages
+from application.items.owning import require_active
+from application.items.queue import Queue
 from application.items.requests import CreateBatch, CreateDraft, EnrichItem, OnProblem, UpdateDraft, UpdateItem
 from application.items.views import (
     BatchError,
@@ -50,7 +51,7 @@ from domain.shape import Faulty
 
 
 @attrs.define
-class Items(Lineages):
+class Items(Queue):
     """Everything that can be done with items and drafts."""
 
     units: Units
@@ -332,14 +333,6 @@ class Items(Lineages):
         if draft.held_by is not None:
             raise Refusal("local_item_held", "A waiting push holds this draft.", operation_id=draft.held_by)
         return draft
-
-
-def require_active(item: Item) -> None:
-    """Raise Refusal `item_merged` or `item_not_active` for an item that is not active."""
-    if item.status is ItemStatus.MERGED:
-        raise Refusal("item_merged", "Another item absorbed this one.", merged_into=item.lineage.merged_into)
-    if item.status is not ItemStatus.ACTIVE:
-        raise Refusal("item_not_active", f"The item is {item.status}.", current_status=item.status.value)
 
 
 async def owners_side(act: Act, item: Item) -> set[str]:

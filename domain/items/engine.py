@@ -52,7 +52,7 @@ class Intake:
             if index not in (refused or {})
         }
         register = Register(self.act, self.keys)
-        await register.load(content for content in contents.values() if not _faults(content))
+        await register.load(content for content in contents.values() if not faults_of(content))
         admissions = [
             self._admit(register, index, submission, origin, contents[index])
             if index in contents
@@ -68,9 +68,9 @@ class Intake:
     def _admit(
         self, register: Register, index: int, submission: Submission, origin: Origin, content: Content
     ) -> Admission:
-        faults = _faults(content)
+        faults = faults_of(content)
         if faults:
-            reason = _queue_reason(content)
+            reason = queue_reason(content)
             if not self.queue_faults or reason is None:
                 return Admission(Outcome.REFUSED, faults=faults)
             self._parked.append((index, parked_faults(submission, origin, reason, faults)))
@@ -97,12 +97,13 @@ class Intake:
         raise AssertionError("a resolution is one of New, Hit and Conflict here")
 
 
-def _faults(content: Content) -> tuple[Fault, ...]:
+def faults_of(content: Content) -> tuple[Fault, ...]:
+    """Return everything that keeps a content from being stored."""
     none = () if content.identifiers or content.faults else (IDENTIFIERS_REQUIRED,)
     return (*content.faults, *none, *content.malformed, *content.data_faults)
 
 
-def _queue_reason(content: Content) -> PendingReason | None:
+def queue_reason(content: Content) -> PendingReason | None:
     """Return the reason under which these faults may wait; faults of shape never do (6.1)."""
     if content.faults:
         return None

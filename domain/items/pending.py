@@ -13,11 +13,13 @@ from domain.errors import Fault
 from domain.identifiers import Privacy, canonical_key, type_of
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
+from domain.instants import wire
 from domain.items.resolution import Conflict
 from domain.items.submission import Submission
-from domain.items.values import Item, PendingReason, PendingSubmission
+from domain.items.values import Item, Mapping, PendingReason, PendingStatus, PendingSubmission
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ITEMS, PENDING
+from domain.ports.storage import Reader
 
 LOW, NORMAL, HIGH, CRITICAL = 1, 2, 3, 4
 
@@ -122,6 +124,39 @@ async def _open_ones(act: Act, records: list[PendingSubmission]) -> dict[str, Pe
     return found
 
 
+async def standing_at(reader: Reader, record: PendingSubmission) -> str | None:
+    """Return the id of the open record of the workspace that says the same."""
+    name = PENDING.columns["open_digest"](record)
+    page = await reader.page(PENDING, Select({"open_digest": name}), limit=1)
+    return next((found.pending_id for found in page.items), None)
+
+
+async def close_pushed(act: Act, mappings: Sequence[Mapping], but: str | None) -> None:
+    """Resolve the open records of drafts that became items, except the record being resolved by itself."""
+    dfids = {mapping.local_id: mapping.dfid for mapping in mappings}
+    query = Select({"local_id": AnyOf(tuple(dfids)), "status": PendingStatus.OPEN.value}, ("local_id",))
+    after = None
+    while dfids:
+        page = await act.unit.page(PENDING, query, after, 1000)
+        closed = [
+            attrs.evolve(
+                record,
+                status=PendingStatus.RESOLVED,
+                resolution=Document(
+                    action="approve", by=act.user_id, at=wire(act.now), dfid=dfids[record.local_id or ""], note=None
+                ),
+                updated_at=act.now,
+                version=record.version + 1,
+            )
+            for record in page.items
+            if record.pending_id != but and record.workspace_id == act.workspace_id
+        ]
+        await act.unit.save(PENDING, *closed)
+        after = page.after
+        if after is None:
+            break
+
+
 async def _tell_holders(act: Act, parked: Sequence[Parked]) -> None:
     disputed = {
         (claim.key, claim.lookup): (claim, read)
@@ -149,14 +184,14 @@ async def _tell_holders(act: Act, parked: Sequence[Parked]) -> None:
 def _record(act: Act, keys: IdentifierKeys, parked: Parked) -> PendingSubmission:
     pending_id = new_id()
     handling = HANDLING[parked.reason]
-    plain = _plain(parked.submission)
+    plain = plain_submission(parked.submission)
     codes = {error["code"] for error in parked.details.get("errors", ())}
     return PendingSubmission(
         pending_id=pending_id,
         workspace_id=act.workspace_id,
         submitted_by=act.user_id,
         origin=parked.origin.kind,
-        submission=_sealed(plain, keys, pending_id),
+        submission=sealed_submission(plain, keys, pending_id),
         reason=parked.reason,
         details=parked.details,
         digest=keys.lookup("pending", canonical(plain).decode()),
@@ -172,7 +207,8 @@ def _record(act: Act, keys: IdentifierKeys, parked: Parked) -> PendingSubmission
     )
 
 
-def _plain(submission: Submission) -> Document:
+def plain_submission(submission: Submission) -> Document:
+    """Return a submission as a document, personal values in clear."""
     return Document(
         identifiers=[attrs.asdict(identifier, recurse=False) for identifier in submission.identifiers],
         data=submission.data,
@@ -180,7 +216,7 @@ def _plain(submission: Submission) -> Document:
     )
 
 
-def _sealed(plain: Document, keys: IdentifierKeys, pending_id: str) -> Document:
+def sealed_submission(plain: Document, keys: IdentifierKeys, pending_id: str) -> Document:
     """Seal the values of personal types: nothing at rest holds them in clear (identifiers.md 6)."""
 
     def sealed(given: Document) -> Document:

@@ -23,6 +23,7 @@ from domain.items.contributions import new_contribution
 from domain.items.data_rules import fold_fits
 from domain.items.families import read_contributions, resealed
 from domain.items.fold import Family, confidence, fingerprint, layer_data, own_identifiers, refolded
+from domain.items.pending import close_pushed
 from domain.items.resolution import claim_space, claims_of, places_of
 from domain.items.submission import LABEL_AFTER, AliasInput, Content, bind, place_of
 from domain.items.values import (
@@ -48,10 +49,14 @@ _ENTRIES_READ = 1000
 
 @attrs.define
 class Register:
-    """The items, claims and contextual values that one act touches."""
+    """The items, claims and contextual values that one act touches.
+
+    `resolving` is the pending record that the act itself closes.
+    """
 
     act: Act
     keys: IdentifierKeys
+    resolving: str | None = None
     _items: dict[str, Item] = attrs.field(factory=dict)
     _stored: dict[str, int] = attrs.field(factory=dict)
     _changed: dict[str, None] = attrs.field(factory=dict)
@@ -309,6 +314,7 @@ class Register:
         await unit.add(ITEMS, *new)
         await unit.save(ITEMS, *(attrs.evolve(item, version=self._stored[item.key] + 1) for item in saved))
         await unit.add(MAPPINGS, *self._mappings)
+        await close_pushed(self.act, self._mappings, self.resolving)
         await unit.remove(CLAIMS, *self._ended_claims)
         await unit.add(CLAIMS, *self._new_claims)
         await unit.remove(ENTRIES, *self._ended_entries.values())

@@ -25,6 +25,7 @@ from domain.items.values import Outcome
 from domain.ports.queries import Page
 from domain.shape import Raw
 from entrypoints.http.routes.item_lineage import lineage_routes
+from entrypoints.http.routes.item_queue import queue_routes
 from entrypoints.http.routes.item_upkeep import upkeep_routes
 from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
@@ -383,4 +384,5 @@ def item_routes(items: Items) -> Sequence[Route]:
         ),
         *upkeep_routes(items),
         *lineage_routes(items),
+        *queue_routes(items),
     )
