@@ -136,8 +136,8 @@ def mapping(local_id: str | None = None) -> Mapping:
     return Mapping(local_id or new_id(), "DFID-1", "w")
 
 
-def share(recipient: str, number: int = 0, dfid: str = "DFID-1") -> Share:
-    return Share(new_id(), dfid, "u", "w", recipient, NOW + timedelta(microseconds=number))
+def share(recipient: str, number: int = 0) -> Share:
+    return Share(new_id(), f"DFID-{new_id()}", "u", "w", recipient, NOW + timedelta(microseconds=number))
 
 
 def notification(user_id: str, **more: Any) -> Notification:
