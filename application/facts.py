@@ -4,18 +4,17 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from domain.access.facts import (
-    CircuitFact,
-    Facts,
-    ItemFact,
-    MemberFact,
-    PlacementFact,
-    PullFact,
-    ShareFact,
-    Target,
-)
+from domain.access.facts import Facts, Target
 from domain.access.principal import Principal
 from domain.access.vocabulary import OperationStatus, OperationType
+from domain.circuits.facts import (
+    circuit_fact,
+    item_fact,
+    member_fact,
+    placement_fact,
+    pull_fact,
+    share_fact,
+)
 from domain.circuits.values import Circuit, Membership, Operation, Placement
 from domain.items.values import Item, Share
 from domain.ports.queries import AnyOf, Select
@@ -23,77 +22,6 @@ from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, S
 from domain.ports.storage import Reader
 
 _READ = 1000
-
-
-def circuit_fact(circuit: Circuit) -> CircuitFact:
-    """Return what a decision knows of a circuit."""
-    settings = circuit.public_settings
-    return CircuitFact(
-        circuit_id=circuit.circuit_id,
-        status=circuit.status,
-        owner_id=circuit.owner_id,
-        require_approval_for_push=circuit.require_approval_for_push,
-        require_approval_for_pull=circuit.require_approval_for_pull,
-        allow_resharing=circuit.allow_resharing,
-        allow_public_visibility=circuit.allow_public_visibility,
-        access_mode=settings.access_mode,
-        scheduled_date=settings.scheduled_date,
-        password_version=settings.password_version,
-    )
-
-
-def role_name(circuit: Circuit, membership: Membership) -> str:
-    """Return the role shown for a member: the custom role's name, else the base role's."""
-    custom = next((role.name for role in circuit.roles if role.role_id == membership.custom_role_id), None)
-    return custom or membership.base_role.value
-
-
-def member_fact(circuit: Circuit, membership: Membership) -> MemberFact:
-    """Return what a decision knows of a membership."""
-    return MemberFact(
-        circuit_id=membership.circuit_id,
-        user_id=membership.user_id,
-        status=membership.status,
-        permissions=membership.permissions,
-        joined_at=membership.joined_at,
-        role=role_name(circuit, membership),
-    )
-
-
-def item_fact(item: Item) -> ItemFact:
-    """Return what a decision knows of an item or a draft."""
-    return ItemFact(item.key, item.workspace_id, item.status)
-
-
-def placement_fact(placement: Placement) -> PlacementFact:
-    """Return what a decision knows of a placement."""
-    return PlacementFact(
-        circuit_id=placement.circuit_id,
-        dfid=placement.dfid,
-        placement_id=placement.placement_id,
-        item_workspace_id=placement.item_workspace_id,
-        placed_by_workspace_id=placement.placed_by_workspace_id,
-        resharable=placement.resharable,
-        published=placement.published,
-        placed_at=placement.placed_at,
-    )
-
-
-def share_fact(share: Share) -> ShareFact:
-    """Return what a decision knows of a share."""
-    return ShareFact(share.dfid, share.recipient_user_id, share.expires_at, share.revoked_at, share.share_id)
-
-
-def pull_fact(operation: Operation) -> PullFact:
-    """Return what a decision knows of a completed pull."""
-    return PullFact(
-        circuit_id=operation.circuit_id,
-        dfid=operation.dfid or "",
-        requester_id=operation.requester_id,
-        placement_id=operation.placement_id or "",
-        member_since=operation.member_since,
-        operation_id=operation.operation_id,
-    )
 
 
 async def circuit_facts(

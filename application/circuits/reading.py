@@ -166,7 +166,7 @@ class CircuitReading(CircuitSharing):
         mine = await reader.get_many(MEMBERSHIPS, [(key, str(principal.user_id)) for key in wanted])
         facts = Facts(
             circuits=tuple(map(circuit_fact, circuits.values())),
-            members=tuple(member_fact(row, circuits[row.circuit_id]) for row in mine.values()),
+            members=tuple(member_fact(circuits[row.circuit_id], row) for row in mine.values()),
             placements=tuple(map(placement_fact, rows)),
         )
         return [self._where(principal, facts, circuits[row.circuit_id], row) for row in rows]

@@ -6,13 +6,14 @@ import attrs
 
 from application.events.requests import AppendEvent
 from application.events.telling import tell
-from application.facts import circuit_fact, item_fact, items_facts, member_fact, placement_fact
+from application.facts import items_facts
 from domain.access.decide import Action, Decision, Reason, decide, refusal
 from domain.access.facts import Facts, Target
 from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.accounts.values import Account, AccountStatus
 from domain.act import Act
 from domain.canonical import canonical
+from domain.circuits.facts import circuit_fact, item_fact, member_fact, placement_fact
 from domain.circuits.values import Circuit, Membership, Placement
 from domain.errors import Refusal
 from domain.events.chain import EventDraft, payload_hash

@@ -24,6 +24,7 @@ def role_name(circuit: Circuit | None, membership: Membership) -> str:
 
 
 def circuit_fact(circuit: Circuit) -> CircuitFact:
+    """Return a circuit as a decision knows it."""
     page = circuit.public_settings
     return CircuitFact(
         circuit.circuit_id,
@@ -39,7 +40,8 @@ def circuit_fact(circuit: Circuit) -> CircuitFact:
     )
 
 
-def member_fact(membership: Membership, circuit: Circuit | None = None) -> MemberFact:
+def member_fact(circuit: Circuit | None, membership: Membership) -> MemberFact:
+    """Return a membership as a decision knows it."""
     return MemberFact(
         membership.circuit_id,
         membership.user_id,
@@ -51,14 +53,17 @@ def member_fact(membership: Membership, circuit: Circuit | None = None) -> Membe
 
 
 def item_fact(item: Item) -> ItemFact:
+    """Return an item or a draft as a decision knows it."""
     return ItemFact(item.key, item.workspace_id, item.status)
 
 
 def share_fact(share: Share) -> ShareFact:
+    """Return a share as a decision knows it."""
     return ShareFact(share.dfid, share.recipient_user_id, share.expires_at, share.revoked_at, share.share_id)
 
 
 def placement_fact(placement: Placement) -> PlacementFact:
+    """Return a placement as a decision knows it."""
     return PlacementFact(
         placement.circuit_id,
         placement.dfid,
@@ -84,6 +89,7 @@ def pull_fact(operation: Operation) -> PullFact:
 
 
 def operation_fact(operation: Operation) -> OperationFact:
+    """Return an operation as a decision knows it."""
     return OperationFact(
         operation.operation_id,
         operation.circuit_id,
@@ -96,4 +102,5 @@ def operation_fact(operation: Operation) -> OperationFact:
 
 
 def request_fact(request: JoinRequest) -> RequestFact:
+    """Return a request to join as a decision knows it."""
     return RequestFact(request.request_id, request.circuit_id, request.requester_id, request.status)

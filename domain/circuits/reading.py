@@ -64,7 +64,7 @@ async def reading(reader: Reader, principal: Principal, dfids: Iterable[str]) ->
     shares = Select({"dfid": wanted, "recipient_user_id": user}, ("dfid", "created_at"))
     facts: dict[str, tuple[Any, ...]] = {
         "circuits": tuple(map(circuit_fact, circuits.values())),
-        "members": tuple(member_fact(memberships[key], circuit) for key, circuit in circuits.items()),
+        "members": tuple(member_fact(circuit, memberships[key]) for key, circuit in circuits.items()),
         "placements": tuple(map(placement_fact, found)),
         "pulls": await _pulls(reader, user, found, circuits),
         "shares": tuple([share_fact(row) async for row in walk(reader, SHARES, shares)]),

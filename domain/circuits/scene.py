@@ -69,7 +69,7 @@ class Scene:
     def facts(self, target: Target, **more: Any) -> Facts:
         """Return what is known here about `target`; `more` are further kinds of facts."""
         circuits = () if self.found is None else (circuit_fact(self.found),)
-        members = tuple(member_fact(membership, self.found) for membership in self.memberships.values())
+        members = tuple(member_fact(self.found, membership) for membership in self.memberships.values())
         return Facts(target, circuits, members, **more)
 
     def decide(self, by: Asker, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Decision:
