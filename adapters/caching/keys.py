@@ -9,9 +9,13 @@ cluster: an operation on the cells of one tag and its epoch stays on one node.
 """
 
 import re
+from collections.abc import Mapping
 from zlib import crc32
 
 import attrs
+import msgspec
+
+from domain.ports.schema import ACCOUNTS, CIRCUITS, EVENTS, FACETS, ITEMS, MEMBERSHIPS, SESSIONS, Key
 
 _TAG = re.compile(r"\{([0-9a-f]+)\}")
 EPOCH = "epoch"
@@ -48,3 +52,25 @@ class KeySpace:
     def start(self, kind: str) -> str:
         """Return what every key of a kind begins with."""
         return f"{self.prefix}:{self.schema}:{kind}:"
+
+
+KINDS: Mapping[str, str] = {
+    ITEMS.name: "item",
+    CIRCUITS.name: "circuit",
+    MEMBERSHIPS.name: "membership",
+    ACCOUNTS.name: "account",
+    SESSIONS.name: "session",
+    EVENTS.name: "event",
+}
+"""The kind of the cells of every facet that is cached. What is written is looked up here and nowhere else."""
+
+
+def identity(key: Key) -> str:
+    """Return the identity of a row in its cell's key; no stored text holds the separator."""
+    return key if isinstance(key, str) else "\0".join(key)
+
+
+def layout() -> str:
+    """Return a tag of how the rows of cached facets are made up: another one for every other shape of them."""
+    shapes = repr([msgspec.inspect.type_info(facet.value) for facet in FACETS if facet.name in KINDS])
+    return f"{crc32(shapes.encode()):08x}"

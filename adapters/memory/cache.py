@@ -135,6 +135,7 @@ class MemoryCache:
         self._lease_life = lease_life
         self._counts = CacheStats()
         self._closed = False
+        self._bound: int | None = None
 
     def __repr__(self) -> str:
         return f"MemoryCache({self._space.prefix!r})"
@@ -203,6 +204,14 @@ class MemoryCache:
         if found:
             yield found
 
+    async def run(self) -> str:
+        """Return the number of the life in which the cells are."""
+        return str(self._reached().run)
+
+    def bind(self, run: str) -> None:
+        """Reach the cells in no other life from now on."""
+        self._bound = int(run)
+
     async def epoch(self) -> Epoch:
         """Read the epoch."""
         cells = self._cells()
@@ -236,6 +245,12 @@ class MemoryCache:
         self._closed = True
 
     def _cells(self) -> MemoryCells:
+        cells = self._reached()
+        if self._bound not in (None, cells.run):
+            raise CacheUnavailable("another life")
+        return cells
+
+    def _reached(self) -> MemoryCells:
         if self._closed or not self._shared.reachable:
             raise CacheUnavailable("closed" if self._closed else "out of reach")
         return self._shared

@@ -8,11 +8,11 @@ from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.embedded import EmbeddedBusy, EmbeddedError, EmbeddedPostgres
 from adapters.postgres.errors import translating
 from adapters.postgres.migrations import SchemaNewer, applied_version, migrate, migrations, pending
-from adapters.postgres.storage import PostgresStorage
 from domain.ports.backing import Schema, ServerFacts, StoreBroken, StoreRefused
 from domain.ports.errors import Unavailable
 
@@ -67,10 +67,28 @@ class JoinedServer:
             self._joined = None
 
 
+class Pooled(Protocol):
+    """A backend that asks PostgreSQL through a pool."""
+
+    @property
+    def pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]: ...
+
+
+class PooledStorage(Protocol):
+    """A storage over such a backend."""
+
+    @property
+    def backend(self) -> Pooled: ...
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
 class PostgresBacking:
     """A server, remote or embedded, and the storage that uses it."""
 
-    def __init__(self, server: Server, storage: PostgresStorage, *, connect_timeout: float = 5.0) -> None:
+    def __init__(self, server: Server, storage: PooledStorage, *, connect_timeout: float = 5.0) -> None:
         self._server = server
         self._storage = storage
         self._connect_timeout = max(2, int(connect_timeout))

@@ -7,6 +7,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolClosed, PoolTimeout
 
+from adapters.caching.guard import GuardRefused
 from domain.ports.errors import (
     AlreadyExists,
     Closed,
@@ -18,6 +19,7 @@ from domain.ports.errors import (
 )
 
 STALE = "DF001"
+GUARD = "DF002"
 _RERUN = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
 _BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
 _AWAY = frozenset({"08", "53", "57", "58"})
@@ -32,6 +34,8 @@ def translated(error: BaseException, *, committing: bool) -> StorageError | None
     match error:
         case psycopg.Error(sqlstate=state) if state == STALE:
             return Stale(error.diag.table_name or "")
+        case psycopg.Error(sqlstate=state) if state == GUARD:
+            return GuardRefused(str(error))
         case pg.UniqueViolation():
             return AlreadyExists(error.diag.table_name or "")
         case _ if isinstance(error, _RERUN):

@@ -18,6 +18,7 @@ from psycopg.adapt import Loader
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.caching.guard import Guard
 from adapters.changes import Changes, FacetChanges, order_key
 from adapters.postgres.codec import decode, encode
 from adapters.postgres.errors import translating
@@ -41,6 +42,9 @@ logging.getLogger("psycopg").addFilter(
 
 COPY_FROM = 200
 """From this many new rows of one facet on, COPY is faster than arrays."""
+
+GATE = 0x6361636865
+"""The advisory lock that writers share from their check of the rights to the cache on, and openers hold alone."""
 
 _PREPARED = 500
 _MARGIN = 1.0
@@ -149,8 +153,10 @@ class PostgresBackend:
         finally:
             await self.pool.putconn(connection)
 
-    async def commit(self, changes: Changes) -> None:
+    async def commit(self, changes: Changes, guard: Guard | None = None) -> None:
         steps = [step for change in changes for step in _steps(change)]
+        if guard is not None:
+            steps += _demanding(guard)
         bulk = any(isinstance(step, Copy) for step in steps)
         patience = (_BULK_SECONDS if bulk else _UNIT_SECONDS) + _MARGIN
         with translating():
@@ -280,6 +286,15 @@ def _steps(change: FacetChanges) -> Iterator[Step]:
         columns = _columns(facet, [value for value, _ in saves])
         yield Call(statements.update, [*columns, [version for _, version in saves], len(saves)])
     yield from _additions(facet, list(change.adds.values()))
+
+
+def _demanding(guard: Guard) -> list[Step]:
+    """Return what ends the unit unless the rights to the cache stand; the last statements, to hold the gate briefly."""
+    demanded = [guard.generation, guard.open, guard.life, guard.deadline]
+    return [
+        Call("select pg_advisory_xact_lock_shared(%s)", [GATE]),
+        Call("select defarm_cache_guard(%s, %s, %s, %s)", demanded),
+    ]
 
 
 def _additions(facet: Facet[Any], values: list[Any]) -> Iterator[Step]:

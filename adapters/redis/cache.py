@@ -117,6 +117,15 @@ class RedisCache:
             if cursor == b"0":
                 return
 
+    async def run(self) -> str:
+        """Ask which run of the server answers."""
+        run, _ = await self._link.exchange(_always([("PING",)]), any_run=True)
+        return run.decode()
+
+    def bind(self, run: str) -> None:
+        """Reach no other run of the server from now on."""
+        self._link.bind(run.encode())
+
     async def epoch(self) -> Epoch:
         """Read the epoch keys of all tags."""
         keys = [self._space.epoch_key(tag) for tag in self._space.all_tags()]

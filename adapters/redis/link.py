@@ -67,18 +67,24 @@ class RedisLink:
         self._idle: list[tuple[AbstractConnection, float]] = []
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._closed = False
+        self._bound: bytes | None = None
         self.failures = 0
         self.breaker = Breaker(self._answered, probe_interval)
 
-    async def exchange(self, commands: Commands) -> tuple[bytes, list[Any]]:
+    def bind(self, run: bytes) -> None:
+        """Reach no other run of the server from now on."""
+        self._bound = run
+
+    async def exchange(self, commands: Commands, *, any_run: bool = False) -> tuple[bytes, list[Any]]:
         """Send what `commands(run)` returns in one go; return the run id and the answers in order.
 
-        Raises `CacheUnavailable` when the breaker is open, the time is over, or any command was refused.
+        Raises `CacheUnavailable` when the breaker is open, the time is over, any command was refused, or another
+        run of the server than the bound one answers and not any run will do.
         """
         if self._closed or self.breaker.is_open:
             raise CacheUnavailable("closed" if self._closed else "given up for now")
         try:
-            answer = await self._bounded(commands)
+            answer = await self._bounded(commands, any_run=any_run)
         except (TimeoutError, OSError, RedisError) as cause:
             self.failures += 1
             self.breaker.failed()
@@ -93,14 +99,16 @@ class RedisLink:
         await self._forget_idle()
 
     async def _answered(self) -> None:
-        await self._bounded(lambda _: [("PING",)])
+        await self._bounded(lambda _: [("PING",)], any_run=True)
 
-    async def _bounded(self, commands: Commands) -> tuple[bytes, list[Any]]:
+    async def _bounded(self, commands: Commands, *, any_run: bool) -> tuple[bytes, list[Any]]:
         async with asyncio.timeout(self._timeout), self._slots:
             connection = await self._connection()
             well = False
             try:
                 run = self._runs[connection]
+                if not any_run and self._bound not in (None, run):
+                    raise CacheUnavailable("another run of the server")
                 answers = await self._ask(connection, commands(run))
                 well = True
             finally:

@@ -178,6 +178,14 @@ class Cache(Protocol):
         """Walk over the keys of one kind, in no order, some perhaps twice, a batch at a time."""
         ...
 
+    async def run(self) -> str:
+        """Return which run of the server answers now, bound or not: a restart, a promoted replica is another."""
+        ...
+
+    def bind(self, run: str) -> None:
+        """From now on answer `CacheUnavailable` when another run of the server than this would be reached."""
+        ...
+
     async def epoch(self) -> Epoch:
         """Read the epoch keys. Missing includes: written under another life of the server."""
         ...

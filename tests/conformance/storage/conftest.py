@@ -3,9 +3,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from domain.ports.storage import Storage
-from tests.conformance.storage.stacks import MemoryStack, PostgresStack, Stack
+from tests.conformance.storage.stacks import MemoryStack, PostgresStack, RedisCachedStack, Stack
+from tests.servers import RedisServer
 
-STACKS = ["memory", "postgres"]
+STACKS = ["memory", "postgres", "redis_cached"]
 LINKED = [
     pytest.param("memory", marks=pytest.mark.xfail(strict=True, reason="memory has no link that could break")),
     *STACKS[1:],
@@ -15,7 +16,12 @@ LINKED = [
 async def _made(name: str, request: pytest.FixtureRequest) -> Stack:
     if name == "memory":
         return MemoryStack()
-    return await PostgresStack(request.getfixturevalue("migrated_url")).start()
+    url = request.getfixturevalue("migrated_url")
+    if name == "redis_cached":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        redis.flush()
+        return await RedisCachedStack(url, redis.url).start()
+    return await PostgresStack(url).start()
 
 
 @pytest.fixture(params=STACKS)

@@ -1,10 +1,16 @@
 """Every stack of the storage port as a small harness: make instances of it, look beneath it, hurt it."""
 
+import asyncio
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from adapters.caching.keys import KeySpace
+from adapters.caching.storage import CachedStorage
 from adapters.memory.storage import MemoryBackend, MemoryStorage
-from adapters.postgres.storage import PostgresBounds, PostgresStorage
+from adapters.postgres.rights import PostgresLedger
+from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
+from adapters.redis.cache import SCRIPTS, RedisCache
+from adapters.redis.link import RedisLink, Scripts
 from domain.ports.storage import Storage
 from tests.conformance.storage.link import Link, Mode, execute
 
@@ -70,7 +76,7 @@ class PostgresStack:
         self.url = url
         self._bounds = bounds
         self._link = Link(url)
-        self._made: list[PostgresStorage] = []
+        self._made: list[PostgresStorage | CachedStorage] = []
 
     async def start(self) -> "PostgresStack":
         await self._link.start()
@@ -104,3 +110,26 @@ class PostgresStack:
         for storage in self._made:
             await storage.aclose()
         await self._link.aclose()
+
+
+class RedisCachedStack(PostgresStack):
+    """Instances that share a Redis and use it from the start; the truth lies past it."""
+
+    def __init__(self, url: str, redis_url: str) -> None:
+        super().__init__(url)
+        self._redis_url = redis_url
+
+    async def fresh(self) -> Storage:
+        space, scripts = KeySpace(), Scripts(SCRIPTS)
+        # The machine is shared: a slow answer is not what these tests are about.
+        cache = RedisCache(RedisLink(self._redis_url, scripts, 2.0), scripts, space)
+        backend = PostgresBackend(self._link.url, self._bounds)
+        storage = CachedStorage(backend, PostgresLedger(self._link.url, self._bounds), cache, space)
+        self._made.append(storage)
+        await storage.open()
+        async with asyncio.timeout(10):
+            while storage.rights.right() is None:
+                await asyncio.sleep(0.01)
+        return storage
+
+    second = fresh

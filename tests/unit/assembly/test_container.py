@@ -8,6 +8,7 @@ import pytest
 from dependency_injector import providers
 
 import container as assembly
+from adapters.caching.storage import CachedStorage
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.storage import PostgresStorage
 from application.settings import Settings, load
@@ -22,6 +23,7 @@ STACKS = {
     "memory": {"DEFARM_STORAGE": "memory"},
     "embedded": {},
     "url": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
+    "redis_cached": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"},
 }
 
 
@@ -40,7 +42,7 @@ def keyed(settings: Settings) -> Iterator[Container]:
 async def test_every_provider_of_every_stack_can_be_built_without_connecting(keyed: Container, tmp_path: Path) -> None:
     stack = keyed.settings().storage
     for name, provider in keyed.providers.items():
-        if name.startswith(("memory", "postgres")) and not name.startswith(stack):
+        if name.startswith(("memory", "postgres", "redis_cached")) and not name.startswith(stack):
             continue
         assert provider() is not None, name
     assert not (tmp_path / "data").exists()
@@ -48,8 +50,8 @@ async def test_every_provider_of_every_stack_can_be_built_without_connecting(key
 
 
 async def test_the_selector_picks_the_stack_by_name(keyed: Container) -> None:
-    wanted = MemoryStorage if keyed.settings().storage == "memory" else PostgresStorage
-    assert isinstance(keyed.storage(), wanted)
+    wanted = {"memory": MemoryStorage, "postgres": PostgresStorage, "redis_cached": CachedStorage}
+    assert type(keyed.storage()) is wanted[keyed.settings().storage]
     await close(keyed)
 
 

@@ -1,0 +1,224 @@
+"""A write acknowledged by any instance is visible to every later read on every instance, on real servers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import attrs
+import pytest
+
+from adapters.caching.storage import CachedStorage
+from domain.ports.schema import MEMBERSHIPS
+from tests.coherence.instances import Watch, cached_storage, control_storage, in_use, membership
+from tests.machines import free_port
+from tests.servers import RedisServer, redis_server
+
+KEY = ("c", "u")
+
+
+@pytest.fixture(scope="module")
+def private_redis() -> Iterator[RedisServer]:
+    with redis_server(private=True) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(private_redis: RedisServer) -> Iterator[RedisServer]:
+    private_redis.flush()
+    yield private_redis
+    private_redis.resume()
+    private_redis.start()
+
+
+@pytest.fixture
+async def instances(migrated_url: str, redis: RedisServer) -> AsyncIterator[list[CachedStorage]]:
+    made = [await cached_storage(migrated_url, redis.url) for _ in range(2)]
+    for storage in made:
+        await in_use(storage)
+    yield made
+    for storage in made:
+        await storage.aclose()
+
+
+def _hits(storage: CachedStorage) -> int:
+    return storage.cache.stats().hits
+
+
+def _kill(server: RedisServer) -> None:
+    server.kill()
+    time.sleep(0.5)
+    server.start()
+
+
+def _freeze(server: RedisServer) -> None:
+    with server.paused():
+        time.sleep(0.6)
+
+
+async def _read(storage: CachedStorage) -> int:
+    async with storage.read() as reader:
+        return (await reader.get(MEMBERSHIPS, KEY)).version
+
+
+async def _write(storage: CachedStorage) -> int:
+    async with storage.write() as unit:
+        row = await unit.get(MEMBERSHIPS, KEY)
+        await unit.save(MEMBERSHIPS, attrs.evolve(row, version=row.version + 1))
+    return row.version + 1
+
+
+async def _added(storage: CachedStorage) -> None:
+    async with storage.write() as unit:
+        await unit.add(MEMBERSHIPS, membership(KEY))
+
+
+async def test_two_instances_under_load_show_every_write_and_answer_from_the_cache(
+    instances: list[CachedStorage],
+) -> None:
+    watch = Watch(list(instances))
+    await watch.prepare()
+    await watch.run(4.0, pause=0.02)
+    assert not watch.stale
+    assert watch.writes > 50
+    assert all(_hits(storage) > 200 for storage in instances)
+
+
+async def test_no_read_is_stale_while_redis_is_killed_frozen_and_flushed(
+    instances: list[CachedStorage], redis: RedisServer
+) -> None:
+    watch = Watch(list(instances))
+    await watch.prepare()
+    load = asyncio.create_task(watch.run(24.0, pause=0.01))
+    await asyncio.sleep(1)
+    for hurt in (redis.flush, lambda: _freeze(redis), lambda: _kill(redis), redis.flush):
+        await asyncio.to_thread(hurt)
+        before = watch.writes
+        await asyncio.sleep(4.8)
+        assert watch.writes > before
+    await load
+    assert not watch.stale
+    assert watch.reads > 2000
+    for storage in instances:
+        await in_use(storage)
+    assert instances[0].rights.row is not None and instances[0].rights.row.generation > 2
+
+
+async def test_deleting_the_key_after_the_commit_is_caught(migrated_url: str, redis: RedisServer) -> None:
+    """The control: the same watch sees the stale reads of a cache that is kept in the usual way."""
+    storages = [await control_storage(migrated_url, redis.url) for _ in range(2)]
+    watch = Watch(list(storages), rows=1)
+    await watch.prepare()
+    for _ in range(10):
+        await watch.run(2.0)
+        if watch.stale:
+            break
+    for storage in storages:
+        await storage.aclose()
+    assert watch.stale
+
+
+async def test_an_instance_that_cannot_reach_redis_writes_and_the_others_see_it(
+    migrated_url: str, instances: list[CachedStorage]
+) -> None:
+    alone = await cached_storage(migrated_url, f"redis://127.0.0.1:{free_port()}/0")
+    try:
+        await _added(instances[0])
+        assert [await _read(storage) for storage in (*instances, alone)] == [1, 1, 1]
+        started = time.monotonic()
+        assert await _write(alone) == 2
+        first = time.monotonic() - started
+        assert [await _read(storage) for storage in (*instances, alone)] == [2, 2, 2]
+        started = time.monotonic()
+        assert await _write(alone) == 3
+        assert [await _read(storage) for storage in (*instances, alone)] == [3, 3, 3]
+        assert time.monotonic() - started < 1.0
+        assert 1.4 < first < 3.0
+    finally:
+        await alone.aclose()
+    for storage in instances:
+        await in_use(storage)
+        assert await _read(storage) == 3
+
+
+async def test_an_instance_whose_redis_is_another_one_is_alone_too(
+    migrated_url: str, instances: list[CachedStorage]
+) -> None:
+    with redis_server(private=True) as elsewhere:
+        stranger = await cached_storage(migrated_url, elsewhere.url)
+        try:
+            await _added(instances[0])
+            for _ in range(3):
+                version = await _write(stranger)
+                assert [await _read(storage) for storage in instances] == [version, version]
+                version = await _write(instances[1])
+                assert await _read(stranger) == version
+        finally:
+            await stranger.aclose()
+
+
+async def test_the_mark_of_a_writer_that_vanished_is_reaped_after_its_deadline(
+    instances: list[CachedStorage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = instances
+    await _added(first)
+    monkeypatch.setattr("adapters.caching.storage.UNIT_SECONDS", 0.5)
+    monkeypatch.setattr(first.backend, "_unmark", lambda *_: asyncio.sleep(0))
+    await _write(first)
+    assert await _read(second) == 2
+    await asyncio.sleep(0.6)
+    before = _hits(second)
+    async with asyncio.timeout(5):
+        while _hits(second) == before:
+            assert await _read(second) == 2
+            await asyncio.sleep(0.02)
+
+
+async def test_a_unit_that_meets_its_deadline_commits_nothing(
+    instances: list[CachedStorage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = instances
+    await _added(first)
+    monkeypatch.setattr("adapters.caching.storage.UNIT_SECONDS", -1.0)
+    with pytest.raises(Exception, match="rights to the cache"):
+        await _write(first)
+    assert await _read(second) == 1
+
+
+async def test_absence_is_kept_and_ends_with_the_row(instances: list[CachedStorage]) -> None:
+    first, second = instances
+    async with second.read() as reader:
+        assert await reader.find(MEMBERSHIPS, KEY) is None
+        await asyncio.sleep(0.1)
+        before = _hits(second)
+        assert await reader.find(MEMBERSHIPS, KEY) is None
+    assert _hits(second) == before + 1
+    await _added(first)
+    assert await _read(second) == 1
+
+
+async def test_a_removed_row_is_gone_and_its_successor_is_seen(instances: list[CachedStorage]) -> None:
+    first, second = instances
+    await _added(first)
+    for _ in range(3):
+        await _write(first)
+        assert await _read(second) == await _read(first)
+        async with first.write() as unit:
+            await unit.remove(MEMBERSHIPS, await unit.get(MEMBERSHIPS, KEY))
+        async with second.read() as reader:
+            assert await reader.find(MEMBERSHIPS, KEY) is None
+        await _added(second)
+        assert await _read(first) == 1
+
+
+async def test_an_instance_starts_without_redis_and_uses_it_once_it_is_there(migrated_url: str) -> None:
+    with redis_server(private=True) as server:
+        server.kill()
+        storage = await cached_storage(migrated_url, server.url)
+        try:
+            await _added(storage)
+            assert await _read(storage) == 1
+            await asyncio.to_thread(server.start)
+            await in_use(storage)
+            assert await _read(storage) == 1
+        finally:
+            await storage.aclose()
