@@ -38,6 +38,7 @@ from application.settings import FIELDS, REGISTRY, Settings, load
 from application.store_life import RootKeys, StoreLife
 from application.tokens import AccessTokens, SignedTokens, TokenKeys
 from application.units import DfidSource, Units
+from application.workers import Crew, Worker
 from domain.identifiers.personal import IdentifierKeys
 from domain.ports.clock import SystemClock
 from domain.ports.limits import Policies, Policy, Window
@@ -97,6 +98,10 @@ def policies(settings: Settings) -> Policies:
         name: Policy(tuple(Window(each.quota, each.seconds) for each in windows), exact=name in _EXACT_POLICIES)
         for name, windows in limits.items()
     }
+
+
+def _workers(life: StoreLife, settings: Settings) -> list[Worker]:
+    return [Worker("store", life.keep)] if settings.embedded else []
 
 
 class Container(containers.DeclarativeContainer):
@@ -175,6 +180,8 @@ class Container(containers.DeclarativeContainer):
     circuits = providers.Singleton(Circuits, units, identifier_keys, passwords, limiter)
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
+    crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings))
+
     engine = providers.Singleton(
         Engine,
         storage=storage,
@@ -210,7 +217,8 @@ async def opened(container: Container) -> AsyncIterator[Container]:
 
 
 async def close(container: Container) -> None:
-    """Close whatever of a container was built. Idempotent."""
+    """Stop the workers and close whatever of a container was built. Idempotent."""
+    await container.crew().stop()
     container.passwords().close()
     await container.store_life().aclose()
 
@@ -226,6 +234,7 @@ async def open_engine(settings: Settings | None = None, **options: Any) -> Async
     under `./.defarm`. Raises ConfigurationError, and what StoreLife.open raises.
     """
     async with opened(Container(settings=settings or _settings(options))) as container:
+        container.crew().start()
         yield container.engine()
 
 

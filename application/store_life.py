@@ -1,5 +1,6 @@
 """From a configured store to one that can be used: server, schema, data key (platform.md 12.1, identifiers.md 6)."""
 
+import asyncio
 import secrets
 
 import attrs
@@ -16,7 +17,7 @@ from domain.identifiers.personal import (
 from domain.ids import new_id
 from domain.ports.backing import Backing, SchemaBehind, StoreRefused
 from domain.ports.clock import Clock
-from domain.ports.errors import AlreadyExists, Contention, Stale
+from domain.ports.errors import AlreadyExists, Contention, Stale, StorageError
 from domain.ports.schema import STORE
 from domain.ports.storage import Storage, Unit, rerun
 from domain.store import StoreRecord
@@ -68,6 +69,15 @@ class StoreLife:
                 act = Act(unit, system(), self.clock.now())
                 await act.audit("system.migrated", ("store", STORE_KEY), details={"migrations": list(applied)})
         return applied
+
+    async def keep(self, every: float = 1.0) -> None:
+        """Bring our own server up again whenever it is gone; works until cancelled. Raises as `Backing.connect`."""
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await self.storage.ping()
+            except StorageError:
+                await self.backing.connect()
 
     async def aclose(self) -> None:
         """Let go of the storage and of what stands behind it."""

@@ -88,8 +88,17 @@ def _named(logger: Any, _: str, event: Event) -> Event:
     return event
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Lets processors drop records of the standard library too, without its caller noticing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # A dropped record is no Exception: it would pass the caller's own handlers and end its task.
+        with contextlib.suppress(structlog.DropEvent):
+            super().emit(record)
+
+
 def _standard_library(level: int, target: TextIO, shared: list[Processor], last: list[Processor]) -> None:
-    handler = logging.StreamHandler(target)
+    handler = _Handler(target)
     meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[meta, *last]))
     root = logging.getLogger()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
+import attrs
 import structlog
 import uvicorn
 import uvloop
@@ -23,34 +24,51 @@ from domain.act import Act
 from domain.errors import DomainError
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
 from domain.ports.errors import StorageError
+from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
 from entrypoints.http.exchange import Receive, Scope, Send
-from entrypoints.logging import configure
+from entrypoints.logging import clean, configure
 
 BACKLOG: Final = 2048
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-DONE, FAILED, USAGE, UNREACHABLE, REFUSED = 0, 1, 2, 3, 4
+DONE, FAILED, UNREACHABLE, REFUSED = 0, 1, 3, 4
 
 R = TypeVar("R")
 
 
 def serve(settings: Settings) -> int:
     """Serve until a signal and return the exit code: 0 after a signal, 3 or 4 when the store cannot be used."""
-    release = version("defarm-engine")
-    configure(settings.log_level, settings.log_format, instance_id=settings.instance_id, version=release)
-    if settings.workers > 1:
-        return _told(f"DEFARM_WORKERS={settings.workers}: this release serves with one process; start several", USAGE)
     try:
         listener = bound(settings.host, settings.port)
     except OSError as error:
-        return _told(_why_not_bound(settings, error), REFUSED)
-    address = _address(settings, listener)
-    structlog.get_logger("engine").info("system.listening", address=address)
-    if settings.port == 0:
-        _tell(f"Listening on {address}")
+        _tell(_why_not_bound(settings, error))
+        return REFUSED
     with listener:
-        return uvloop.run(Process(Container(settings=settings), listener, address).run())
+        address = _address(settings, listener)
+        if settings.port == 0:
+            _tell(f"Listening on {address}")
+        if settings.workers == 1:
+            return serve_on(settings, listener, address)
+        return fork(settings.workers, lambda number: _one_of_many(settings, number, listener, address))
+
+
+def serve_on(settings: Settings, listener: socket.socket, address: str, *, joins: bool = False) -> int:
+    """Serve on a bound socket in this process; with `joins` the embedded server belongs to several processes."""
+    release = version("defarm-engine")
+    configure(settings.log_level, settings.log_format, instance_id=settings.instance_id, version=release)
+    structlog.get_logger("engine").info("system.listening", address=address)
+    return uvloop.run(Process(Container(settings=settings, joins=joins), listener, address).run())
+
+
+def _one_of_many(settings: Settings, number: int, listener: socket.socket, address: str) -> int:
+    """Serve as process `number` of several; only the first one prints the setup token."""
+    own = attrs.evolve(
+        settings,
+        instance_id=f"{settings.instance_id[:60]}-{number}",
+        setup_token=settings.setup_token and number == 1,
+    )
+    return serve_on(own, listener, address, joins=True)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -86,11 +104,6 @@ def _tell(message: str) -> None:
     """Speak to people, outside the log."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
-
-
-def _told(message: str, code: int) -> int:
-    _tell(message)
-    return code
 
 
 class _Server(uvicorn.Server):
@@ -172,7 +185,7 @@ class Process:
 
     def _cannot_start(self, fault: BaseException) -> int:
         self.log.error("system.cannot_start", reason=type(fault).__name__, detail=str(fault))
-        _tell(str(fault) or type(fault).__name__)
+        _tell(clean(str(fault)) or type(fault).__name__)
         match fault:
             case StoreRefused():
                 return REFUSED
@@ -188,6 +201,7 @@ class Process:
         app = assembled(engine_routes(self.container), self.kernel, self.health)
         await self._print_setup_token()
         await self._audit("system.started")
+        self.container.crew().start(self._tell_of_crash)
         self.door.app = app
         self.health.phase = "ready"
         self.log.info("system.started", address=self.address, storage=self.settings.storage)
@@ -195,6 +209,9 @@ class Process:
     def _tell_of_retry(self, error: Exception, pause: float) -> None:
         reason = "schema" if isinstance(error, SchemaBehind) else type(error).__name__
         self.log.warning("store.waiting", reason=reason, detail=str(error), retry_seconds=pause)
+
+    def _tell_of_crash(self, name: str, error: Exception, pause: float) -> None:
+        self.log.error("worker.crashed", worker=name, exc_info=error, retry_seconds=pause)
 
     async def _print_setup_token(self) -> None:
         if not self.settings.setup_token:
@@ -219,6 +236,7 @@ class Process:
             await asyncio.sleep(self.settings.drain_delay.total_seconds())
         self.server.should_exit = True
         await asyncio.wait({serving})
+        await self.container.crew().stop()
         if was_ready:
             with contextlib.suppress(StorageError, DomainError):
                 await self._audit("system.stopped")

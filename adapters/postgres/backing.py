@@ -54,9 +54,13 @@ class JoinedServer:
 
     @property
     def url(self) -> str:
-        return self.start()
+        return self.start() if self._joined is None else self._joined.url
 
     def start(self) -> str:
+        if self._joined is not None and self._joined.owned:
+            return self._joined.start()
+        if self._joined is not None and self._joined.pid is None:
+            self.stop()
         if self._joined is None:
             self._joined = EmbeddedPostgres.join(self._data_dir)
         return self._joined.url

@@ -59,7 +59,7 @@ def health_of(container: Container, started_at: datetime) -> Health:
         mode=settings.storage,
         clock=container.clock(),
         ask_store=ask_store,
-        checks=lambda: {"limiter": "up"},
+        checks=lambda: {"limiter": "up", "workers": container.crew().state},
     )
 
 

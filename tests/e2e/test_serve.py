@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.process import Served, defarm
@@ -222,3 +223,38 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_killed_database_server_comes_back_under_the_engine(tmp_path: Path) -> None:
+    with Served(tmp_path / "one") as server:
+        assert server.ready().ask("/api/auth/register", "POST", ADMIN).status == 201
+        for process in server.database_processes():
+            process.kill()
+        _until(lambda: server.ask("/health/ready").status == 503)
+        _until(lambda: server.ask("/health/ready").status == 200)
+        sent = {"username": ADMIN["username"], "password": ADMIN["password"]}
+        _until(lambda: server.ask("/api/auth/login", "POST", sent).status == 200)
+        assert server.end() == 0
+
+
+def test_several_processes_share_socket_and_store_and_replace_the_fallen(tmp_path: Path) -> None:
+    with Served(tmp_path / "one", "--workers", "2") as server:
+        server.ready()
+        _until(lambda: server.events().count("system.started") == 2)
+        fallen = psutil.Process(server.process.pid).children()[0]
+        fallen.kill()
+        _until(lambda: server.events().count("system.started") == 3)
+        assert server.ready().ask("/api/auth/register", "POST", ADMIN).status == 201
+        assert len({record["instance_id"] for record in server.records}) == 2
+        assert server.end() == 0
+        assert not server.database_processes()
+
+
+def test_several_processes_end_with_the_code_of_what_cannot_start(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    with Served(folder) as server:
+        server.ready()
+        server.end()
+    with Served(folder, "--workers", "2", DEFARM_SECRET_KEY="another root key of enough bytes!") as server:
+        assert server.ended() == 4
+        assert not server.database_processes()

@@ -97,3 +97,9 @@ def test_a_warning_that_repeats_is_counted_and_not_repeated() -> None:
     assert once(None, "", event | {"reason": "schema"})
     always = OncePerMinute(seconds=0)
     assert always(None, "", dict(event)) == always(None, "", dict(event))
+
+
+def test_a_library_does_not_notice_that_its_warning_was_held_back(lines: io.StringIO) -> None:
+    for _ in range(3):
+        logging.getLogger("library").warning("the same")
+    assert len(records(lines)) == 1
