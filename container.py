@@ -177,7 +177,9 @@ class Container(containers.DeclarativeContainer):
     accounts = providers.Singleton(Accounts, desk)
     items = providers.Singleton(Items, units, identifier_keys)
     events = providers.Singleton(Events, units)
-    circuits = providers.Singleton(Circuits, units, identifier_keys, passwords, limiter)
+    circuits = providers.Singleton(
+        Circuits, units, identifier_keys, passwords, limiter, settings.provided.join_cooldown
+    )
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
     crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings))
