@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import attrs
 
 from application.facts import about, circuit_facts, items_facts
+from application.items.drafts import Drafts
 from application.items.owning import require_active
-from application.items.queue import Queue
 from application.items.requests import CreateBatch, CreateDraft, EnrichItem, OnProblem, UpdateDraft, UpdateItem
 from application.items.views import (
     BatchError,
@@ -28,6 +28,7 @@ from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.identifiers import GENERIC_NAMESPACE, canonical_key, canonical_namespace, check
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
+from domain.items.draft_merges import alone, undecided, united
 from domain.items.drafts import content_of, draft_aliases, draft_identifiers, new_draft, stored_submission
 from domain.items.engine import (
     IDENTIFIERS_REQUIRED,
@@ -39,6 +40,7 @@ from domain.items.engine import (
     require_own,
     require_whole,
 )
+from domain.items.families import read_absorbed
 from domain.items.pending import Origin, park, parked_conflict
 from domain.items.register import Register
 from domain.items.resolution import Conflict
@@ -51,7 +53,7 @@ from domain.shape import Faulty
 
 
 @attrs.define
-class Items(Queue):
+class Items(Drafts):
     """Everything that can be done with items and drafts."""
 
     units: Units
@@ -261,15 +263,16 @@ class Items(Queue):
 
         async def work(act: Act) -> ItemView:
             draft = await self.changeable_draft(act, principal, local_id, accepted)
-            changed = draft
+            changed = alone(draft)
             if request.identifiers is not None:
                 changed = attrs.evolve(changed, identifiers=draft_identifiers(act, self.keys, local_id, content))
             if request.data is not None:
                 kept = {key: value for key, value in content.data.items() if value is not None}
-                changed = attrs.evolve(changed, data=Document(kept))
+                changed = attrs.evolve(changed, data=Document(kept), own=undecided(changed.own))
             if request.aliases is not None:
                 changed = attrs.evolve(changed, aliases=draft_aliases(act, content.aliases))
-            changed = attrs.evolve(changed, updated_at=act.now, version=draft.version + 1)
+            absorbed = await read_absorbed(act.unit, [draft])
+            changed = attrs.evolve(united(changed, absorbed, self.keys), updated_at=act.now, version=draft.version + 1)
             await act.unit.save(ITEMS, changed)
             await act.audit("draft.updated", ("draft", local_id), workspace_id=act.workspace_id)
             return await item_view(act.unit, principal, self.keys, changed)

@@ -112,12 +112,23 @@ NO_LINEAGE = Lineage()
 
 
 @attrs.frozen
+class DraftContent:
+    """What a draft holds by itself while it absorbs others. `decided` are the values that merging chose, by LID."""
+
+    identifiers: tuple[Identifier, ...]
+    data: Document
+    aliases: tuple[Alias, ...]
+    decided: tuple[tuple[str, Document], ...] = ()
+
+
+@attrs.frozen
 class Item:
     """A registered item or a local draft.
 
     `data` is the fold of the contributions made without a circuit; `contributed` names the circuits through
     which others contributed, whose readers get a fold of their own (items-events.md 4.5). `held_by` is the
-    waiting operation that holds a draft.
+    waiting operation that holds a draft. `own` is set on drafts that absorbed others, whose content the row
+    shows united.
     """
 
     dfid: str | None
@@ -135,6 +146,7 @@ class Item:
     lineage: Lineage = NO_LINEAGE
     contributed: tuple[str, ...] = ()
     held_by: str | None = None
+    own: DraftContent | None = None
     version: int = 1
 
     @property

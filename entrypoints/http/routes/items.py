@@ -24,6 +24,7 @@ from domain.items.submission import Submission
 from domain.items.values import Outcome
 from domain.ports.queries import Page
 from domain.shape import Raw
+from entrypoints.http.routes.item_drafts import draft_routes
 from entrypoints.http.routes.item_lineage import lineage_routes
 from entrypoints.http.routes.item_queue import queue_routes
 from entrypoints.http.routes.item_upkeep import upkeep_routes
@@ -384,5 +385,6 @@ def item_routes(items: Items) -> Sequence[Route]:
         ),
         *upkeep_routes(items),
         *lineage_routes(items),
+        *draft_routes(items),
         *queue_routes(items),
     )

@@ -1,0 +1,96 @@
+"""Drafts that become one (items-events.md 6.7, 6.9, 9.3, 9.4), scenarios by number."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from application.items import CreateDraft, UpdateDraft
+from application.items.drafts import MergeDrafts, OrganizeDrafts, UnmergeDraft
+from domain.document import Document
+from domain.errors import Refusal
+from domain.items.values import MergeStrategy
+from domain.ports.schema import ITEMS, MAPPINGS
+from tests.application.items.conftest import Farm, submission
+from tests.application.items.test_identity import SISBOV
+
+CPF = "529.982.247-25"
+
+
+async def draft(farm: Farm, *identifiers: tuple[str, ...], who: Any = None, **data: Any) -> str:
+    given = submission(*identifiers, **data)
+    view = await farm.items.create_draft(who or farm.ana, CreateDraft(None, given.identifiers, given.data))
+    assert view.local_id is not None
+    return view.local_id
+
+
+async def test_33_merged_drafts_become_one_item_with_both_contents(farm: Farm) -> None:
+    first = await draft(farm, ("lote", "1"), peso=1)
+    second = await draft(farm, ("sisbov", SISBOV), ("cpf", CPF), peso=2, cor="roxa")
+    merged = await farm.items.merge_drafts(farm.ana, MergeDrafts(first, (second,)))
+    assert (merged.merged_count, merged.master.data) == (1, Document(peso=1, cor="roxa"))
+    assert {i.key: i.value for i in merged.master.identifiers} == {"lote": "1", "sisbov": SISBOV, "cpf": CPF}
+    assert (await farm.items.mapping(farm.ana, second)).merged_into == first
+    with pytest.raises(Refusal, match="has_merged_items"):
+        await farm.items.delete_draft(farm.ana, first)
+    item = (await farm.items.promote(farm.ana, first)).item
+    assert (item.data, len(item.identifiers)) == (Document(peso=1, cor="roxa"), 3)
+    assert {(m.local_id, m.dfid) for m in await farm.rows(MAPPINGS)} == {(first, item.dfid), (second, item.dfid)}
+    assert [row.key for row in await farm.rows(ITEMS)] == [item.dfid]
+
+
+@pytest.mark.parametrize("strategy", list(MergeStrategy))
+async def test_22_unmerging_drafts_restores_both(farm: Farm, strategy: MergeStrategy) -> None:
+    first = await draft(farm, ("lote", "1"), peso=1, tags=["a"])
+    second = await draft(farm, ("cpf", CPF), peso=2, tags=["b"])
+    before = [timeless(await farm.items.draft(farm.ana, lid)) for lid in (first, second)]
+    merged = await farm.items.merge_drafts(farm.ana, MergeDrafts(first, (second,), strategy))
+    assert merged.master.data["peso"] == (2 if strategy is MergeStrategy.OVERWRITE else 1)
+    with pytest.raises(Refusal, match="item_merged"):
+        await farm.items.update_draft(farm.ana, second, UpdateDraft(data=Document()), None)
+    done = await farm.items.unmerge_draft(farm.ana, UnmergeDraft(second))
+    assert done.previous_target == first
+    assert [timeless(await farm.items.draft(farm.ana, lid)) for lid in (first, second)] == before
+    with pytest.raises(Refusal, match="not_merged"):
+        await farm.items.unmerge_draft(farm.ana, UnmergeDraft(second))
+
+
+def timeless(view: Any) -> Any:
+    return attrs.evolve(view, version=0, updated_at=view.created_at)
+
+
+async def test_what_is_written_to_a_master_stays_its_own(farm: Farm) -> None:
+    first, second = await draft(farm, ("lote", "1"), peso=1), await draft(farm, ("lote", "2"), peso=2, cor="roxa")
+    await farm.items.merge_drafts(farm.ana, MergeDrafts(first, (second,), MergeStrategy.OVERWRITE))
+    updated = await farm.items.update_draft(farm.ana, first, UpdateDraft(data=Document(peso=9)), None)
+    assert updated.data == Document(peso=9, cor="roxa")
+    await farm.items.unmerge_draft(farm.ana, UnmergeDraft(second))
+    assert (await farm.items.draft(farm.ana, first)).data == Document(peso=9)
+
+
+async def test_drafts_merge_with_other_own_drafts_only(farm: Farm) -> None:
+    mine, theirs = await draft(farm, ("lote", "1")), await draft(farm, ("lote", "1"), who=farm.rui)
+    for lids, code in (((mine,), "merge_with_itself"), ((theirs,), "not_found")):
+        with pytest.raises(Refusal, match=code):
+            await farm.items.merge_drafts(farm.ana, MergeDrafts(mine, lids))
+
+
+async def test_42_a_dry_run_tells_the_numbers_of_the_run(farm: Farm) -> None:
+    oldest = await draft(farm, ("sisbov", SISBOV), peso=1)
+    second = await draft(farm, ("sisbov", SISBOV), ("lote", "7"), peso=2)
+    third = await draft(farm, ("lote", "7"))
+    await draft(farm, ("lote", "8"))
+    theirs = await draft(farm, ("lote", "7"), who=farm.rui)
+    [group] = (await farm.items.draft_duplicates(farm.ana)).items
+    assert [member.id for member in group.members] == [oldest, second, third]
+    assert (group.suggested_master, group.differing_keys) == (oldest, ("peso",))
+    assert group.match == ("fingerprint", "sisbov")
+    dry = await farm.items.organize(farm.ana, OrganizeDrafts("deduplicate", dry_run=True))
+    assert len((await farm.items.drafts(farm.ana)).items) == 4
+    run = await farm.items.organize(farm.ana, OrganizeDrafts("deduplicate"))
+    assert (run.summary, run.more) == (dry.summary, dry.more)
+    assert [step.status for step in (*dry.operations, *run.operations)] == ["would_merge", "merged"]
+    assert (run.summary.drafts_before, run.summary.drafts_after, run.summary.merged_count) == (4, 2, 2)
+    assert len((await farm.items.drafts(farm.ana)).items) == 2
+    assert (await farm.items.draft(farm.rui, theirs)).version == 1
+    assert (await farm.items.draft_duplicates(farm.ana)).items == ()
