@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import attrs
 import pytest
 
 from adapters.caching.storage import CachedStorage
+from container import open_engine
 from domain.ports.schema import MEMBERSHIPS
 from tests.coherence.instances import Watch, cached_storage, control_storage, in_use, membership
 from tests.machines import free_port
@@ -75,9 +77,9 @@ async def _added(storage: CachedStorage) -> None:
 async def test_two_instances_under_load_show_every_write_and_answer_from_the_cache(
     instances: list[CachedStorage],
 ) -> None:
-    watch = Watch(list(instances))
+    watch = Watch(list(instances), rows=2)
     await watch.prepare()
-    await watch.run(4.0, pause=0.02)
+    await watch.run(5.0, writers=1, pause=0.002)
     assert not watch.stale
     assert watch.writes > 50
     assert all(_hits(storage) > 200 for storage in instances)
@@ -208,6 +210,20 @@ async def test_a_removed_row_is_gone_and_its_successor_is_seen(instances: list[C
             assert await reader.find(MEMBERSHIPS, KEY) is None
         await _added(second)
         assert await _read(first) == 1
+
+
+async def test_the_engine_opens_without_its_redis_says_so_and_works(
+    migrated_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets: dict[str, Any] = {"jwt_secret": "j" * 40, "secret_key": "s" * 40}
+    missing = f"redis://127.0.0.1:{free_port()}/0"
+    async with open_engine(database_url=migrated_url, redis_url=missing, **secrets) as engine:
+        assert isinstance(engine.storage, CachedStorage)
+        await _added(engine.storage)
+        assert await _read(engine.storage) == 1
+    assert [record.levelname for record in caplog.records if "the cache does not answer" in record.message] == [
+        "WARNING"
+    ]
 
 
 async def test_an_instance_starts_without_redis_and_uses_it_once_it_is_there(migrated_url: str) -> None:
