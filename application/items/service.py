@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import attrs
 
 from application.facts import about, circuit_facts, items_facts
-from application.items.drafts import Drafts
 from application.items.owning import require_active
 from application.items.requests import CreateBatch, CreateDraft, EnrichItem, OnProblem, UpdateDraft, UpdateItem
+from application.items.stats import Statistics, Stats
 from application.items.views import (
     BatchError,
     BatchOutcome,
@@ -53,11 +53,12 @@ from domain.shape import Faulty
 
 
 @attrs.define
-class Items(Drafts):
+class Items(Statistics):
     """Everything that can be done with items and drafts."""
 
     units: Units
     keys: IdentifierKeys
+    counted: dict[str, Stats] = attrs.field(factory=dict, init=False, repr=False)
 
     async def create(
         self, principal: Principal, submission: Submission, on_problem: OnProblem = OnProblem.REFUSE

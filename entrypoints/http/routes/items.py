@@ -1,7 +1,7 @@
 """Routes of items and drafts (items-events.md 12.1)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import attrs
 
@@ -18,6 +18,7 @@ from application.items import (
     UpdateDraft,
     UpdateItem,
 )
+from application.items.histories import ContributionView
 from application.items.reading import refuse_personal_in_url
 from application.items.views import BatchOutcome, MappingView, PendingOutcome, with_outcome
 from domain.items.submission import Submission
@@ -25,6 +26,7 @@ from domain.items.values import Outcome
 from domain.ports.queries import Page
 from domain.shape import Raw
 from entrypoints.http.routes.item_drafts import draft_routes
+from entrypoints.http.routes.item_histories import history_routes
 from entrypoints.http.routes.item_lineage import lineage_routes
 from entrypoints.http.routes.item_queue import queue_routes
 from entrypoints.http.routes.item_upkeep import upkeep_routes
@@ -32,6 +34,7 @@ from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
 
 READ, WRITE, TAG = "items:read", "items:write", "items"
+MAX_INCLUDED = 100
 
 _SUBMISSION = {
     "identifiers": [
@@ -105,6 +108,26 @@ def _version(view: ItemView) -> int:
     return view.version
 
 
+@attrs.frozen
+class Include:
+    """What else to answer with an item."""
+
+    include: Literal["contributions"] | None = None
+
+
+@attrs.frozen
+class ItemRead:
+    """An item, and its newest contributions where they were asked for."""
+
+    item: ItemView
+    contributions: tuple[ContributionView, ...] | None = None
+
+
+def _read_view(found: ItemRead) -> dict[str, Any]:
+    members = {field.name: getattr(found.item, field.name) for field in attrs.fields(ItemView)}
+    return members if found.contributions is None else members | {"contributions": found.contributions}
+
+
 class ItemHandlers:
     """Each decodes nothing, decides nothing, and calls one use case."""
 
@@ -132,8 +155,13 @@ class ItemHandlers:
             call.principal, key, call.path["value"], namespace, call.after, call.limit
         )
 
-    async def get(self, call: Call) -> ItemView:
-        return await self.items.get(call.principal, call.path["dfid"])
+    async def get(self, call: Call) -> ItemRead:
+        dfid = call.path["dfid"]
+        view = await self.items.get(call.principal, dfid)
+        if call.query.include is None:
+            return ItemRead(view)
+        newest = await self.items.contributions(call.principal, dfid, limit=MAX_INCLUDED)
+        return ItemRead(view, newest.items)
 
     async def update(self, call: Call) -> ItemView:
         return await self.items.update(call.principal, call.path["dfid"], call.body, call.if_match)
@@ -349,7 +377,11 @@ def item_routes(items: Items) -> Sequence[Route]:
             tag=TAG,
             summary="Read an item",
             scope=READ,
-            **one,
+            query=Include,
+            versioned=True,
+            view=_read_view,
+            version_of=lambda found: found.item.version,
+            answer=ItemView,
         ),
         Route(
             method="PUT",
@@ -385,6 +417,7 @@ def item_routes(items: Items) -> Sequence[Route]:
         ),
         *upkeep_routes(items),
         *lineage_routes(items),
+        *history_routes(items),
         *draft_routes(items),
         *queue_routes(items),
     )
