@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+import attrs
+
 from application.facts import about, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
-from application.items.views import ItemView, MappingView, Through, item_view, item_views
+from application.items.views import ItemView, LineageView, MappingView, Through, item_view, item_views
 from application.units import Units
 from domain.access.decide import Action, GroundKind, decide, require
 from domain.access.facts import Facts
@@ -45,7 +47,8 @@ class ItemReading:
         """Return one item as the principal sees it. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
             item, facts = await self._seen(reader, principal, dfid)
-            return await item_view(reader, principal, self.keys, item, self._through(principal, facts, dfid))
+            view = await item_view(reader, principal, self.keys, item, self._through(principal, facts, dfid))
+            return (await self._with_seen_lineage(reader, principal, [view]))[0]
 
     async def viewable(self, reader: Reader, principal: Principal, dfid: str) -> Item:
         """Return an item that the principal may view. Raises Refusal `not_found`."""
@@ -75,7 +78,24 @@ class ItemReading:
             for item in items
             if item.workspace_id != principal.workspace_id
         }
-        return await item_views(reader, principal, self.keys, items, through)
+        views = await item_views(reader, principal, self.keys, items, through)
+        return await self._with_seen_lineage(reader, principal, views)
+
+    async def _with_seen_lineage(self, reader: Reader, principal: Principal, views: list[ItemView]) -> list[ItemView]:
+        """Leave out of the lineage of others' items what the principal may not view (section 5)."""
+        foreign = [view.lineage for view in views if view.workspace_id != principal.workspace_id]
+        named = {key for one in foreign for key in (*one.merged_from, one.split_from, *one.split_into) if key}
+        if not named:
+            return views
+        kin = list((await reader.get_many(ITEMS, sorted(named))).values())
+        facts = await items_facts(reader, principal, kin)
+        seen = {
+            item.key
+            for item in kin
+            if decide(principal, Action.ITEM_VIEW, about(facts, dfid=item.key), self._now()).allowed
+        }
+        hidden = named - seen
+        return [attrs.evolve(view, lineage=_without(view.lineage, hidden)) if hidden else view for view in views]
 
     async def page(
         self, principal: Principal, wanted: ItemFilter, after: Cursor | None = None, limit: int = 50
@@ -178,6 +198,15 @@ class ItemReading:
         while item.lineage.merged_into is not None:
             item = await reader.get(ITEMS, item.lineage.merged_into)
         return item
+
+
+def _without(lineage: LineageView, hidden: set[str]) -> LineageView:
+    return attrs.evolve(
+        lineage,
+        merged_from=tuple(key for key in lineage.merged_from if key not in hidden),
+        split_from=None if lineage.split_from in hidden else lineage.split_from,
+        split_into=tuple(key for key in lineage.split_into if key not in hidden),
+    )
 
 
 def _at_least(evidence: Evidence | None) -> tuple[str, ...]:

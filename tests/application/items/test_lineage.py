@@ -8,6 +8,7 @@ import pytest
 
 from application.items import EnrichItem, IdentifierReference, ItemView, UpdateItem
 from application.items.lineage import MergeItems, SplitItem, SplitPart
+from application.items.sharing import ShareItem
 from domain.access.vocabulary import ItemStatus
 from domain.document import Document
 from domain.errors import Invalid, Refusal
@@ -190,3 +191,14 @@ async def test_extracting_moves_numbers_and_the_item_lives_on(farm: Farm) -> Non
     assert (await made(farm, ("rfid", RFID))).item.dfid == done.parts[0].dfid
     assert [i.key for i in (await farm.items.get(farm.ana, item)).identifiers] == ["sisbov", "lote"]
     await check_rows(farm)
+
+
+async def test_a_reader_of_one_item_learns_nothing_of_its_kin(farm: Farm) -> None:
+    outer, inner = await item_of(farm, ("lote", "1")), await item_of(farm, ("lote", "2"))
+    await farm.items.merge(farm.ana, outer, MergeItems(inner))
+    assert farm.rui.user_id is not None
+    await farm.items.share(farm.ana, outer, ShareItem(farm.rui.user_id))
+    assert (await farm.items.get(farm.rui, outer)).lineage.merged_from == ()
+    [shared] = (await farm.items.shared_to(farm.rui, "me")).items
+    assert shared.item.lineage.merged_from == ()
+    assert (await farm.items.get(farm.ana, outer)).lineage.merged_from == (inner,)
