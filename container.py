@@ -40,6 +40,7 @@ from application.tokens import AccessTokens, SignedTokens, TokenKeys
 from application.units import DfidSource, Units
 from application.workers import Crew, Worker
 from domain.identifiers.personal import IdentifierKeys
+from domain.ports.backing import StoreRefused
 from domain.ports.clock import SystemClock
 from domain.ports.limits import Policies, Policy, Window
 
@@ -196,6 +197,14 @@ class Container(containers.DeclarativeContainer):
     )
 
 
+def container_of(settings: Settings, *, joins: bool = False) -> Container:
+    """Return the container of a configuration. Raises StoreRefused for a storage this release does not have."""
+    stacks = Container.storage.providers
+    if settings.storage not in stacks:
+        raise StoreRefused(f"DEFARM_STORAGE={settings.storage} is not part of this release, {', '.join(stacks)} are")
+    return Container(settings=settings, joins=joins)
+
+
 def kept_secret(data_dir: Path, name: str) -> str:
     """Return the secret that the data directory keeps under `name`, made on first use together with the directory.
 
@@ -235,7 +244,7 @@ async def open_engine(settings: Settings | None = None, **options: Any) -> Async
     `options` are fields of Settings; the environment is not read. Without any the store is the embedded PostgreSQL
     under `./.defarm`. Raises ConfigurationError, and what StoreLife.open raises.
     """
-    async with opened(Container(settings=settings or _settings(options))) as container:
+    async with opened(container_of(settings or _settings(options))) as container:
         container.crew().start()
         yield container.engine()
 

@@ -18,7 +18,7 @@ import uvloop
 from dependency_injector import providers
 
 from application.settings import Settings
-from container import Container, close
+from container import Container, close, container_of
 from domain.access.principal import system
 from domain.act import Act
 from domain.errors import DomainError
@@ -38,7 +38,11 @@ R = TypeVar("R")
 
 
 def serve(settings: Settings) -> int:
-    """Serve until a signal and return the exit code: 0 after a signal, 3 or 4 when the store cannot be used."""
+    """Serve until a signal and return the exit code: 0 after a signal, 3 or 4 when the store cannot be used.
+
+    Raises StoreRefused before anything is bound for a storage that this release does not have.
+    """
+    container_of(settings)
     try:
         listener = bound(settings.host, settings.port)
     except OSError as error:
@@ -58,7 +62,7 @@ def serve_on(settings: Settings, listener: socket.socket, address: str, *, joins
     release = version("defarm-engine")
     configure(settings.log_level, settings.log_format, instance_id=settings.instance_id, version=release)
     structlog.get_logger("engine").info("system.listening", address=address)
-    return uvloop.run(Process(Container(settings=settings, joins=joins), listener, address).run())
+    return uvloop.run(Process(container_of(settings, joins=joins), listener, address).run())
 
 
 def _one_of_many(settings: Settings, number: int, listener: socket.socket, address: str) -> int:

@@ -92,9 +92,9 @@ async def store_of(settings: Settings, instead: str) -> AsyncIterator["Container
     """
     if settings.storage == "memory":
         raise Halt(f"With DEFARM_STORAGE=memory the store lives inside the server; use {instead} instead.", REFUSED)
-    from container import Container, opened  # noqa: PLC0415 -- many commands need no engine
+    from container import container_of, opened  # noqa: PLC0415 -- many commands need no engine
 
-    async with opened(Container(settings=settings, joins=True)) as container:
+    async with opened(container_of(settings, joins=True)) as container:
         yield container
 
 

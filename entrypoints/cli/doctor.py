@@ -11,7 +11,7 @@ from types import MappingProxyType
 import attrs
 
 from application.settings import Settings, default_env_file
-from container import Container, close
+from container import Container, close, container_of
 from domain.ports.backing import StoreBroken, StoreRefused
 from domain.ports.errors import StorageError
 
@@ -41,7 +41,7 @@ Found = tuple[Level, str, str]
 async def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
     """Run the named checks in order; one that breaks is a finding itself."""
     findings: list[Finding] = []
-    container = Container(settings=settings, joins=True)
+    container = container_of(settings, joins=True)
     try:
         for name in names:
             findings += [Finding(name, *found) for found in await _run(CHECKS[name], container)]

@@ -6,7 +6,7 @@ import attrs
 import typer
 
 from application.settings import Settings
-from container import Container, close
+from container import close, container_of
 from domain.ports.backing import Schema
 from entrypoints.cli.context import FAILED, REFUSED, Halt, output_of, run_async, settings_of
 from entrypoints.cli.doctor import CHECKS, Level, examine
@@ -41,7 +41,7 @@ def migrate(
 
 
 async def _migrated(settings: Settings, *, change: bool) -> tuple[Schema, tuple[str, ...]]:
-    container = Container(settings=settings, joins=True)
+    container = container_of(settings, joins=True)
     try:
         life = container.store_life()
         applied = await life.migrated() if change else ()

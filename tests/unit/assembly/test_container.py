@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 from dependency_injector import providers
 
@@ -11,11 +12,16 @@ import container as assembly
 from adapters.caching.storage import CachedStorage
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.storage import PostgresStorage
+from application.accounts.values import Registration
+from application.items import ItemOutcome
 from application.settings import Settings, load
-from container import Container, close, open_engine
-from domain.access.principal import system
+from container import Container, close, container_of, open_engine
+from domain.access.principal import ANONYMOUS, system
 from domain.act import Act
+from domain.errors import Refusal
 from domain.identifiers.personal import IdentifierKeys, new_data_key
+from domain.items.submission import IdentifierInput, Submission
+from domain.ports.backing import StoreRefused
 from domain.ports.schema import STORE
 
 SECRETS = {"JWT_SECRET": "j" * 40, "DEFARM_SECRET_KEY": "s" * 40}
@@ -75,6 +81,21 @@ async def test_an_engine_in_memory_works_inside_its_block() -> None:
             assert await reader.find(STORE, "store") is not None
 
 
+async def test_an_engine_registers_an_account_and_acts_as_it() -> None:
+    async with open_engine(storage="memory") as engine:
+        newcomer = Registration("ana", "ana@example.org", "a long enough secret")
+        pair = await engine.accounts.registrations.register(ANONYMOUS, newcomer)
+        ana = await engine.principal("ana")
+        assert ana == await engine.principal("Ana@example.org")
+        assert ana.user_id == pair.user.user_id
+        made = await engine.items.create(ana, Submission((IdentifierInput("sisbov", "BR 076 0000 0000 0001"),)))
+        assert isinstance(made, ItemOutcome)
+        assert made.item.dfid is not None
+        assert (await engine.items.get(ana, made.item.dfid)).dfid == made.item.dfid
+        with pytest.raises(Refusal, match="not_found"):
+            await engine.principal("nobody")
+
+
 async def test_an_engine_on_the_embedded_store_finds_what_it_kept(tmp_path: Path) -> None:
     store_ids = set()
     for _ in range(2):
@@ -88,6 +109,11 @@ async def test_an_option_that_does_not_exist_is_named() -> None:
     with pytest.raises(TypeError, match="stroage"):
         async with open_engine(stroage="memory"):
             pass
+
+
+def test_a_storage_that_there_is_not_is_refused_by_name(settings: Settings) -> None:
+    with pytest.raises(StoreRefused, match=r"tape .* memory, postgres"):
+        container_of(attrs.evolve(settings, storage="tape"))
 
 
 def test_the_container_knows_nothing_of_entrypoints() -> None:
