@@ -181,14 +181,21 @@ def _pulls(dice: Dice, placements: tuple[Placement, ...], members: tuple[Members
             if member.circuit_id == placement.circuit_id and dice.chance(0.7):
                 placement_id = dice.usually(placement.placement_id, ("P-before",))
                 yield Operation(
-                    f"O{placement_id}{placement.dfid}{member.circuit_id}{member.user_id}", placement.circuit_id,
-                    member.user_id, "farm", OperationType.PULL, OperationOrigin.DFID,
-                    dice.usually(member.joined_at, INSTANTS[:2]), NOW,
+                    f"O{placement_id}{placement.dfid}{member.circuit_id}{member.user_id}",
+                    placement.circuit_id,
+                    member.user_id,
+                    "farm",
+                    OperationType.PULL,
+                    OperationOrigin.DFID,
+                    dice.usually(member.joined_at, INSTANTS[:2]),
+                    NOW,
                     dice.usually(OperationStatus.COMPLETED, (OperationStatus.REJECTED, OperationStatus.CANCELLED)),
                     dfid=placement.dfid,
                     # Of a placement that stood there may have been one pull only.
-                    placement_id=placement_id if placement_id != "P-before" else f"P-before {placement.circuit_id} {placement.dfid}",
-                )  # fmt: skip
+                    placement_id=placement_id
+                    if placement_id != "P-before"
+                    else f"P-before {placement.circuit_id} {placement.dfid}",
+                )
 
 
 def _events(dice: Dice, items: tuple[Item, ...]) -> Iterator[Event]:
