@@ -23,10 +23,12 @@ from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresS
 from application.accounts import Accounts, AccountSettings, Desk
 from application.authentication import AccessTokenCheck, Authentication
 from application.circuits import Circuits
+from application.circuits.service import clear_waiting
 from application.engine import Engine
 from application.events import Events
 from application.imports import Imports
 from application.items import Items
+from application.outbox import Relay
 from application.passwords import Passwords
 from application.sealing import Seal
 from application.secrets import Peppers
@@ -106,8 +108,9 @@ def policies(settings: Settings) -> Policies:
     }
 
 
-def _workers(life: StoreLife, settings: Settings) -> list[Worker]:
-    return [Worker("store", life.keep)] if settings.embedded else []
+def _workers(life: StoreLife, settings: Settings, relay: Relay) -> list[Worker]:
+    keeps = [Worker("store", life.keep)] if settings.embedded else []
+    return [*keeps, Worker("outbox", relay.run)]
 
 
 class Container(containers.DeclarativeContainer):
@@ -188,7 +191,9 @@ class Container(containers.DeclarativeContainer):
     )
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
-    crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings))
+    jobs = providers.Dict(cancel_waiting=providers.Object(clear_waiting))
+    relay = providers.Singleton(Relay, units, jobs)
+    crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, relay))
 
     engine = providers.Singleton(
         Engine,

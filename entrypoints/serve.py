@@ -22,6 +22,7 @@ from container import Container, close, container_of
 from domain.access.principal import system
 from domain.act import Act
 from domain.errors import DomainError
+from domain.outbox.values import OutboxRow
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
 from domain.ports.errors import StorageError
 from entrypoints.forking import fork
@@ -205,6 +206,7 @@ class Process:
         app = assembled(engine_routes(self.container), self.kernel, self.health)
         await self._print_setup_token()
         await self._audit("system.started")
+        self.container.relay().tell = self._tell_of_job
         self.container.crew().start(self._tell_of_crash)
         self.door.app = app
         self.health.phase = "ready"
@@ -216,6 +218,13 @@ class Process:
 
     def _tell_of_crash(self, name: str, error: Exception, pause: float) -> None:
         self.log.error("worker.crashed", worker=name, exc_info=error, retry_seconds=pause)
+
+    def _tell_of_job(self, row: OutboxRow, error: Exception) -> None:
+        told = {"kind": row.kind, "row_id": row.row_id, "attempts": row.attempts, "trace_id": row.trace_id}
+        if row.status == "dead":
+            self.log.error("outbox.dead", exc_info=error, **told)
+        else:
+            self.log.warning("outbox.failed", reason=f"{row.kind} {row.last_error}", detail=str(error), **told)
 
     async def _print_setup_token(self) -> None:
         if not self.settings.setup_token:

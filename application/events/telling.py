@@ -1,12 +1,14 @@
 """Telling of appended events: audit, activity, recipients, webhooks (items-events.md 10.5, platform.md 6 to 8)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from application.facts import placements_of
 from domain.access.vocabulary import EventVisibility
 from domain.act import Act
 from domain.events.values import Event, EventType
 from domain.ids import new_id
+from domain.ports.schema import CIRCUITS
+from domain.webhooks.triggers import Trigger, fire
 
 
 async def tell(act: Act, events: Sequence[Event]) -> None:
@@ -46,16 +48,22 @@ async def _tell_recipients(act: Act, events: Iterable[Event], activity_id: str) 
 
 
 async def _trigger(act: Act, events: Sequence[Event]) -> None:
-    """Leave one trigger per event and circuit that may see it."""
-    public = [event for event in events if event.visibility is EventVisibility.PUBLIC]
+    """Leave one trigger per event and circuit that may see it and listens."""
+    public = sorted({event.dfid for event in events if event.visibility is EventVisibility.PUBLIC})
     standing: dict[str, list[str]] = {}
-    for placement in await placements_of(act.unit, sorted({event.dfid for event in public})) if public else ():
+    for placement in await placements_of(act.unit, public) if public else ():
         standing.setdefault(placement.dfid, []).append(placement.circuit_id)
+    seen_in = {event.event_id: _circuits(event, standing) for event in events}
+    circuits = await act.unit.get_many(CIRCUITS, sorted({one for ids in seen_in.values() for one in ids}))
     for event in events:
-        if event.visibility is EventVisibility.PUBLIC:
-            circuits: list[str | None] = [*standing.get(event.dfid, ())]
-        else:
-            circuits = [event.circuit_id] if event.visibility is EventVisibility.CIRCUIT_ONLY else []
-        for circuit_id in circuits:
-            cause = {"circuit_id": circuit_id, "dfid": event.dfid, "event_id": event.event_id}
-            await act.job("event_recorded", cause, circuit_id=circuit_id)
+        for circuit_id in seen_in[event.event_id]:
+            if (circuit := circuits.get(circuit_id)) is not None:
+                await fire(act, circuit, Trigger.EVENT_RECORDED, dfid=event.dfid, event_id=event.event_id)
+
+
+def _circuits(event: Event, standing: Mapping[str, list[str]]) -> list[str]:
+    """Return the circuits that may see an event of an item that stands in these."""
+    if event.visibility is EventVisibility.PUBLIC:
+        return standing.get(event.dfid, [])
+    through = event.circuit_id if event.visibility is EventVisibility.CIRCUIT_ONLY else None
+    return [] if through is None else [through]

@@ -15,6 +15,7 @@ from domain.access.vocabulary import (
     PublicAccessMode,
 )
 from domain.document import Document
+from domain.webhooks.triggers import Trigger
 
 
 class OperationOrigin(StrEnum):
@@ -71,6 +72,8 @@ class CustomRole:
 
 @attrs.frozen
 class Circuit:
+    """Settings of a circuit. `triggers` is what some enabled webhook of it listens to."""
+
     circuit_id: str
     name: str
     owner_id: str
@@ -86,6 +89,7 @@ class Circuit:
     allow_public_visibility: bool = False
     public_settings: PublicSettings = PublicSettings()
     post_actions_enabled: bool = True
+    triggers: frozenset[Trigger] = frozenset()
     public_since: datetime | None = None
     roles: tuple[CustomRole, ...] = ()
     version: int = 1

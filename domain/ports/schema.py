@@ -41,7 +41,7 @@ from domain.items.values import (
     Mapping as LidMapping,
 )
 from domain.notifications.values import Notification
-from domain.outbox.values import OutboxRow
+from domain.outbox.values import OutboxRow, ready_at
 from domain.store import StoreRecord
 
 V = TypeVar("V")
@@ -359,8 +359,8 @@ OUTBOX = Facet(
     "outbox",
     OutboxRow,
     ("row_id",),
-    _members("row_id", "kind", "status", "created_at"),
-    indexes=(("status", "created_at", "row_id"),),
+    _members("row_id", "kind", "status", "created_at", ready_at=ready_at),
+    indexes=(("status", "kind", "created_at", "row_id"), ("ready_at", "row_id")),
 )
 WORKSPACES = Facet(
     "workspaces",

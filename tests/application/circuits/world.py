@@ -7,9 +7,11 @@ import attrs
 
 from application.circuits import Circuits
 from application.circuits.requests import AddMember, CreateCircuit, PushLocal
+from application.circuits.service import clear_waiting
 from application.circuits.views import CircuitView, Push
 from application.items import Items
 from application.items.requests import CreateDraft
+from application.outbox import Relay
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
 from domain.accounts.values import Account, Workspace
 from domain.document import EMPTY, Document
@@ -125,11 +127,7 @@ class World:
 
     async def run_jobs(self) -> None:
         """Carry out what waits for a worker."""
-        for row in await self.rows(OUTBOX, status="pending"):
-            if row.kind == "cancel_waiting":
-                await self.circuits.cancel_waiting(row.data, row.trace_id)
-            async with self.storage.write() as unit:
-                await unit.save(OUTBOX, attrs.evolve(row, status="done", version=row.version + 1))
+        await Relay(self.circuits.units, {"cancel_waiting": clear_waiting}).drain()
 
 
 def sisbov(number: int) -> IdentifierInput:

@@ -29,6 +29,7 @@ from domain.ports.schema import (
     OUTBOX,
 )
 from domain.shape import Faulty
+from domain.webhooks.triggers import Trigger
 from tests.application.events.conftest import NOW, World
 
 PUBLIC, PRIVATE, CIRCUIT, DIRECT = EventVisibility
@@ -242,6 +243,7 @@ async def test_scenario_43_an_append_leaves_one_entry_of_each_kind_and_tells_the
     world: World,
 ) -> None:
     expected = {PUBLIC: 1, PRIVATE: 0, CIRCUIT: 1, DIRECT: 0}
+    await world.change(CIRCUITS, world.circuit_id, triggers=frozenset({Trigger.EVENT_RECORDED}))
     for visibility, triggers in expected.items():
         before = await world.effects()
         recipient = world.reader.user_id if visibility is DIRECT else None
@@ -256,6 +258,19 @@ async def test_scenario_43_an_append_leaves_one_entry_of_each_kind_and_tells_the
         assert (entry.action, entry.workspace_id) == ("event.recorded", world.owner.workspace_id)
     for row in await world.rows(OUTBOX):
         assert (row.kind, row.circuit_id, row.data["dfid"]) == ("event_recorded", world.circuit_id, world.dfid)
+
+
+async def test_no_row_is_left_where_no_webhook_listens_or_they_are_off(world: World) -> None:
+    listening = frozenset(Trigger)
+    silent: list[dict[str, Any]] = [
+        {"triggers": listening - {Trigger.EVENT_RECORDED}},
+        {"triggers": listening, "post_actions_enabled": False},
+    ]
+    for members in silent:
+        await world.change(CIRCUITS, world.circuit_id, **members)
+        await world.events.append(world.owner, world.request(visibility=PUBLIC))
+        await world.events.append(world.owner, world.through_circuit())
+    assert await world.rows(OUTBOX) == []
 
 
 async def test_scenario_46_fifty_concurrent_appends_take_fifty_positions(world: World) -> None:
@@ -349,6 +364,6 @@ async def test_a_batch_over_many_items_is_one_unit_with_one_entry_per_kind(world
     requests = [world.through_circuit(dfid=dfid) for dfid in dfids * 20]
     batch = await world.events.append_many(world.member, AppendEvents(tuple(requests)))
     assert batch.counts["created"] == 100
-    assert await since(world, before) == [100, 1, 1, 0, 100]
+    assert await since(world, before) == [100, 1, 1, 0, 0]
     for dfid in dfids:
         assert (await world.events.verify(world.owner, dfid)).length == 21
