@@ -298,10 +298,10 @@ async def decide_many(
 ) -> list[Decided]:
     """Decide operations one after the other in one unit; a refused one does not stop the others.
 
-    Each requester is told once.
+    Each requester is told once. Raises Refusal `not_found`, `not_a_member`, `circuit_not_active`.
     """
     at = await scene(act.unit, act.principal, circuit_id)
-    at.require(act, Action.CIRCUIT_VIEW)
+    at.require_open(act)
     results: list[Decided] = []
     for operation_id in operation_ids:
         try:

@@ -10,11 +10,11 @@ from domain.access.decide import Action, Decision, Reason, decide, refusal, requ
 from domain.access.facts import Facts, Target
 from domain.access.permissions import Permission
 from domain.access.principal import Principal
-from domain.access.vocabulary import MembershipStatus
+from domain.access.vocabulary import CircuitStatus, MembershipStatus
 from domain.act import Act
 from domain.circuits.facts import circuit_fact, member_fact
 from domain.circuits.values import Circuit, Membership
-from domain.errors import not_found
+from domain.errors import Refusal, not_found
 from domain.ports.queries import Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
 from domain.ports.storage import MAX_PAGE, Reader
@@ -82,6 +82,12 @@ class Scene:
         """Return the circuit when the action is allowed. Raises the Refusal of the decision."""
         require(self.decide(by, action, facts=facts, **target))
         return self.circuit
+
+    def require_open(self, by: Asker) -> None:
+        """Demand an active circuit of a member, for acts whose elements are judged one by one. Raises Refusal."""
+        circuit = self.require(by, Action.CIRCUIT_VIEW)
+        if circuit.status is not CircuitStatus.ACTIVE:
+            raise Refusal("circuit_not_active", "This circuit is closed.", current_status=circuit.status.value)
 
     async def confirm(self, act: Act, *users: str | None) -> None:
         """Confirm the circuit and the memberships of the acting user and of `users`."""

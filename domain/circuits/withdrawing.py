@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from domain.access.decide import Action, Decision, require
-from domain.access.vocabulary import CircuitStatus, EventVisibility, ItemStatus
+from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.act import Act
 from domain.circuits.facts import placement_fact
 from domain.circuits.reading import walk
@@ -80,7 +80,7 @@ async def publish(act: Act, circuit_id: str, dfids: Sequence[str], *, shown: boo
     """
     at = await scene(act.unit, act.principal, circuit_id)
     if bulk:
-        _require_open(act, at)
+        at.require_open(act)
     keys = [(circuit_id, dfid) for dfid in dict.fromkeys(dfids)]
     standing = {row.dfid: row for row in (await act.unit.get_many(PLACEMENTS, keys)).values()}
     items = {row.key: row for row in (await act.unit.get_many(ITEMS, sorted(standing))).values()}
@@ -103,12 +103,6 @@ async def publish(act: Act, circuit_id: str, dfids: Sequence[str], *, shown: boo
         verb = "published" if shown else "unpublished"
         await _tell(act, circuit_id, verb, [items[dfid] for dfid in changed], bulk=bulk)
     return results
-
-
-def _require_open(act: Act, at: Scene) -> None:
-    circuit = at.require(act, Action.CIRCUIT_VIEW)
-    if circuit.status is not CircuitStatus.ACTIVE:
-        raise Refusal("circuit_not_active", "This circuit is closed.", current_status=circuit.status.value)
 
 
 def _turned(

@@ -1,0 +1,157 @@
+"""The access matrix: everybody against every route, in every state of the circuit (circuits.md 2, platform.md 16).
+
+The table stands in `rows.py`; a route that it does not name fails here.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from container import opened
+from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
+from entrypoints.http.routing import Route
+from tests.access.client import Answer
+from tests.access.people import members
+from tests.access.rows import CANARIES, KNOWN, REACHED_WITHOUT_CIRCUIT, ROWS, Row
+from tests.access.world import STATES, World, absent, container_in, enter, populate
+
+WRONG_CREDENTIAL = frozenset({"anonymous", "frozen"})
+GATES = frozenset({"manager_required", "admin_required", "session_required", "scope_missing"})
+LEFT_BEHIND = frozenset({"audit"})
+"""What a refusal may leave behind."""
+
+
+@asynccontextmanager
+async def world_in(folder: Path) -> Any:
+    container, backend = container_in(folder)
+    async with opened(container):
+        health = health_of(container, datetime.now(UTC))
+        health.phase = "ready"
+        app = assembled(engine_routes(container), kernel_of(container, health), health)
+        world = World(container, backend, app)
+        await populate(world)
+        yield world
+
+
+@attrs.define
+class Matrix:
+    """One state of the circuit, and everything that went wrong in it."""
+
+    world: World
+    wrong: list[str] = attrs.field(factory=list)
+    seen: set[str] = attrs.field(factory=set)
+
+    async def check(self, route: Route) -> None:
+        row = ROWS[route.operation_id]
+        for who in self.world.people:
+            answer = await self._asked(route, row, who, self.world.objects)
+            for fault in (*self._outcome(route, row, who, answer), *self._leaks(who, answer)):
+                self.wrong.append(f"{route.operation_id} as {who} in {self.world.state}: {fault}")
+            if answer.status >= 400 and not self._judged_401(route, who):
+                await self._hidden(route, row, who, answer)
+            if answer.status in (401, 403, 404) and not self.world.backend.changed <= LEFT_BEHIND:
+                self.wrong.append(f"{route.operation_id} as {who}: a refusal wrote {self.world.backend.changed}")
+            self.world.backend.rewind()
+
+    async def _asked(self, route: Route, row: Row, who: str, objects: Mapping[str, str]) -> Answer:
+        chosen = {**objects, **{name: objects[other] for name, other in row.objects.items()}}
+        path = route.path.format_map(chosen) + (f"?{row.query}" if row.query else "")
+        return await self.world.ask(who, route.method, path, _filled(row.body, chosen), row.upload)
+
+    def _judged_401(self, route: Route, who: str) -> bool:
+        return who in WRONG_CREDENTIAL and not route.public
+
+    def _outcome(self, route: Route, row: Row, who: str, answer: Answer) -> Iterator[str]:
+        """Yield what is wrong with the status."""
+        if self._judged_401(route, who):
+            if answer.status != 401:
+                yield f"{answer.status} without a valid credential"
+            return
+        told = f"{answer.status} {answer.code or ''}"
+        if answer.status >= 500 or answer.status in (400, 405, 412, 415, 422, 428, 429):
+            yield f"{told}: the row does not ask properly: {answer.body[:300]!r}"
+        elif who not in row.served.of(self.world.state):
+            if answer.status < 400:
+                yield f"{told}, but the row does not name them"
+            elif answer.status == 409 and answer.code not in row.refused and not self._told_closed(who, answer):
+                yield f"{told} to somebody who should not have come so far"
+        elif not row.serves_in(self.world.state):
+            if answer.code not in {"circuit_not_active", *row.refused}:
+                yield f"{told}, but the circuit is {self.world.state}"
+        elif answer.status >= 400 and answer.code not in row.refused:
+            yield f"{told}, but the row names them"
+
+    def _told_closed(self, who: str, answer: Answer) -> bool:
+        """Tell whether a member was told that the circuit is closed, whatever else they may not do in it."""
+        state = self.world.state
+        return answer.code == "circuit_not_active" and state not in ("private", "open") and who in members.of(state)
+
+    def _leaks(self, who: str, answer: Answer) -> Iterator[str]:
+        """Yield the private texts that somebody without grounds was sent."""
+        text = answer.text
+        for canary, audience in CANARIES.items():
+            if canary in text:
+                self.seen.add(canary)
+                if who not in audience.of(self.world.state):
+                    yield f"was sent {canary!r} ({answer.status})"
+
+    async def _hidden(self, route: Route, row: Row, who: str, answer: Answer) -> None:
+        """Demand that what somebody may not know looks as if it did not exist."""
+        if answer.code in GATES or who in row.served.of(self.world.state):
+            return
+        for name in self._unknown(route, row, who):
+            other = await self._asked(route, row, who, absent(self.world, name))
+            if other.comparable != answer.comparable:
+                told = f"{answer.status} {answer.code}, for an absent one {other.status} {other.code}"
+                self.wrong.append(f"{route.operation_id} as {who} in {self.world.state}: {name} shows: {told}")
+
+    def _unknown(self, route: Route, row: Row, who: str) -> list[str]:
+        """Return the objects of a request that somebody may not know."""
+        asked = [row.objects.get(name, name) for name in KNOWN if f"{{{name}}}" in f"{route.path} {row.body}"]
+        known = {name for name in asked if name in KNOWN and who in KNOWN[name].of(self.world.state)}
+        if known.intersection(REACHED_WITHOUT_CIRCUIT):
+            known.add("circuit_id")
+        return [name for name in asked if name in KNOWN and name not in known]
+
+
+def _filled(body: Any, objects: Mapping[str, str]) -> Any:
+    """Return a body with the ids of the world in their places."""
+    match body:
+        case dict():
+            return {key: _filled(value, objects) for key, value in body.items()}
+        case list():
+            return [_filled(value, objects) for value in body]
+        case str() if body.startswith("{"):
+            return body.format_map(objects)
+        case _:
+            return body
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_everybody_gets_what_their_grounds_open_and_nothing_else(state: str, tmp_path: Path) -> None:
+    async with world_in(tmp_path) as world:
+        await enter(world, state)
+        matrix, routes = Matrix(world), engine_routes(world.container)
+        for route in routes:
+            if route.operation_id in ROWS:
+                await matrix.check(route)
+        assert not matrix.wrong, "\n".join(matrix.wrong)
+        never = {canary for canary, audience in CANARIES.items() if audience.of(state)} - matrix.seen
+        assert not never, f"these texts were never sent to anybody, so nothing was proven of them: {never}"
+
+
+async def test_every_route_has_its_row(tmp_path: Path) -> None:
+    async with world_in(tmp_path) as world:
+        routes = {route.operation_id: route for route in engine_routes(world.container)}
+    missing = "\n".join(
+        f'    "{name}": Row(<who gets a 2xx>),   # {route.method} {route.path}'
+        for name, route in routes.items()
+        if name not in ROWS
+    )
+    assert not missing, f"routes without a row; add to ROWS in tests/access/rows.py:\n{missing}"
+    assert not ROWS.keys() - routes.keys(), f"rows without a route: {sorted(ROWS.keys() - routes.keys())}"
