@@ -22,6 +22,7 @@ from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
 from application.accounts import Accounts, AccountSettings, Desk
 from application.authentication import AccessTokenCheck, Authentication
+from application.caching import CacheAdministration, NoCache
 from application.circuits import Circuits
 from application.circuits.service import clear_waiting
 from application.engine import Engine
@@ -43,6 +44,7 @@ from domain.ports.clock import SystemClock
 from domain.ports.limits import Policies, Policy, Window
 
 if TYPE_CHECKING:
+    from adapters.caching.control import SharedCacheControl
     from adapters.caching.storage import CachedStorage
 
 
@@ -82,6 +84,12 @@ def _redis_cached_storage(settings: Settings, server: Server) -> "CachedStorage"
     bounds = _bounds(settings)
     ledger = PostgresLedger(lambda: server.url, bounds)
     return CachedStorage(PostgresBackend(lambda: server.url, bounds), ledger, cache, space)
+
+
+def _shared_cache_control(storage: "CachedStorage") -> "SharedCacheControl":
+    from adapters.caching.control import SharedCacheControl  # noqa: PLC0415
+
+    return SharedCacheControl(storage)
 
 
 def _passwords(settings: Settings) -> Passwords:
@@ -143,6 +151,13 @@ class Container(containers.DeclarativeContainer):
         postgres=postgres_storage,
         redis_cached=redis_cached_storage,
     )
+    no_cache = providers.Singleton(NoCache, clock)
+    cache_control = providers.Selector(
+        settings.provided.storage,
+        memory=no_cache,
+        postgres=no_cache,
+        redis_cached=providers.Singleton(_shared_cache_control, redis_cached_storage),
+    )
     store_life = providers.Singleton(
         StoreLife,
         backing,
@@ -191,6 +206,7 @@ class Container(containers.DeclarativeContainer):
     )
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
+    cache = providers.Singleton(CacheAdministration, cache_control, units)
     jobs = providers.Dict(cancel_waiting=providers.Object(clear_waiting))
     relay = providers.Singleton(Relay, units, jobs)
     crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, relay))

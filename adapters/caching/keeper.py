@@ -102,9 +102,11 @@ class Keeper:
     async def _reopen(self, row: Row, life: str) -> None:
         if not self._rights.may_open(row):
             return
+        started = monotonic()
         opened = await self._ledger.reopen(row.generation, life, self._epoch_begun)
         if opened is not None:
             self._rights.saw(opened)
+            self._rights.grant(opened, started)
             _log.info("the cache is in use from generation %d on", opened.generation)
 
     async def _epoch_begun(self) -> bool:

@@ -49,9 +49,26 @@ class KeySpace:
         """Return the key under which the epoch of a tag stands."""
         return f"{self.prefix}:{self.schema}:{EPOCH}:{{{tag}}}"
 
-    def start(self, kind: str) -> str:
-        """Return what every key of a kind begins with."""
-        return f"{self.prefix}:{self.schema}:{kind}:"
+    def start(self, kind: str | None = None) -> str:
+        """Return what every key of a kind begins with, every key of all kinds without one."""
+        start = f"{self.prefix}:{self.schema}:"
+        return start if kind is None else f"{start}{kind}:"
+
+    def parts(self, key: str) -> "Parts":
+        """Return what a key of a cell was made of; of another key of this space, what can be told."""
+        kind, _, rest = key.removeprefix(self.start()).partition(":")
+        _, _, rest = rest.partition(":")
+        generation, _, whole = rest.partition(":")
+        return Parts(kind, int(generation) if generation.isdecimal() else -1, whole.partition("\0")[0])
+
+
+@attrs.frozen
+class Parts:
+    """Kind, generation, and the first member of the row's key; -1 and nothing for an epoch."""
+
+    kind: str
+    generation: int
+    owner: str
 
 
 KINDS: Mapping[str, str] = {

@@ -85,6 +85,7 @@ class Rights:
         self._clock = clock
         self._closed_since = 0.0
         self._right: tuple[Right, float] | None = None
+        self._lost_at = datetime.now(UTC)
         self._ahead = timedelta()
         self._closing = asyncio.Lock()
 
@@ -94,7 +95,7 @@ class Rights:
         if self.row is None or row.age > self.row.age:
             if not row.open:
                 self._closed_since = self._clock()
-            self._right = None
+            self.lose()
             self.row = row
         elif row.age == self.row.age:
             self.row = row
@@ -112,7 +113,20 @@ class Rights:
             self._right = Right(row.generation, self.binding), started + LASTS
 
     def lose(self) -> None:
-        self._right = None
+        """Give the right up."""
+        if self._right is not None:
+            self._lost_at = self._since(self._right[1])
+            self._right = None
+
+    @property
+    def without_since(self) -> datetime | None:
+        """Since when there is no right; None while there is one."""
+        if self.right() is not None:
+            return None
+        return self._lost_at if self._right is None else self._since(self._right[1])
+
+    def _since(self, end: float) -> datetime:
+        return datetime.now(UTC) - timedelta(seconds=max(0.0, self._clock() - end))
 
     def right(self) -> Right | None:
         """Return the right, if there is one now."""

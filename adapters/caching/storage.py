@@ -1,7 +1,9 @@
 """A backend around a backend that answers from a cache and stays coherent with it (architecture.md 5)."""
 
 import asyncio
+import logging
 from collections.abc import Collection, Coroutine, Mapping
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from psycopg_pool import AsyncConnectionPool
@@ -10,12 +12,12 @@ from adapters.caching.guard import Guard, GuardRefused
 from adapters.caching.keeper import Keeper
 from adapters.caching.keys import KINDS, KeySpace, identity
 from adapters.caching.rights import Ledger, Right, Rights
-from adapters.changes import Changes, FacetChanges
-from adapters.postgres.codec import decode, encode
+from adapters.caching.rows import outcomes_of, told, value_of
+from adapters.changes import Changes
 from adapters.staging import Backend, StagedStorage
 from domain.ids import new_id
 from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Mark, Outcome, Value
-from domain.ports.errors import Contention, Corrupt, OutcomeUnknown, StorageError
+from domain.ports.errors import Contention, OutcomeUnknown, StorageError
 from domain.ports.queries import Cursor, Select
 from domain.ports.schema import Facet, Key
 from domain.ports.views import View
@@ -27,10 +29,17 @@ BULK_SECONDS = 150.0
 BULK_FROM = 200
 """From this many changed rows on, a unit has more time and leaves no values behind."""
 
+COMPARED = 10_000
+"""One hit in so many is compared with the database."""
+
+FOLLOW_SECONDS = 0.1
+"""For so long a reader waits for another one of its instance that loads the same row."""
+
 _TRIES = 4
 _MARK_TRIES = 3
 _MARK_PAUSE = 0.05
 _CLOSING_SECONDS = 2.0
+_log = logging.getLogger(__name__)
 
 
 class GuardedBackend(Backend, Protocol):
@@ -62,7 +71,10 @@ class CachedBackend:
         self._space = space
         self._tasks: set[asyncio.Task[None]] = set()
         self._reaping: set[str] = set()
-        self.pending = 0
+        self._loading: dict[str, asyncio.Future[None]] = {}
+        self._ended: dict[str, datetime] = {}
+        self._uncompared = 0
+        self.mismatches = 0
 
     def __repr__(self) -> str:
         return f"cached {self.backend!r}"
@@ -71,7 +83,17 @@ class CachedBackend:
     def pool(self) -> AsyncConnectionPool[Any]:
         return self.backend.pool
 
+    @property
+    def pending(self) -> int:
+        """How many units of this instance have ended whose marks still stand."""
+        now = self._rights.now()
+        self._ended = {token: deadline for token, deadline in self._ended.items() if deadline >= now}
+        return len(self._ended)
+
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
+        return await self._read(facet, keys, follows=True)
+
+    async def _read(self, facet: Facet[V], keys: list[Key], *, follows: bool) -> dict[Key, V]:
         right = self._rights.right()
         if right is None or facet.name not in KINDS:
             return await self.backend.fetch(facet, keys)
@@ -84,29 +106,93 @@ class CachedBackend:
         if not self._rights.stands(right):
             return await self.backend.fetch(facet, keys)
         self._meet(cells)
-        found, missed = _told(facet, names, cells)
-        return found | await self._load(facet, missed, cells) if missed else found
+        found, missed = told(facet, names, cells)
+        self._compare_now_and_then(facet, names, cells)
+        if not missed:
+            return found
+        joined = {key for key, name in missed.items() if follows and self._is_loading(name, cells[name])}
+        alone = {key: name for key, name in missed.items() if key not in joined}
+        if alone:
+            found |= await self._load(facet, alone, cells)
+        if joined:
+            found |= await self._follow(facet, {key: missed[key] for key in joined})
+        return found
+
+    def _is_loading(self, name: str, cell: Cell) -> bool:
+        """Tell whether this instance is loading a row that nobody changes meanwhile."""
+        return name in self._loading and not isinstance(cell, Mark)
+
+    async def _follow(self, facet: Facet[V], joined: Mapping[Key, str]) -> dict[Key, V]:
+        """Wait until others have filled the cells, and look again: what they read may be older than this call."""
+        loads = {self._loading[name] for name in joined.values() if name in self._loading}
+        _, late = await asyncio.wait(loads, timeout=FOLLOW_SECONDS) if loads else ((), ())
+        if late:
+            return await self.backend.fetch(facet, list(joined))
+        return await self._read(facet, list(joined), follows=False)
 
     async def _load(self, facet: Facet[V], missed: Mapping[Key, str], cells: Mapping[str, Cell]) -> dict[Key, V]:
         """Ask the backend, and fill the cells on which nobody else is at work."""
         token = new_id()
-        free = [name for name in missed.values() if isinstance(cells[name], Absent)]
+        free = [name for name in missed.values() if isinstance(cells[name], Absent) and name not in self._loading]
+        done = asyncio.get_running_loop().create_future()
+        self._loading.update(dict.fromkeys(free, done))
+        filling = False
         try:
-            leased = await self._cache.acquire(free, token) if free else frozenset()
+            leased = await self._leased(free, token)
+            rows = await self.backend.fetch(facet, list(missed))
+            if leased:
+                values = {name: value_of(facet, rows.get(key)) for key, name in missed.items() if name in leased}
+                filling = True
+                self._behind(self._fill(token, values, free, done))
+            return rows
+        finally:
+            if not filling:
+                self._loaded(free, done)
+
+    async def _leased(self, names: list[str], token: str) -> frozenset[str]:
+        try:
+            return await self._cache.acquire(names, token) if names else frozenset()
         except CacheUnavailable:
-            leased = frozenset()
-        rows = await self.backend.fetch(facet, list(missed))
-        if leased:
-            values = {name: _value(facet, rows.get(key)) for key, name in missed.items() if name in leased}
-            self._behind(self._cache.fill(token, values))
-        return rows
+            return frozenset()
+
+    async def _fill(
+        self, token: str, values: Mapping[str, Value], names: list[str], done: "asyncio.Future[None]"
+    ) -> None:
+        try:
+            await self._cache.fill(token, values)
+        finally:
+            self._loaded(names, done)
+
+    def _loaded(self, names: list[str], done: "asyncio.Future[None]") -> None:
+        for name in names:
+            del self._loading[name]
+        done.set_result(None)
+
+    def _compare_now_and_then(self, facet: Facet[Any], names: Mapping[Key, str], cells: Mapping[str, Cell]) -> None:
+        self._uncompared += len(names)
+        if self._uncompared >= COMPARED:
+            hits = [(key, cells[name]) for key, name in names.items() if isinstance(cells[name], Value)]
+            for key, seen in hits[:1]:
+                self._uncompared = 0
+                self._behind(self._compare(facet, key, names[key], seen))
+
+    async def _compare(self, facet: Facet[Any], key: Key, name: str, seen: Cell) -> None:
+        """Compare a hit with the database. The cell stood before and after, so nobody was changing the row."""
+        rows = await self.backend.fetch(facet, [key])
+        if (await self._cache.look([name]))[name] != seen:
+            return
+        known, _ = told(facet, {key: name}, {name: seen})
+        if known.get(key) != rows.get(key):
+            self.mismatches += 1
+            _log.error("the cache held another %s than the database; the cell was dropped", facet.name)
+            await self._cache.drop([name])
 
     async def commit(self, changes: Changes) -> None:
         outcomes = {
             (KINDS[change.facet.name], identity(key)): outcome
             for change in changes
             if change.facet.name in KINDS
-            for key, outcome in _outcomes(change)
+            for key, outcome in outcomes_of(change)
         }
         if not outcomes:
             await self.backend.commit(changes)
@@ -126,11 +212,11 @@ class CachedBackend:
         right = self._rights.marking()
         if right is not None:
             guard = self._rights.guard(right, seconds)
-            told = {
+            left = {
                 self._space.key(right.generation, *place): Changed() if bulk and isinstance(outcome, Value) else outcome
                 for place, outcome in outcomes.items()
             }
-            if await self._commit_marked(changes, right, guard, told):
+            if await self._commit_marked(changes, right, guard, left):
                 return
         await self.backend.commit(changes, await self._rights.alone(seconds))
 
@@ -151,6 +237,8 @@ class CachedBackend:
         except StorageError:
             self._behind(self._unmark(token, nothing))
             raise
+        finally:
+            self._ended[token] = guard.deadline
         self._behind(self._unmark(token, outcomes))
         return True
 
@@ -166,11 +254,8 @@ class CachedBackend:
         return False
 
     async def _unmark(self, token: str, outcomes: Mapping[str, Outcome]) -> None:
-        self.pending += 1
-        try:
-            await self._cache.unmark(token, outcomes)
-        finally:
-            self.pending -= 1
+        await self._cache.unmark(token, outcomes)
+        self._ended.pop(token, None)
 
     def _meet(self, cells: Mapping[str, Cell]) -> None:
         """Reap the marks whose writers must have ended."""
@@ -225,6 +310,7 @@ class CachedStorage(StagedStorage):
     def __init__(self, backend: GuardedBackend, ledger: OpenedLedger, cache: Cache, space: KeySpace) -> None:
         self.rights = Rights(ledger)
         self.cache = cache
+        self.space = space
         self._ledger = ledger
         self._keeper = Keeper(self.rights, cache, space)
         super().__init__(CachedBackend(backend, cache, self.rights, space))
@@ -250,39 +336,3 @@ async def _quietly(work: Coroutine[Any, Any, object]) -> None:
         await work
     except (CacheUnavailable, StorageError):
         return
-
-
-def _told(facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell]) -> tuple[dict[Key, V], dict[Key, str]]:
-    """Return the rows that the cells tell, and the names of the cells that tell nothing."""
-    found: dict[Key, V] = {}
-    missed: dict[Key, str] = {}
-    for key, name in names.items():
-        cell = cells[name]
-        try:
-            if not isinstance(cell, Value):
-                missed[key] = name
-            elif cell.version:
-                found[key] = decode(facet, cell.data)
-        except Corrupt:
-            missed[key] = name
-    return found, missed
-
-
-def _value(facet: Facet[V], row: V | None) -> Value:
-    return Value(0, b"") if row is None else Value(_version(facet, row), encode(row).encode())
-
-
-def _version(facet: Facet[Any], row: Any) -> int:
-    version: int = row.version if facet.versioned else 1
-    return version
-
-
-def _outcomes(change: FacetChanges) -> list[tuple[Key, Outcome]]:
-    """Return what a commit leaves in each cell. A row that takes the place of a removed one has no later version."""
-    facet = change.facet
-    outcomes: list[tuple[Key, Outcome]] = [(key, Changed()) for key in change.removes]
-    outcomes += [(key, _value(facet, value)) for key, value in change.adds.items()]
-    for key, (value, expected) in change.saves.items():
-        later = expected is not None and value.version > expected
-        outcomes.append((key, _value(facet, value) if later else Changed()))
-    return outcomes

@@ -197,8 +197,8 @@ class MemoryCache:
         cells = self._cells()
         return sum(cells.delete(key) for key in keys if self._mark(key) is None)
 
-    async def keys(self, kind: str) -> AsyncIterator[Sequence[str]]:
-        """Return the keys of one kind in one batch."""
+    async def keys(self, kind: str | None = None) -> AsyncIterator[Sequence[str]]:
+        """Return the keys of one kind, or of all, in one batch."""
         start = self._space.start(kind)
         found = [key for key in self._cells().names() if key.startswith(start)]
         if found:

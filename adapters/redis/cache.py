@@ -106,8 +106,8 @@ class RedisCache:
                 dropped += await self._one(self._scripts.call("drop", part, ()))
         return dropped
 
-    async def keys(self, kind: str) -> AsyncIterator[Sequence[str]]:
-        """Walk over the keys of one kind by SCAN."""
+    async def keys(self, kind: str | None = None) -> AsyncIterator[Sequence[str]]:
+        """Walk over the keys of one kind, or of all, by SCAN."""
         cursor = b"0"
         pattern = _literal(self._space.start(kind)) + "*"
         while True:

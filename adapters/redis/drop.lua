@@ -2,6 +2,6 @@
 local dropped = 0
 for i = 1, #KEYS do
   local cell = redis.call('GET', KEYS[i])
-  if cell and not is_mark(cell) then dropped = dropped + redis.call('DEL', KEYS[i]) end
+  if cell and not is_mark(cell) then dropped = dropped + redis.call('UNLINK', KEYS[i]) end
 end
 return dropped

@@ -174,8 +174,8 @@ class Cache(Protocol):
         """Delete values and leases, never marks; return how many."""
         ...
 
-    def keys(self, kind: str) -> AsyncIterator[Sequence[str]]:
-        """Walk over the keys of one kind, in no order, some perhaps twice, a batch at a time."""
+    def keys(self, kind: str | None = None) -> AsyncIterator[Sequence[str]]:
+        """Walk over the keys of one kind, or of all, in no order, some perhaps twice, a batch at a time."""
         ...
 
     async def run(self) -> str:

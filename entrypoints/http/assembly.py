@@ -9,6 +9,7 @@ from application.settings import Settings
 from container import Container
 from domain.identifiers.personal import IdentifierKeys, new_data_key
 from domain.items.dfid import parse_dfid
+from domain.ports.cache_control import CacheMode
 from entrypoints.http.app import App, Observer
 from entrypoints.http.health import Health, StoreState
 from entrypoints.http.idempotency import Idempotency
@@ -17,6 +18,7 @@ from entrypoints.http.openapi import document
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.paging import Cursors
 from entrypoints.http.routes.accounts import account_routes
+from entrypoints.http.routes.cache import cache_routes
 from entrypoints.http.routes.circuits import circuit_routes
 from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.identifiers import identifier_routes
@@ -40,6 +42,7 @@ def engine_routes(container: Container) -> list[Route]:
         *circuit_routes(container.circuits()),
         *sharing_routes(container.circuits()),
         *identifier_routes(),
+        *cache_routes(container.cache()),
     ]
 
 
@@ -59,8 +62,16 @@ def health_of(container: Container, started_at: datetime) -> Health:
         mode=settings.storage,
         clock=container.clock(),
         ask_store=ask_store,
-        checks=lambda: {"limiter": "up", "workers": container.crew().state},
+        checks=lambda: {"cache": cache_state(container), "limiter": "up", "workers": container.crew().state},
     )
+
+
+def cache_state(container: Container) -> str:
+    """Tell whether this instance answers from its cache."""
+    control = container.cache_control()
+    if control.mode is CacheMode.NONE:
+        return "off"
+    return "up" if control.degraded_since is None else "degraded"
 
 
 def kernel_of(container: Container, health: Health) -> Kernel:

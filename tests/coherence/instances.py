@@ -28,12 +28,19 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BOUNDS = PostgresBounds(pool_max=6)
 
 
-async def cached_storage(url: str, redis_url: str, *, timeout: float = 0.2, prefix: str = "defarm") -> CachedStorage:
+async def cached_storage(
+    url: str,
+    redis_url: str,
+    *,
+    timeout: float = 0.2,
+    prefix: str = "defarm",
+    backend: PostgresBackend | None = None,
+) -> CachedStorage:
     """Return an opened instance of the stack `redis_cached`."""
     space = KeySpace(prefix=prefix)
     scripts = Scripts(SCRIPTS)
     cache = RedisCache(RedisLink(redis_url, scripts, timeout), scripts, space)
-    storage = CachedStorage(PostgresBackend(url, BOUNDS), PostgresLedger(url, BOUNDS), cache, space)
+    storage = CachedStorage(backend or PostgresBackend(url, BOUNDS), PostgresLedger(url, BOUNDS), cache, space)
     await storage.open()
     return storage
 

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import attrs
+import psycopg
 import pytest
 
 from adapters.caching.storage import CachedStorage
+from adapters.postgres.storage import PostgresBackend
 from container import open_engine
-from domain.ports.schema import MEMBERSHIPS
-from tests.coherence.instances import Watch, cached_storage, control_storage, in_use, membership
+from domain.ports.schema import MEMBERSHIPS, Facet, Key
+from tests.coherence.instances import BOUNDS, Watch, cached_storage, control_storage, in_use, membership
 from tests.machines import free_port
 from tests.servers import RedisServer, redis_server
 
@@ -83,6 +85,66 @@ async def test_two_instances_under_load_show_every_write_and_answer_from_the_cac
     assert not watch.stale
     assert watch.writes > 50
     assert all(_hits(storage) > 200 for storage in instances)
+
+
+class Counting(PostgresBackend):
+    """Counts what is asked, and takes its time so that questions meet."""
+
+    asked = 0
+
+    async def fetch(self, facet: Facet[Any], keys: list[Key]) -> dict[Key, Any]:
+        self.asked += 1
+        found = await super().fetch(facet, keys)
+        await asyncio.sleep(0.02)
+        return found
+
+
+async def test_a_new_store_is_answered_from_the_cache_from_the_first_moment_on(
+    migrated_url: str, redis: RedisServer
+) -> None:
+    storage = await cached_storage(migrated_url, redis.url)
+    assert storage.rights.right() is not None
+    await storage.aclose()
+
+
+async def test_a_thousand_misses_of_one_row_cost_one_statement_per_instance(
+    migrated_url: str, redis: RedisServer
+) -> None:
+    backends = [Counting(migrated_url, BOUNDS) for _ in range(2)]
+    storages = [await cached_storage(migrated_url, redis.url, backend=backend, timeout=2.0) for backend in backends]
+    await _added(storages[0])
+    for storage in storages:
+        await in_use(storage)
+    await asyncio.sleep(0.1)
+    await storages[0].cache.drop([name async for names in storages[0].cache.keys("membership") for name in names])
+    before = [backend.asked for backend in backends]
+    found = await asyncio.gather(*(_read(storage) for storage in storages for _ in range(1000)))
+    assert set(found) == {1}
+    asked = [backend.asked - earlier for backend, earlier in zip(backends, before, strict=True)]
+    assert max(asked) == 1
+    for storage in storages:
+        await storage.aclose()
+
+
+async def test_a_hit_that_differs_from_the_database_is_noticed_and_dropped(
+    instances: list[CachedStorage], migrated_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = instances
+    await _added(first)
+    await _read(first)
+    async with await psycopg.AsyncConnection.connect(migrated_url, autocommit=True) as connection:
+        await connection.execute("""update memberships set body = replace(body::text, '"test"', '"elsewhere"')::json""")
+    assert first.backend.mismatches == 0
+    monkeypatch.setattr("adapters.caching.storage.COMPARED", 1)
+    async with asyncio.timeout(5):
+        while not first.backend.mismatches:
+            await _read(first)
+            await asyncio.sleep(0.02)
+    assert "another memberships than the database" in caplog.text
+    monkeypatch.undo()
+    await asyncio.sleep(0.1)
+    async with first.read() as reader:
+        assert (await reader.get(MEMBERSHIPS, KEY)).joined_via == "elsewhere"
 
 
 async def test_no_read_is_stale_while_redis_is_killed_frozen_and_flushed(
