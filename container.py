@@ -6,10 +6,11 @@ store, and what it returns is put in as `identifier_keys`. Tests exchange parts 
 
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from dependency_injector import containers, providers
 
 from adapters.local_secrets import belong_to_directory, load_or_create_secret
@@ -25,22 +26,26 @@ from application.authentication import AccessTokenCheck, Authentication
 from application.caching import CacheAdministration, NoCache
 from application.circuits import Circuits
 from application.circuits.service import clear_waiting
+from application.denials import Denials
 from application.engine import Engine
 from application.events import Events
 from application.imports import Imports
 from application.items import Items
+from application.keys.checking import ApiKeyCheck
 from application.outbox import Relay
 from application.passwords import Passwords
 from application.sealing import Seal
 from application.secrets import Peppers
 from application.settings import FIELDS, REGISTRY, Settings, load
 from application.store_life import RootKeys, StoreLife
+from application.tickets import Standing, Tickets
 from application.tokens import AccessTokens, SignedTokens, TokenKeys
 from application.units import DfidSource, Units
 from application.workers import Crew, Worker
 from domain.identifiers.personal import IdentifierKeys
 from domain.ports.backing import StoreRefused
 from domain.ports.clock import SystemClock
+from domain.ports.errors import StorageError
 from domain.ports.limits import Policies, Policy, Window
 
 if TYPE_CHECKING:
@@ -116,9 +121,12 @@ def policies(settings: Settings) -> Policies:
     }
 
 
-def _workers(life: StoreLife, settings: Settings, relay: Relay) -> list[Worker]:
-    keeps = [Worker("store", life.keep)] if settings.embedded else []
-    return [*keeps, Worker("outbox", relay.run)]
+def _workers(life: StoreLife, settings: Settings, workers: list[Worker]) -> list[Worker]:
+    return [Worker("store", life.keep), *workers] if settings.embedded else workers
+
+
+def _stream_tokens(signed: SignedTokens) -> SignedTokens:
+    return attrs.evolve(signed, audience=f"{signed.audience}/stream")
 
 
 class Container(containers.DeclarativeContainer):
@@ -184,9 +192,17 @@ class Container(containers.DeclarativeContainer):
         Seal.of, "defarm/idempotency", settings.provided.secret_key, settings.provided.secret_key_previous
     )
     limiter = providers.Singleton(MemoryRateLimiter, providers.Singleton(policies, settings))
+    denials = providers.Singleton(Denials, storage, clock)
+    key_check = providers.Singleton(ApiKeyCheck, peppers, storage, clock, denials)
+    standing = providers.Singleton(Standing, storage, clock, key_check)
+    tickets = providers.Singleton(Tickets, providers.Singleton(_stream_tokens, signed_tokens), standing)
     authentication = providers.Singleton(
         Authentication,
-        providers.Dict(token=providers.Singleton(AccessTokenCheck, access_tokens, storage, clock)),
+        providers.Dict(
+            token=providers.Singleton(AccessTokenCheck, access_tokens, storage, clock, denials),
+            api_key=key_check,
+            ticket=tickets,
+        ),
     )
 
     desk = providers.Singleton(
@@ -197,6 +213,7 @@ class Container(containers.DeclarativeContainer):
         peppers=peppers,
         limiter=limiter,
         settings=providers.Singleton(AccountSettings.of, settings),
+        denials=denials,
     )
     accounts = providers.Singleton(Accounts, desk)
     items = providers.Singleton(Items, units, identifier_keys)
@@ -209,7 +226,11 @@ class Container(containers.DeclarativeContainer):
     cache = providers.Singleton(CacheAdministration, cache_control, units)
     jobs = providers.Dict(cancel_waiting=providers.Object(clear_waiting))
     relay = providers.Singleton(Relay, units, jobs)
-    crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, relay))
+    workers = providers.List(
+        providers.Factory(Worker, "outbox", relay.provided.run),
+        providers.Factory(Worker, "denials", denials.provided.run),
+    )
+    crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, workers))
 
     engine = providers.Singleton(
         Engine,
@@ -256,6 +277,8 @@ async def opened(container: Container) -> AsyncIterator[Container]:
 async def close(container: Container) -> None:
     """Stop the workers and close whatever of a container was built. Idempotent."""
     await container.crew().stop()
+    with suppress(StorageError):
+        await container.denials().flush()
     container.passwords().close()
     await container.store_life().aclose()
 

@@ -1,12 +1,14 @@
 """From a credential to the principal (platform.md 3.1, 3.3): one check for each way a credential can come."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol
 
 import attrs
 
-from application.tokens import AccessClaims, AccessTokens
-from domain.access.principal import Principal, PrincipalKind
+from application.denials import Denial, Denials
+from application.tokens import AccessClaims, AccessTokens, Forged
+from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
 from domain.accounts.rules import is_active, session_holds
 from domain.accounts.values import Account, Session
 from domain.errors import Refusal
@@ -74,19 +76,29 @@ class AccessTokenCheck:
     tokens: AccessTokens
     storage: Storage
     clock: Clock
+    denials: Denials | None = None
 
     async def __call__(self, text: str, client: Client) -> Principal:
         """Return the user. Raises Refusal `unauthenticated`, `token_expired`, `token_revoked`."""
         now = self.clock.now()
-        claims = self.tokens.verify(text, now)
+        claims = self._verified(text, now, client)
         async with self.storage.read() as reader:
             account = await reader.find(ACCOUNTS, claims.user_id)
             session = await reader.find(SESSIONS, claims.session_id)
         if account is None or session is None or not _agrees(claims, account):
-            raise _revoked()
+            raise revoked()
         if not session_holds(session, account, now):
-            raise _revoked()
-        return _user(account, session, client)
+            raise revoked()
+        return user_principal(account, session, client, claims.expires_at)
+
+    def _verified(self, text: str, now: datetime, client: Client) -> AccessClaims:
+        """Read a token; one that somebody else signed is told to the audit as `token.forged`."""
+        try:
+            return self.tokens.verify(text, now)
+        except Forged as forged:
+            if self.denials is not None:
+                self.denials.note(Denial(_nobody(client), "token.forged", ("token", "access"), forged.code))
+            raise
 
 
 def _agrees(claims: AccessClaims, account: Account) -> bool:
@@ -97,7 +109,8 @@ def _agrees(claims: AccessClaims, account: Account) -> bool:
     )
 
 
-def _user(account: Account, session: Session, client: Client) -> Principal:
+def user_principal(account: Account, session: Session, client: Client, expires_at: datetime | None) -> Principal:
+    """Return the user of a session, with the standing that the store knows."""
     return Principal(
         kind=PrincipalKind.USER,
         user_id=account.user_id,
@@ -109,8 +122,14 @@ def _user(account: Account, session: Session, client: Client) -> Principal:
         user_agent=client.user_agent,
         locale=account.locale,
         trace_id=client.trace_id,
+        expires_at=expires_at,
     )
 
 
-def _revoked() -> Refusal:
+def _nobody(client: Client) -> Principal:
+    return attrs.evolve(ANONYMOUS, address=client.address, user_agent=client.user_agent, trace_id=client.trace_id)
+
+
+def revoked() -> Refusal:
+    """The answer to a token whose session or account no longer stands."""
     return Refusal("token_revoked", "The session, or the standing of the account, has ended.")

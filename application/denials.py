@@ -29,11 +29,13 @@ class Denial:
     reason: str
     route: str | None = None
     name_digest: str | None = None
+    workspace_id: str | None = None
 
     @property
     def sameness(self) -> Any:
         """What repetitions share."""
-        return attrs.evolve(self, principal=attrs.evolve(self.principal, trace_id="", user_agent=None))
+        alike = attrs.evolve(self.principal, trace_id="", user_agent=None, expires_at=None)
+        return attrs.evolve(self, principal=alike)
 
     def entry(self, at: datetime, count: int) -> AuditEntry:
         """Return the audit entry."""
@@ -44,6 +46,7 @@ class Denial:
             at,
             self.action,
             self.resource,
+            workspace_id=self.workspace_id,
             outcome="denied",
             reason=self.reason,
             count=count,

@@ -44,6 +44,13 @@ class IssuedToken:
     expires_at: datetime
 
 
+class Forged(Refusal):
+    """A token that somebody else signed, or that claims another algorithm; on the wire as any other invalid one."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthenticated", "The credential is not valid.")
+
+
 @attrs.frozen
 class TokenKeys:
     """JWT_SECRET, and DEFARM_JWT_SECRET_PREVIOUS while it rotates."""
@@ -75,7 +82,8 @@ class SignedTokens:
     def read(self, token: str) -> dict[str, Any]:
         """Return the claims of a token that this deployment signed for this audience, its time not yet judged.
 
-        Raises Refusal `unauthenticated` for anything else; a token over 4 KiB is not looked at.
+        Raises Refusal `unauthenticated` for anything else, Forged when somebody else signed it; a token over
+        4 KiB is not looked at.
         """
         if len(token) > LONGEST or not token.isascii():
             raise _unauthenticated()
@@ -85,6 +93,7 @@ class SignedTokens:
         return claims
 
     def _decoded(self, token: str) -> dict[str, Any]:
+        refusal: Refusal = Forged()
         for key in (self.keys.current, self.keys.previous):
             if key is None:
                 break
@@ -99,9 +108,12 @@ class SignedTokens:
                 )
             except jwt.InvalidSignatureError:
                 continue
-            except jwt.PyJWTError:
+            except jwt.InvalidAlgorithmError:
                 break
-        raise _unauthenticated()
+            except jwt.PyJWTError:
+                refusal = _unauthenticated()
+                break
+        raise refusal
 
 
 @attrs.frozen

@@ -1,5 +1,6 @@
 """Who acts (platform.md 1.1): made once per request from the credential, and the only word on it."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -45,7 +46,8 @@ class Principal:
     """The acting party, with the stored standing of its account (never a claim of a token).
 
     `user_id` of a key is the user who created it. `scopes` is None for a user's own token (unrestricted) and
-    a set for keys. `user_agent` comes cut to 256 characters; `locale` is `en` or `pt_br`.
+    a set for keys. `user_agent` comes cut to 256 characters; `locale` is `en` or `pt_br`. `expires_at` is when the
+    credential ends by itself; `per_minute` and `per_day` are the limits that a key has of its own.
     """
 
     kind: PrincipalKind
@@ -60,6 +62,9 @@ class Principal:
     user_agent: str | None = None
     locale: str = "en"
     trace_id: str = ""
+    expires_at: datetime | None = None
+    per_minute: int | None = None
+    per_day: int | None = None
 
     def holds_scope(self, scope: str) -> bool:
         """Tell whether the credential opens routes of `scope`: a user's token all, a key those it names."""

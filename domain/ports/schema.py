@@ -40,6 +40,8 @@ from domain.items.values import (
 from domain.items.values import (
     Mapping as LidMapping,
 )
+from domain.keys.rules import warns_at, works_until
+from domain.keys.values import ApiKey, KeyUsage, KeyUse
 from domain.notifications.values import Notification
 from domain.outbox.values import OutboxRow, ready_at
 from domain.store import StoreRecord
@@ -414,6 +416,35 @@ PASSWORD_RESETS = Facet(
     unique=(("token_hash",),),
     indexes=(("user_id",),),
 )
+API_KEYS = Facet(
+    "api_keys",
+    ApiKey,
+    ("key_id",),
+    _members(
+        "key_id",
+        "workspace_id",
+        "created_by",
+        "secret_hash",
+        "previous_hash",
+        "created_at",
+        works_until_at=works_until,
+        warns_at=warns_at,
+    ),
+    unique=(("secret_hash",), ("previous_hash",)),
+    indexes=(
+        ("workspace_id", "created_at", "key_id"),
+        ("created_by", "created_at", "key_id"),
+        ("warns_at", "key_id"),
+    ),
+)
+KEY_USAGE = Facet(
+    "key_usage",
+    KeyUsage,
+    ("key_id", "day"),
+    _members("key_id", "day"),
+    indexes=(("day", "key_id"),),
+)
+KEY_USES = Facet("key_uses", KeyUse, ("key_id",), _members("key_id"))
 ROSTER = Facet("admin_roster", AdminRoster, ("roster_id",), _members("roster_id"))
 IDEMPOTENCY = Facet(
     "idempotency",
@@ -433,6 +464,9 @@ FACETS: tuple[Facet[Any], ...] = (
     PASSWORD_RESETS,
     SESSIONS,
     REFRESH_TOKENS,
+    API_KEYS,
+    KEY_USAGE,
+    KEY_USES,
     IDEMPOTENCY,
     CIRCUITS,
     MEMBERSHIPS,

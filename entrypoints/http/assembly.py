@@ -25,6 +25,7 @@ from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
 from entrypoints.http.routes.items import item_routes
 from entrypoints.http.routes.sharing import sharing_routes
+from entrypoints.http.routes.tickets import ticket_routes
 from entrypoints.http.routes.workspaces import workspace_routes
 from entrypoints.http.routing import Route
 from entrypoints.http.serving import Kernel
@@ -43,6 +44,7 @@ def engine_routes(container: Container) -> list[Route]:
         *sharing_routes(container.circuits()),
         *identifier_routes(),
         *cache_routes(container.cache()),
+        *ticket_routes(container.tickets()),
     ]
 
 
