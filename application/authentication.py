@@ -1,5 +1,6 @@
 """From a credential to the principal (platform.md 3.1, 3.3): one check for each way a credential can come."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
@@ -83,8 +84,8 @@ class AccessTokenCheck:
         now = self.clock.now()
         claims = self._verified(text, now, client)
         async with self.storage.read() as reader:
-            account = await reader.find(ACCOUNTS, claims.user_id)
-            session = await reader.find(SESSIONS, claims.session_id)
+            asked = reader.find(ACCOUNTS, claims.user_id), reader.find(SESSIONS, claims.session_id)
+            account, session = await asyncio.gather(*asked)
         if account is None or session is None or not _agrees(claims, account):
             raise revoked()
         if not session_holds(session, account, now):

@@ -1,7 +1,8 @@
 """Signed tokens: JWT, HS256 and nothing else (platform.md 3.3)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -12,6 +13,8 @@ from domain.errors import Refusal
 from domain.ids import new_id, parse_id
 
 LONGEST = 4096
+VERIFIED = 4096
+"""Access tokens whose verified claims a process remembers."""
 LEEWAY = timedelta(seconds=5)
 
 _LAST_INSTANT = 253_402_300_799
@@ -122,6 +125,12 @@ class AccessTokens:
 
     tokens: SignedTokens
     ttl: timedelta
+    _read: Callable[[str], AccessClaims] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        # A signature that was right stays right; time and standing are judged on every use.
+        read = lru_cache(VERIFIED)(lambda token: _access_claims(self.tokens.read(token)))
+        object.__setattr__(self, "_read", read)
 
     def issue(
         self,
@@ -150,7 +159,7 @@ class AccessTokens:
 
         Raises Refusal `token_expired` when only `exp` fails, `unauthenticated` for everything else.
         """
-        claims = _access_claims(self.tokens.read(token))
+        claims = self._read(token)
         require_unexpired(claims.expires_at, now)
         return claims
 

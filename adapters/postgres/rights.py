@@ -8,7 +8,8 @@ import attrs
 
 from adapters.caching.rights import Row
 from adapters.postgres.errors import translating
-from adapters.postgres.storage import GATE, Address, PostgresBackend, PostgresBounds
+from adapters.postgres.storage import Address, PostgresBackend, PostgresBounds
+from adapters.postgres.transactions import GATE
 from domain.ports.errors import Unavailable
 
 _ROW = '"generation", "open", "life", "closed_at", clock_timestamp()'

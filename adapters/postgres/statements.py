@@ -5,15 +5,15 @@ whole value as a JSON body. Statements that change rows end in `defarm_expect`, 
 fewer rows were met than the unit relied on, so that a unit is one round trip.
 """
 
-from collections.abc import Callable, Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import attrs
 
 from domain.ports.queries import AnyOf, Between, Cursor, Select, StartsWith
-from domain.ports.schema import FACETS, Facet
+from domain.ports.schema import FACETS, Facet, Key
 
 LONGEST_TOKEN = 500
 """Characters of a word that are searched; PostgreSQL refuses words of more than 2,046 bytes."""
@@ -61,8 +61,8 @@ class Statements:
 
     @cached_property
     def answer(self) -> str:
-        """What a read returns: the body, and the number the store gave the row when it gave one."""
-        return f'body, "{self.facet.serial[0]}"' if self.facet.serial else "body"
+        """What a read returns: the body, and the number the store gave the row, null when it gives none."""
+        return f'body, "{self.facet.serial[0]}"' if self.facet.serial else "body, null::bigint"
 
     @cached_property
     def _names(self) -> str:
@@ -275,6 +275,31 @@ def _clause(name: str, condition: Any) -> tuple[str, list[Any]]:
 
 
 STATEMENTS: dict[str, Statements] = {facet.name: Statements(facet) for facet in FACETS}
+
+
+Wanted = Mapping[str, Sequence[Key]]
+"""Keys of rows, by the name of their facet."""
+
+
+def fetching(wanted: Wanted) -> tuple[str, list[Any]]:
+    """Return one query for rows of several facets, and its parameters; a row begins with the name of its facet."""
+    order = sorted(wanted)
+    parameters: list[Any] = []
+    for name in order:
+        keys = wanted[name]
+        if len(keys) == 1:
+            parameters += [keys[0]] if isinstance(keys[0], str) else keys[0]
+        else:
+            parameters += [list(keys)] if isinstance(keys[0], str) else [list(part) for part in zip(*keys, strict=True)]
+    return _fetching(tuple((name, len(wanted[name]) == 1) for name in order)), parameters
+
+
+@lru_cache(4096)
+def _fetching(parts: tuple[tuple[str, bool], ...]) -> str:
+    return " union all ".join(
+        f"select '{name}', r.* from ({STATEMENTS[name].fetch_one if single else STATEMENTS[name].fetch}) as r"
+        for name, single in parts
+    )
 
 
 def escape_copy(value: Any, as_text: Callable[[Any], str]) -> str:

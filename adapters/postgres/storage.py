@@ -5,9 +5,9 @@ import logging
 import os
 import select
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import datetime
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -15,23 +15,24 @@ import attrs
 import psycopg
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Loader
-from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.caching.guard import Guard
-from adapters.changes import Changes, FacetChanges, order_key
-from adapters.postgres.codec import decode, encode
+from adapters.changes import Changes
+from adapters.postgres.codec import decode
 from adapters.postgres.errors import translating
-from adapters.postgres.statements import STATEMENTS, escape_copy
+from adapters.postgres.joining import Joiner, Wish
+from adapters.postgres.statements import STATEMENTS, Wanted, fetching
+from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united
 from adapters.postgres.views import view_query
 from adapters.staging import StagedStorage
+from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
 from domain.ports.queries import Cursor, Select
-from domain.ports.schema import Facet, Key
+from domain.ports.schema import FACETS, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
-Connection = psycopg.AsyncConnection[Any]
-Parameters = Sequence[Any] | Mapping[str, Any]
+Found = dict[str, dict[Key, Any]]
 Address = str | Callable[[], str]
 """A libpq URL, or what tells it once the server is there."""
 
@@ -40,16 +41,16 @@ logging.getLogger("psycopg").addFilter(
     lambda record: "pipeline aborted" not in record.getMessage()
 )
 
-COPY_FROM = 200
-"""From this many new rows of one facet on, COPY is faster than arrays."""
 
-GATE = 0x6361636865
-"""The advisory lock that writers share from their check of the rights to the cache on, and openers hold alone."""
+MOST_JOINED = 200
+"""Keys of a read that may wait for others, and leave with them."""
+
+READ_LANES, COMMIT_LANES = 2, 3
+"""Joined round trips under way at a time; while they are, the next ones gather."""
+
 
 _PREPARED = 500
 _MARGIN = 1.0
-_UNIT_SECONDS = 30.0
-_BULK_SECONDS = 120.0
 
 
 @attrs.frozen
@@ -102,6 +103,9 @@ class PostgresBackend:
             },
         )
 
+        self._reads: Joiner[Wanted, Found] = Joiner(READ_LANES, _taken, self._answer)
+        self._commits: Joiner[Transaction, None] = Joiner(COMMIT_LANES, _joinable, self._commit_joined)
+
     def __repr__(self) -> str:
         return "postgres"
 
@@ -113,15 +117,24 @@ class PostgresBackend:
         await self.ping()
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
-        statements = STATEMENTS[facet.name]
-        if len(keys) == 1:
-            key = keys[0]
-            rows = await self._query(statements.fetch_one, [key] if isinstance(key, str) else list(key))
-        else:
-            columns = [keys] if len(facet.key) == 1 else [list(part) for part in zip(*keys, strict=True)]
-            rows = await self._query(statements.fetch, columns)
-        values = [_value(facet, row) for row in rows]
-        return {facet.key_of(value): value for value in values}
+        wanted: Wanted = {facet.name: keys}
+        found = await (self._rows(wanted) if len(keys) > MOST_JOINED else self._reads.ask(wanted))
+        rows = found[facet.name]
+        return {key: rows[key] for key in keys if key in rows}
+
+    async def _rows(self, wanted: Wanted) -> Found:
+        text, parameters = fetching(wanted)
+        found: Found = {name: {} for name in wanted}
+        for row in await self._query(text, parameters):
+            facet = _FACETS[row[0]]
+            value = _value(facet, row[1:])
+            found[facet.name][facet.key_of(value)] = value
+        return found
+
+    async def _answer(self, wishes: list[Wish[Wanted, Found]]) -> None:
+        found = await self._rows(_united(wishes))
+        for wish in wishes:
+            wish.settle(found)
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         text, parameters = STATEMENTS[facet.name].select(query, after, limit)
@@ -154,15 +167,29 @@ class PostgresBackend:
             await self.pool.putconn(connection)
 
     async def commit(self, changes: Changes, guard: Guard | None = None) -> None:
-        steps = [step for change in changes for step in _steps(change)]
-        if guard is not None:
-            steps += _demanding(guard)
-        bulk = any(isinstance(step, Copy) for step in steps)
-        patience = (_BULK_SECONDS if bulk else _UNIT_SECONDS) + _MARGIN
+        unit = Transaction(changes, guard)
+        await (self._commit(unit) if unit.bulk else self._commits.ask(unit))
+
+    async def _commit(self, transaction: Transaction) -> None:
         with translating():
             async with self._connection() as connection:
-                with translating(committing=True), _patience(connection, patience):
-                    await (_stepwise(connection, steps) if bulk else _pipelined(connection, steps))
+                with translating(committing=True), _patience(connection, transaction.patience + _MARGIN):
+                    await transaction.send(connection)
+
+    async def _commit_joined(self, wishes: list[Wish[Transaction, None]]) -> None:
+        """Commit units together, or one by one when together they cannot."""
+        try:
+            await self._commit(united([wish.wanted for wish in wishes]))
+        except (Unavailable, OutcomeUnknown, Closed):
+            raise
+        except Exception:
+            if len(wishes) == 1:
+                raise
+            for wish in wishes:
+                await self._commits.together([wish])
+        else:
+            for wish in wishes:
+                wish.settle(None)
 
     async def take_numbers(self, day: str, count: int) -> range:
         rows = await self._query(
@@ -180,23 +207,31 @@ class PostgresBackend:
         await self.pool.close()
 
 
-@attrs.frozen
-class Call:
-    """A statement of a unit."""
-
-    text: str
-    parameters: Parameters
+_FACETS = {facet.name: facet for facet in FACETS}
 
 
-@attrs.frozen
-class Copy:
-    """Many new rows of a unit, as lines of COPY."""
-
-    text: str
-    lines: bytes
+def _taken(waiting: deque[Wish[Wanted, Found]]) -> list[Wish[Wanted, Found]]:
+    """Take the next reads that leave together."""
+    return [waiting.popleft() for _ in range(min(len(waiting), MOST_JOINED))]
 
 
-Step = Call | Copy
+def _joinable(waiting: deque[Wish[Transaction, None]]) -> list[Wish[Transaction, None]]:
+    """Take the next unit, and those behind it that can commit in the same transaction; the others keep their order."""
+    taken: list[Wish[Transaction, None]] = []
+    group = Group()
+    for _ in range(len(waiting)):
+        wish = waiting.popleft()
+        (taken if group.admit(wish.wanted) else waiting).append(wish)
+    return taken
+
+
+def _united(wishes: Iterable[Wish[Wanted, Found]]) -> Wanted:
+    """Return every key that is wished for, once."""
+    keys: dict[str, dict[Key, None]] = {}
+    for wish in wishes:
+        for name, wanted in wish.wanted.items():
+            keys.setdefault(name, {}).update(dict.fromkeys(wanted))
+    return {name: list(wanted) for name, wanted in keys.items()}
 
 
 async def _configure(connection: Connection) -> None:
@@ -233,122 +268,9 @@ def _break_link(connection: Connection) -> None:
         link.shutdown(socket.SHUT_RDWR)
 
 
-async def _pipelined(connection: Connection, steps: Sequence[Step]) -> None:
-    """Send all statements at once, as one transaction."""
-    calls = [step for step in steps if isinstance(step, Call)]
-    if len(calls) == 1:
-        await connection.execute(calls[0].text, calls[0].parameters)
-        return
-    try:
-        async with connection.pipeline():
-            await connection.execute("begin")
-            for call in calls:
-                await connection.execute(call.text, call.parameters)
-            await connection.execute("commit")
-    except BaseException:
-        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            await connection.rollback()
-        raise
-
-
-async def _stepwise(connection: Connection, steps: Sequence[Step]) -> None:
-    """Send one statement after the other, as one transaction; COPY has no place in a pipeline."""
-    async with connection.transaction():
-        await connection.execute(f"set local statement_timeout = '{_BULK_SECONDS:.0f}s'")
-        for step in steps:
-            if isinstance(step, Call):
-                await connection.execute(step.text, step.parameters)
-            else:
-                async with connection.cursor() as cursor, cursor.copy(step.text) as copy:
-                    await copy.write(step.lines)
-
-
 def _value(facet: Facet[V], row: tuple[Any, ...]) -> V:
     value = decode(facet, row[0])
     return attrs.evolve(value, **{facet.serial[0]: row[1]}) if facet.serial else value  # type: ignore[misc]
-
-
-def _steps(change: FacetChanges) -> Iterator[Step]:
-    """Yield the statements of one facet: what is relied on, what goes, what changes, what is new.
-
-    Rows are met in the order of their keys. Where a unit both relies on rows and changes others, one statement takes
-    them all before, in that order.
-    """
-    facet, statements = change.facet, STATEMENTS[change.facet.name]
-    if change.confirms and (change.removes or change.saves):
-        yield Call(statements.lock, _key_columns(facet, {*change.confirms, *change.removes, *change.saves}))
-    if change.confirms:
-        yield Call(statements.confirm, _keyed(facet, change.confirms))
-    if change.removes:
-        yield Call(statements.delete, _keyed(facet, {key: version for key, (_, version) in change.removes.items()}))
-    if change.saves:
-        saves = sorted(change.saves.values(), key=lambda save: facet.key_of(save[0]))
-        columns = _columns(facet, [value for value, _ in saves])
-        yield Call(statements.update, [*columns, [version for _, version in saves], len(saves)])
-    yield from _additions(facet, list(change.adds.values()))
-
-
-def _demanding(guard: Guard) -> list[Step]:
-    """Return what ends the unit unless the rights to the cache stand; the last statements, to hold the gate briefly."""
-    demanded = [guard.generation, guard.open, guard.life, guard.deadline]
-    return [
-        Call("select pg_advisory_xact_lock_shared(%s)", [GATE]),
-        Call("select defarm_cache_guard(%s, %s, %s, %s)", demanded),
-    ]
-
-
-def _additions(facet: Facet[Any], values: list[Any]) -> Iterator[Step]:
-    statements = STATEMENTS[facet.name]
-    if facet.serial is None:
-        values.sort(key=lambda value: _place(facet, value))
-        if len(values) == 1:
-            yield Call(statements.insert_one, statements.parameters(values[0], encode(values[0])))
-            return
-        if len(values) >= COPY_FROM:
-            yield Copy(statements.copy, copy_lines(facet, values))
-            return
-    if values:
-        yield Call(statements.insert, _columns(facet, values))
-
-
-def _place(facet: Facet[Any], value: Any) -> tuple[Any, ...]:
-    """Order new rows by what others may wait for: a unique key before the key."""
-    names = (*(facet.unique[0] if facet.unique else ()), *facet.key)
-    return order_key(tuple(facet.columns[name](value) for name in names))
-
-
-def _key_columns(facet: Facet[Any], keys: Iterable[Key]) -> list[list[str]]:
-    inorder: list[Any] = sorted(keys)
-    return [inorder] if len(facet.key) == 1 else [list(part) for part in zip(*inorder, strict=True)]
-
-
-def _keyed(facet: Facet[Any], versions: Mapping[Key, int | None]) -> list[Any]:
-    return [*_key_columns(facet, versions), [versions[key] for key in sorted(versions)], len(versions)]
-
-
-def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
-    statements = STATEMENTS[facet.name]
-    rows = [statements.parameters(value, encode(value)) for value in values]
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def copy_lines(facet: Facet[Any], values: list[Any]) -> bytes:
-    parameters = STATEMENTS[facet.name].parameters
-    return "".join(
-        "\t".join([escape_copy(field, _text) for field in parameters(value, encode(value))]) + "\n" for value in values
-    ).encode()
-
-
-def _text(value: Any) -> str:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "t" if value else "f"
-        case datetime():
-            return value.isoformat()
-        case _:
-            return str(value)
 
 
 class PostgresStorage(StagedStorage):

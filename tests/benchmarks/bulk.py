@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import psycopg
 
 from adapters.postgres.statements import STATEMENTS
-from adapters.postgres.storage import PostgresStorage, copy_lines
+from adapters.postgres.storage import PostgresStorage
+from adapters.postgres.transactions import copy_lines
 from application.imports import ImportOptions, Imports
 from application.units import DfidSource, Units
 from domain.access.principal import Principal, PrincipalKind

@@ -242,3 +242,44 @@ async def test_numbers_are_taken_once_over_all_instances_and_from_one_on(storage
     numbers = sorted(number for numbers in taken for number in numbers)
     assert numbers == list(range(1, len(numbers) + 1))
     assert await other.take_numbers("20260302", 3) == range(1, 4)
+
+
+async def test_a_unit_that_fails_takes_no_other_with_it(storage: Storage) -> None:
+    """Units that commit at the same moment may share a transaction; what one of them did wrong stays its own."""
+    taken = workspace("taken")
+    stale = workspace("stale")
+    await keep(storage, taken, stale)
+    await transact(storage, lambda unit: unit.save(WORKSPACES, renamed(stale, "newer")))
+    fresh = [workspace(f"fresh{n}") for n in range(20)]
+
+    def works(n: int) -> Work:
+        async def work(unit: Unit) -> None:
+            if n % 5 == 1:
+                await unit.add(WORKSPACES, workspace("taken"))
+            elif n % 5 == 3:
+                await unit.save(WORKSPACES, renamed(stale, f"late{n}"))
+            await unit.add(WORKSPACES, fresh[n])
+
+        return work
+
+    outcomes = await race([storage], *map(works, range(20)))
+    expected = {1: AlreadyExists, 3: Stale}
+    assert [type(outcome) for outcome in outcomes] == [expected.get(n % 5, type(None)) for n in range(20)]
+    async with storage.read() as reader:
+        kept = await reader.get_many(WORKSPACES, [each.workspace_id for each in fresh])
+    assert set(kept) == {each.workspace_id for n, each in enumerate(fresh) if n % 5 not in expected}
+
+
+async def test_reads_at_once_get_their_own_rows_and_no_others(storage: Storage) -> None:
+    """Reads that leave together come back apart, over several facets, present and absent rows alike."""
+    kept = [workspace(f"w{n}") for n in range(30)]
+    mapped = [mapping(f"m{n}") for n in range(30)]
+    await keep(storage, *kept)
+    await transact(storage, lambda unit: unit.add(MAPPINGS, *mapped))
+    async with storage.read() as reader:
+        answers = await asyncio.gather(
+            *(reader.get_many(WORKSPACES, [each.workspace_id, "absent"]) for each in kept),
+            *(reader.find(MAPPINGS, each.local_id) for each in mapped),
+            *(reader.find(MAPPINGS, f"absent{n}") for n in range(5)),
+        )
+    assert list(answers) == [*({each.workspace_id: each} for each in kept), *mapped, *([None] * 5)]

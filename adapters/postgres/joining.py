@@ -1,0 +1,84 @@
+"""Many tasks, few round trips: what is asked for at once, or while the server is busy, is asked together."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import attrs
+
+W = TypeVar("W")
+R = TypeVar("R")
+
+
+@attrs.frozen(eq=False)
+class Wish(Generic[W, R]):
+    """What one task wants, and where its answer goes."""
+
+    wanted: W
+    answer: "asyncio.Future[R]"
+
+    def settle(self, result: R) -> None:
+        """Hand over the answer, unless whoever asked has gone."""
+        if not self.answer.done():
+            self.answer.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand over what went wrong, unless whoever asked has gone."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Joiner(Generic[W, R]):
+    """At most `lanes` round trips at a time; wishes that come meanwhile wait, and leave together.
+
+    `take` moves wishes that may leave together out of the queue, at least one; `grant` settles every one of them,
+    or raises what they all fail with.
+    """
+
+    def __init__(
+        self,
+        lanes: int,
+        take: Callable[[deque[Wish[W, R]]], list[Wish[W, R]]],
+        grant: Callable[[list[Wish[W, R]]], Awaitable[None]],
+    ) -> None:
+        self._free = lanes
+        self._take, self._grant = take, grant
+        self._waiting: deque[Wish[W, R]] = deque()
+        self._starting = False
+        self._lanes: set[asyncio.Task[None]] = set()
+
+    async def ask(self, wanted: W) -> R:
+        """Return the answer to a wish. Raises what granting it raises."""
+        loop = asyncio.get_running_loop()
+        wish: Wish[W, R] = Wish(wanted, loop.create_future())
+        self._waiting.append(wish)
+        if self._free and not self._starting:
+            # Not before the next turn of the loop: others that are about to ask may join.
+            self._starting = True
+            loop.call_soon(self._start)
+        return await wish.answer
+
+    def _start(self) -> None:
+        self._starting = False
+        self._free -= 1
+        lane = asyncio.get_running_loop().create_task(self._drive())
+        self._lanes.add(lane)
+        lane.add_done_callback(self._lanes.discard)
+
+    async def _drive(self) -> None:
+        try:
+            while self._waiting:
+                await self.together(self._take(self._waiting))
+        finally:
+            self._free += 1
+
+    async def together(self, wishes: list[Wish[W, R]]) -> None:
+        """Grant wishes; what is raised goes to all of them."""
+        try:
+            await self._grant(wishes)
+        except BaseException as error:
+            for wish in wishes:
+                wish.fail(error)
+            if not isinstance(error, Exception):
+                raise

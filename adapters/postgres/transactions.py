@@ -1,0 +1,238 @@
+"""What a unit becomes: the statements of one transaction, and how they are sent."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from adapters.caching.guard import Guard
+from adapters.changes import Changes, FacetChanges, order_key, ordered
+from adapters.postgres.codec import encode
+from adapters.postgres.statements import STATEMENTS, escape_copy
+from domain.ports.schema import Facet, Key
+
+COPY_FROM = 200
+"""From this many new rows of one facet on, COPY is faster than arrays."""
+
+MOST_UNITS = 64
+"""Units that commit in one transaction."""
+
+GATE = 0x6361636865
+"""The advisory lock that writers share from their check of the rights to the cache on, and openers hold alone."""
+
+_UNIT_SECONDS = 30.0
+_BULK_SECONDS = 120.0
+
+Connection = psycopg.AsyncConnection[Any]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+@attrs.frozen(eq=False)
+class Transaction:
+    """The changes of one unit, or of several that touch different rows, and the rights that they depend on."""
+
+    changes: Changes
+    guard: Guard | None = None
+
+    @property
+    def bulk(self) -> bool:
+        """Whether rows are copied, which takes a transaction of its own and more time."""
+        return any(len(change.adds) >= COPY_FROM for change in self.changes if change.facet.serial is None)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a server that has not answered is given up."""
+        return _BULK_SECONDS if self.bulk else _UNIT_SECONDS
+
+    async def send(self, connection: Connection) -> None:
+        """Send every statement, as one transaction."""
+        steps = [step for change in self.changes for step in _steps(change)]
+        if self.guard is not None:
+            steps += _demanding(self.guard)
+        await (_stepwise(connection, steps) if self.bulk else _pipelined(connection, steps))
+
+
+_CHANGED = object()
+
+
+class Group:
+    """Units that may commit in one transaction: no two touch the same row, but to rely on it at one version."""
+
+    def __init__(self) -> None:
+        self._units: list[Transaction] = []
+        self._touched: dict[tuple[str, Key], object] = {}
+
+    def admit(self, unit: Transaction) -> bool:
+        """Take a unit in, if it goes with those that are in already."""
+        touched = {(change.facet.name, key): how for change in unit.changes for key, how in _touching(change)}
+        if self._units and not (
+            len(self._units) < MOST_UNITS
+            and _rights(unit.guard) == _rights(self._units[0].guard)
+            and all(row not in self._touched or self._touched[row] == how != _CHANGED for row, how in touched.items())
+        ):
+            return False
+        self._units.append(unit)
+        self._touched |= touched
+        return True
+
+
+def united(units: Sequence[Transaction]) -> Transaction:
+    """Return the one transaction of units that a Group took in."""
+    if len(units) == 1:
+        return units[0]
+    whole: dict[str, FacetChanges] = {}
+    for change in (change for unit in units for change in unit.changes):
+        into = whole.setdefault(change.facet.name, FacetChanges(change.facet))
+        into.adds |= change.adds
+        into.saves |= change.saves
+        into.removes |= change.removes
+        into.confirms |= change.confirms
+    guards = [unit.guard for unit in units if unit.guard is not None]
+    return Transaction(ordered(whole), min(guards, key=lambda guard: guard.deadline, default=None))
+
+
+def _touching(change: FacetChanges) -> Iterator[tuple[Key, object]]:
+    for rows in (change.adds, change.saves, change.removes):
+        for key in rows:
+            yield key, _CHANGED
+    yield from change.confirms.items()
+
+
+def _rights(guard: Guard | None) -> object:
+    """Return what must be alike for two units to depend on the same rights."""
+    return None if guard is None else (guard.generation, guard.open, guard.life)
+
+
+@attrs.frozen
+class Call:
+    """A statement of a unit."""
+
+    text: str
+    parameters: Parameters
+
+
+@attrs.frozen
+class Copy:
+    """Many new rows of a unit, as lines of COPY."""
+
+    text: str
+    lines: bytes
+
+
+Step = Call | Copy
+
+
+async def _pipelined(connection: Connection, steps: Sequence[Step]) -> None:
+    """Send all statements at once, as one transaction."""
+    calls = [step for step in steps if isinstance(step, Call)]
+    if len(calls) == 1:
+        await connection.execute(calls[0].text, calls[0].parameters)
+        return
+    try:
+        async with connection.pipeline():
+            await connection.execute("begin")
+            for call in calls:
+                await connection.execute(call.text, call.parameters)
+            await connection.execute("commit")
+    except BaseException:
+        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            await connection.rollback()
+        raise
+
+
+async def _stepwise(connection: Connection, steps: Sequence[Step]) -> None:
+    """Send one statement after the other, as one transaction; COPY has no place in a pipeline."""
+    async with connection.transaction():
+        await connection.execute(f"set local statement_timeout = '{_BULK_SECONDS:.0f}s'")
+        for step in steps:
+            if isinstance(step, Call):
+                await connection.execute(step.text, step.parameters)
+            else:
+                async with connection.cursor() as cursor, cursor.copy(step.text) as copy:
+                    await copy.write(step.lines)
+
+
+def _steps(change: FacetChanges) -> Iterator[Step]:
+    """Yield the statements of one facet: what is relied on, what goes, what changes, what is new.
+
+    Rows are met in the order of their keys. Where a unit both relies on rows and changes others, one statement takes
+    them all before, in that order.
+    """
+    facet, statements = change.facet, STATEMENTS[change.facet.name]
+    if change.confirms and (change.removes or change.saves):
+        yield Call(statements.lock, _key_columns(facet, {*change.confirms, *change.removes, *change.saves}))
+    if change.confirms:
+        yield Call(statements.confirm, _keyed(facet, change.confirms))
+    if change.removes:
+        yield Call(statements.delete, _keyed(facet, {key: version for key, (_, version) in change.removes.items()}))
+    if change.saves:
+        saves = sorted(change.saves.values(), key=lambda save: facet.key_of(save[0]))
+        columns = _columns(facet, [value for value, _ in saves])
+        yield Call(statements.update, [*columns, [version for _, version in saves], len(saves)])
+    yield from _additions(facet, list(change.adds.values()))
+
+
+def _demanding(guard: Guard) -> list[Step]:
+    """Return what ends the unit unless the rights to the cache stand; the last statements, to hold the gate briefly."""
+    demanded = [guard.generation, guard.open, guard.life, guard.deadline]
+    return [
+        Call("select pg_advisory_xact_lock_shared(%s)", [GATE]),
+        Call("select defarm_cache_guard(%s, %s, %s, %s)", demanded),
+    ]
+
+
+def _additions(facet: Facet[Any], values: list[Any]) -> Iterator[Step]:
+    statements = STATEMENTS[facet.name]
+    if facet.serial is None:
+        values.sort(key=lambda value: _place(facet, value))
+        if len(values) == 1:
+            yield Call(statements.insert_one, statements.parameters(values[0], encode(values[0])))
+            return
+        if len(values) >= COPY_FROM:
+            yield Copy(statements.copy, copy_lines(facet, values))
+            return
+    if values:
+        yield Call(statements.insert, _columns(facet, values))
+
+
+def _place(facet: Facet[Any], value: Any) -> tuple[Any, ...]:
+    """Order new rows by what others may wait for: a unique key before the key."""
+    names = (*(facet.unique[0] if facet.unique else ()), *facet.key)
+    return order_key(tuple(facet.columns[name](value) for name in names))
+
+
+def _key_columns(facet: Facet[Any], keys: Iterable[Key]) -> list[list[str]]:
+    inorder: list[Any] = sorted(keys)
+    return [inorder] if len(facet.key) == 1 else [list(part) for part in zip(*inorder, strict=True)]
+
+
+def _keyed(facet: Facet[Any], versions: Mapping[Key, int | None]) -> list[Any]:
+    return [*_key_columns(facet, versions), [versions[key] for key in sorted(versions)], len(versions)]
+
+
+def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
+    statements = STATEMENTS[facet.name]
+    rows = [statements.parameters(value, encode(value)) for value in values]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def copy_lines(facet: Facet[Any], values: list[Any]) -> bytes:
+    parameters = STATEMENTS[facet.name].parameters
+    return "".join(
+        "\t".join([escape_copy(field, _text) for field in parameters(value, encode(value))]) + "\n" for value in values
+    ).encode()
+
+
+def _text(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "t" if value else "f"
+        case datetime():
+            return value.isoformat()
+        case _:
+            return str(value)
