@@ -95,6 +95,10 @@ ROWS: Mapping[str, Row] = {
     "invitation_list": Row(managers, query=ALL),
     "invitation_get": Row(some("member")),
     "invitation_revoke": Row(some("member")),
+    # administration
+    "cache_stats": Row(some("operator")),
+    "cache_invalidate_items": Row(some("operator")),
+    "cache_invalidate_circuits": Row(some("operator")),
     # items
     "item_create": Row(users, {"identifiers": LOT}),
     "item_create_batch": Row(users, {"items": [{"identifiers": LOT}]}),
