@@ -63,6 +63,8 @@ anybody = users | some("anonymous", "frozen")
 """Everybody, with a valid credential or without."""
 managers = users - some("colleague")
 """Everybody who is a manager of their own workspace."""
+administrator = some("operator")
+"""The administrator, who is no member of the circuit; being one opens nothing but the administration."""
 readers = home | some("friend") | holding("pull").while_active
 """Who may view the item: its workspace, who it was shared with, and readers of the circuit."""
 knowing = members | users.while_open

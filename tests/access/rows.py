@@ -18,6 +18,7 @@ import attrs
 
 from tests.access.people import (
     Group,
+    administrator,
     anybody,
     holding,
     home,
@@ -96,9 +97,9 @@ ROWS: Mapping[str, Row] = {
     "invitation_get": Row(some("member")),
     "invitation_revoke": Row(some("member")),
     # administration
-    "cache_stats": Row(some("operator")),
-    "cache_invalidate_items": Row(some("operator")),
-    "cache_invalidate_circuits": Row(some("operator")),
+    "cache_stats": Row(administrator),
+    "cache_invalidate_items": Row(administrator),
+    "cache_invalidate_circuits": Row(administrator),
     # items
     "item_create": Row(users, {"identifiers": LOT}),
     "item_create_batch": Row(users, {"items": [{"identifiers": LOT}]}),
@@ -211,6 +212,8 @@ ROWS: Mapping[str, Row] = {
     "operation_approve_short": Row(APPROVERS, acts=True),
     "operation_reject_short": Row(APPROVERS, acts=True),
     "operation_cancel_short": Row(home, acts=True),
+    # notifications
+    "ticket_issue": Row(users),
     # identifiers
     "identifier_check": Row(users, {"identifiers": LOT}),
     "identifier_types": Row(users),
