@@ -6,14 +6,15 @@ may not be nested is decided once, for every store.
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
-from domain.ports.queries import Cursor, Page, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import Facet, Key
 from domain.ports.storage import MAX_PAGE
 from domain.ports.views import View
@@ -31,6 +32,10 @@ class Backend(Protocol):
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         """Return up to `limit` committed rows that match, in order, after the cursor."""
+        ...
+
+    async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        """Return how many committed rows match, by the value of a column."""
         ...
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
@@ -83,6 +88,10 @@ class StagedReader:
         limit = _bounded(limit)
         rows = await self._backend.select(facet, query, after, limit + 1)
         return self._cut(facet, query, rows, limit)
+
+    async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        self._check()
+        return await self._backend.count(facet, where, by)
 
     async def view(self, view: View[V], after: Cursor | None = None, limit: int = 50) -> Page[V]:
         self._check()
@@ -153,6 +162,18 @@ class StagedUnit(StagedReader):
                 return kept
             after = cursor_of(changes.facet, query, rows[-1])
             step = min(2 * step, MAX_PAGE + 1)
+
+    async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        counted = await super().count(facet, where, by)
+        if facet.name not in self._changes:
+            return counted
+        changes, query = self._of(facet), Select(where)
+        column = facet.columns[by]
+        touched = await self._backend.fetch(facet, [*changes.saves, *changes.removes])
+        totals = Counter(counted)
+        totals.update(map(column, changes.matching(query)))
+        totals.subtract(map(column, filter(lambda row: query.matches(facet.row(row)), touched.values())))
+        return {value: number for value, number in totals.items() if number}
 
     async def add(self, facet: Facet[V], *values: V) -> None:
         self._check()

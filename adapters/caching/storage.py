@@ -18,7 +18,7 @@ from adapters.staging import Backend, StagedStorage
 from domain.ids import new_id
 from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Mark, Outcome, Value
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError
-from domain.ports.queries import Cursor, Select
+from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import Facet, Key
 from domain.ports.views import View
 
@@ -284,6 +284,9 @@ class CachedBackend:
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         return await self.backend.select(facet, query, after, limit)
+
+    async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        return await self.backend.count(facet, where, by)
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         return await self.backend.view(view, after, limit)

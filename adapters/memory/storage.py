@@ -1,6 +1,7 @@
 """The memory store: real units, real conflicts, nothing durable. For tests and demonstrations."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from adapters.changes import Changes, FacetChanges, beyond, cursor_of, order_key
 from adapters.memory.views import evaluate
 from adapters.staging import StagedStorage
 from domain.ports.errors import AlreadyExists, Stale
-from domain.ports.queries import Cursor, Select
+from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import FACETS, Facet, Key
 from domain.ports.views import View
 
@@ -110,6 +111,17 @@ class MemoryTable:
         )
         return list(islice(matching, limit))
 
+    def count(self, where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        """Return how many rows match, by the value of a column."""
+        query, columns = Select(where), self.facet.columns
+        return dict(
+            Counter(
+                columns[by](value)
+                for value in self._walk(query, None)
+                if query.matches({name: columns[name](value) for name in where})
+            )
+        )
+
     def _walk(self, query: Select, after: Cursor | None) -> Iterator[Any]:
         fixed = {name for name, condition in query.where.items() if not attrs.has(type(condition))}
         order = tuple(name for name in dict.fromkeys((*query.order, *self.facet.key)) if name not in fixed)
@@ -160,6 +172,9 @@ class MemoryBackend:
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         return self.tables[facet.name].select(query, after, limit)
+
+    async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        return self.tables[facet.name].count(where, by)
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         return evaluate(self.tables, view, after, limit)

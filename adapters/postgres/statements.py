@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 import attrs
 
-from domain.ports.queries import AnyOf, Between, Cursor, Select, StartsWith
+from domain.ports.queries import AnyOf, Between, Condition, Cursor, Select, StartsWith
 from domain.ports.schema import FACETS, Facet, Key
 
 LONGEST_TOKEN = 500
@@ -184,11 +184,7 @@ class Statements:
 
     def select(self, query: Select, after: Cursor | None, limit: int) -> tuple[str, list[Any]]:
         """Return the keyset query of one page and its parameters."""
-        where, parameters = [], []
-        for name, condition in query.where.items():
-            clause, values = _clause(name, condition)
-            where.append(clause)
-            parameters += values
+        where, parameters = _clauses(query.where)
         order = tuple(dict.fromkeys((*query.order, *self.facet.key)))
         if after is not None:
             last = dict(zip((*query.order, *self.facet.key), after, strict=True))
@@ -196,10 +192,14 @@ class Statements:
             where.append(clause)
             parameters += values
         direction = " desc" if query.descending else ""
-        condition_text = f" where {' and '.join(where)}" if where else ""
         ordered = _listed('"{}"' + direction, order)
-        text = f"select {self.answer} from {self.facet.name}{condition_text} order by {ordered} limit %s"
+        text = f"select {self.answer} from {self.facet.name}{_where(where)} order by {ordered} limit %s"
         return text, [*parameters, limit]
+
+    def count(self, where: Mapping[str, Condition], by: str) -> tuple[str, list[Any]]:
+        """Return the query that counts matching rows by the value of a column, and its parameters."""
+        clauses, parameters = _clauses(where)
+        return f'select "{by}", count(*) from {self.facet.name}{_where(clauses)} group by "{by}"', parameters
 
     def _beyond(self, query: Select, last: dict[str, Any]) -> tuple[str, list[Any]]:
         """Return the condition that a row comes after `last`; a null comes after everything, descending before."""
@@ -247,6 +247,16 @@ class Statements:
             row.append(" ".join(token[:LONGEST_TOKEN] for token in self.facet.tokens(value)))
         row.append(body)
         return row
+
+
+def _clauses(where: Mapping[str, Condition]) -> tuple[list[str], list[Any]]:
+    made = [_clause(name, condition) for name, condition in where.items()]
+    return [clause for clause, _ in made], [value for _, values in made for value in values]
+
+
+def _where(clauses: Iterable[str]) -> str:
+    text = " and ".join(clauses)
+    return f" where {text}" if text else ""
 
 
 def _excludes_null(condition: Any) -> bool:

@@ -6,7 +6,7 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from time import monotonic
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from adapters.postgres.transactions import Connection, Group, Parameters, Transa
 from adapters.postgres.views import view_query
 from adapters.staging import StagedStorage
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
-from domain.ports.queries import Cursor, Select
+from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import FACETS, Facet, Key
 from domain.ports.views import View
 
@@ -139,6 +139,10 @@ class PostgresBackend:
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         text, parameters = STATEMENTS[facet.name].select(query, after, limit)
         return [_value(facet, row) for row in await self._query(text, parameters)]
+
+    async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        text, parameters = STATEMENTS[facet.name].count(where, by)
+        return dict(await self._query(text, parameters))
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         facet, text, parameters = view_query(view, after, limit)

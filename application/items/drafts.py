@@ -61,7 +61,7 @@ class DuplicateMember:
 
 @attrs.frozen
 class Duplicates:
-    """Drafts that say the same; `match` are keys of equal identifiers, or `fingerprint`."""
+    """Drafts or items that say the same; `match` are keys of equal identifiers, or `fingerprint`."""
 
     match: tuple[str, ...]
     members: tuple[DuplicateMember, ...]
@@ -159,7 +159,7 @@ class Drafts(Queue):
             groups = duplicates(await self._own_drafts(reader, principal))
         rest = [group for group in groups if after is None or _place(group) > after]
         more = len(rest) > limit
-        return Page(tuple(map(_shown, rest[:limit])), _place(rest[limit - 1]) if more else None)
+        return Page(tuple(map(shown_group, rest[:limit])), _place(rest[limit - 1]) if more else None)
 
     async def _own_drafts(self, reader: Reader, principal: Principal) -> list[Item]:
         where = {"workspace_id": principal.workspace_id, "status": ItemStatus.LOCAL.value}
@@ -205,7 +205,8 @@ def _place(group: Group) -> Cursor:
     return (group.drafts[0].created_at, group.drafts[0].key)
 
 
-def _shown(group: Group) -> Duplicates:
+def shown_group(group: Group) -> Duplicates:
+    """Return what a group of duplicates is shown as."""
     return Duplicates(
         match=group.match,
         members=tuple(DuplicateMember(draft.key, draft.created_at, len(draft.identifiers)) for draft in group.drafts),

@@ -50,6 +50,18 @@ class ItemReading:
             view = await item_view(reader, principal, self.keys, item, self._through(principal, facts, dfid))
             return (await self._with_seen_lineage(reader, principal, [view]))[0]
 
+    async def successor(self, principal: Principal, view: ItemView) -> str | None:
+        """Return the DFID of what a merged item is part of in the end, None when the principal may not view that."""
+        if view.dfid is None or view.lineage.merged_into is None:
+            return None
+        async with self.units.storage.read() as reader:
+            root = await self._root(reader, view.dfid)
+            return root.dfid if await self._sees(reader, principal, root) else None
+
+    async def _sees(self, reader: Reader, principal: Principal, item: Item) -> bool:
+        facts = about(await items_facts(reader, principal, [item]), dfid=item.key)
+        return decide(principal, Action.ITEM_VIEW, facts, self._now()).allowed
+
     async def viewable(self, reader: Reader, principal: Principal, dfid: str) -> Item:
         """Return an item that the principal may view. Raises Refusal `not_found`."""
         return (await self._seen(reader, principal, dfid))[0]
@@ -182,8 +194,7 @@ class ItemReading:
             mapping = await reader.find(MAPPINGS, local_id)
             if mapping is not None and mapping.workspace_id == principal.workspace_id:
                 root = await self._root(reader, mapping.dfid)
-                facts = about(await items_facts(reader, principal, [root]), dfid=root.key)
-                seen = decide(principal, Action.ITEM_VIEW, facts, self._now()).allowed
+                seen = await self._sees(reader, principal, root)
                 return MappingView(local_id, "tokenized", mapping.dfid, root.key if seen else None)
             draft = await reader.find(ITEMS, local_id)
         if draft is None or draft.dfid is not None or draft.workspace_id != principal.workspace_id:

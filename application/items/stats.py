@@ -1,25 +1,21 @@
 """Numbers of the own workspace (items-events.md 9.3)."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 import attrs
 
-from application.items.histories import Histories
+from application.items.duplicates import ItemDuplicates
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
 from domain.errors import not_found
-from domain.identifiers import GENERIC_NAMESPACE
+from domain.items.profile import Profile
 from domain.items.values import PendingStatus
-from domain.ports.queries import Condition, Select
-from domain.ports.schema import ITEMS, PENDING, Facet
-from domain.ports.storage import Reader
+from domain.ports.queries import Condition
+from domain.ports.schema import ITEMS, PENDING
 
 FRESH = timedelta(seconds=60)
-_READ = 1000
-V = TypeVar("V")
 _COUNTED = frozenset({ItemStatus.ACTIVE, ItemStatus.DEPRECATED, ItemStatus.SPLIT})
 
 
@@ -37,7 +33,7 @@ class Stats:
     as_of: datetime
 
 
-class Statistics(Histories):
+class Statistics(ItemDuplicates):
     """Counting what a workspace has, at most once a minute."""
 
     counted: dict[str, Stats]
@@ -55,20 +51,22 @@ class Statistics(Histories):
         return stats
 
     async def _count(self, workspace_id: str) -> Stats:
+        own: dict[str, Condition] = {"workspace_id": workspace_id}
+        waiting: dict[str, Condition] = {**own, "status": PendingStatus.OPEN.value}
+        async with self.units.storage.read() as reader:
+            counted = await reader.count(ITEMS, own, "profile")
+            pending = await reader.count(PENDING, waiting, "status")
         statuses: Counter[str] = Counter()
         namespaces: Counter[str] = Counter()
         evidences: Counter[str] = Counter()
         confidence = 0.0
-        async with self.units.storage.read() as reader:
-            own: dict[str, Condition] = {"workspace_id": workspace_id}
-            async for item in _every(reader, ITEMS, own):
-                statuses[item.status.value] += 1
-                if item.status in _COUNTED:
-                    confidence += item.confidence
-                    namespaces.update({one.namespace or GENERIC_NAMESPACE for one in item.identifiers})
-                    evidences.update(one.evidence for one in item.identifiers)
-            waiting: dict[str, Condition] = {"workspace_id": workspace_id, "status": PendingStatus.OPEN.value}
-            pending = [one.pending_id async for one in _every(reader, PENDING, waiting)]
+        for text, number in counted.items():
+            profile = Profile.read(str(text))
+            statuses[profile.status] += number
+            if profile.status in _COUNTED:
+                confidence += profile.confidence * number
+                namespaces.update(dict.fromkeys(profile.namespaces, number))
+                evidences.update({level: carried * number for level, carried in profile.evidence.items()})
         total = sum(statuses[status.value] for status in _COUNTED)
         return Stats(
             total=total,
@@ -76,18 +74,7 @@ class Statistics(Histories):
             by_namespace=dict(sorted(namespaces.items())),
             identifiers_total=sum(evidences.values()),
             by_evidence=dict(sorted(evidences.items())),
-            pending_open=len(pending),
+            pending_open=sum(pending.values()),
             average_confidence=round(confidence / total, 4) if total else None,
             as_of=self._now(),
         )
-
-
-async def _every(reader: Reader, facet: Facet[V], where: dict[str, Condition]) -> AsyncIterator[V]:
-    after = None
-    while True:
-        page = await reader.page(facet, Select(where, ("created_at",)), after, _READ)
-        for row in page.items:
-            yield row
-        after = page.after
-        if after is None:
-            return

@@ -72,7 +72,10 @@ class Parked:
 def parked_faults(submission: Submission, origin: Origin, reason: PendingReason, faults: Sequence[Fault]) -> Parked:
     """Return what is kept of a submission that is queued for its faults."""
     errors = [{"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in faults]
-    return Parked(submission, origin, reason, Document(errors=errors))
+    if reason is not PendingReason.DATA_QUALITY:
+        return Parked(submission, origin, reason, Document(errors=errors))
+    misnamed = {fault.code for fault in faults} == {"data_reserved_key"}
+    return Parked(submission, origin, reason, Document(errors=errors, severity="low" if misnamed else "normal"))
 
 
 def parked_conflict(submission: Submission, origin: Origin, conflict: Conflict) -> Parked:
@@ -185,7 +188,6 @@ def _record(act: Act, keys: IdentifierKeys, parked: Parked) -> PendingSubmission
     pending_id = new_id()
     handling = HANDLING[parked.reason]
     plain = plain_submission(parked.submission)
-    codes = {error["code"] for error in parked.details.get("errors", ())}
     return PendingSubmission(
         pending_id=pending_id,
         workspace_id=act.workspace_id,
@@ -195,7 +197,7 @@ def _record(act: Act, keys: IdentifierKeys, parked: Parked) -> PendingSubmission
         reason=parked.reason,
         details=parked.details,
         digest=keys.lookup("pending", canonical(plain).decode()),
-        priority=LOW if codes == {"data_reserved_key"} else handling.priority,
+        priority=LOW if parked.details.get("severity") == "low" else handling.priority,
         manual_review_required=handling.manual_review,
         suggested_actions=handling.actions,
         created_at=act.now,

@@ -24,9 +24,10 @@ from domain.items.data_rules import fold_fits
 from domain.items.families import read_contributions, resealed
 from domain.items.fold import Family, confidence, fingerprint, layer_data, own_identifiers, refolded
 from domain.items.pending import close_pushed
-from domain.items.resolution import claim_space, claims_of, places_of
-from domain.items.submission import LABEL_AFTER, AliasInput, Content, bind, place_of
+from domain.items.resolution import claim_space, claims_of, counted_place, places_of, references_of
+from domain.items.submission import AliasInput, Content, bind
 from domain.items.values import (
+    LABEL_AFTER,
     NO_LINEAGE,
     Alias,
     Claim,
@@ -64,7 +65,7 @@ class Register:
     _new_claims: list[Claim] = attrs.field(factory=list)
     _ended_claims: list[Claim] = attrs.field(factory=list)
     _places: dict[str, dict[str, None]] = attrs.field(factory=dict)
-    _counters: dict[str, ValueCounter] = attrs.field(factory=dict)
+    _counters: dict[str, ValueCounter | None] = attrs.field(factory=dict)
     _counted: dict[str, int] = attrs.field(factory=dict)
     _new_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
     _ended_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
@@ -88,12 +89,17 @@ class Register:
         places = sorted({place for content in contents for place in places_of(content, workspace)})
         found = await self.act.unit.get_many(CLAIMS, sorted(claims))
         self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
-        await self._load_places(places)
+        references = {place for content in contents for place in references_of(content, workspace)}
+        await self._load_counters(sorted(references.union(places)))
+        await self._load_holders(places)
         holders = {holder for place in places for holder in self._places[place]}
         await self.load_items({*items, *holders, *(claim.item for claim in found.values())})
 
-    async def _load_places(self, places: list[str]) -> None:
-        self._counters.update(await self.act.unit.get_many(COUNTERS, places))  # type: ignore[arg-type]
+    async def _load_counters(self, places: list[str]) -> None:
+        found = await self.act.unit.get_many(COUNTERS, places)
+        self._counters.update((place, found.get(place)) for place in places)
+
+    async def _load_holders(self, places: list[str]) -> None:
         self._places.update((place, {}) for place in places)
         selecting = [place for place in places if 0 < self.count(place) <= LABEL_AFTER]
         query = Select({"place": AnyOf(tuple(selecting))}, ("place", "item"))
@@ -330,14 +336,18 @@ class Register:
         self._mappings.clear()
 
     async def _flush_counters(self) -> None:
+        await self._load_counters([place for place in self._counted if place not in self._counters])
+        begun: list[ValueCounter] = []
+        grown: list[ValueCounter] = []
         for place, more in self._counted.items():
-            held = self._counters.get(place)
+            held = self._counters[place]
             if held is None:
-                self._counters[place] = ValueCounter(place, more)
-                await self.act.unit.add(COUNTERS, self._counters[place])
+                begun.append(ValueCounter(place, more))
             elif held.count <= LABEL_AFTER:
-                self._counters[place] = ValueCounter(place, held.count + more, held.version + 1)
-                await self.act.unit.save(COUNTERS, self._counters[place])
+                grown.append(ValueCounter(place, held.count + more, held.version + 1))
+        self._counters.update((counter.place, counter) for counter in (*begun, *grown))
+        await self.act.unit.add(COUNTERS, *begun)
+        await self.act.unit.save(COUNTERS, *grown)
 
     def _bound(
         self, content: Content, item: str, contribution_id: str, *, creating: bool, circuit_id: str | None
@@ -481,14 +491,13 @@ class Register:
 
     def _entry(self, item: Item, identifier: Identifier) -> IdentifierEntry:
         namespace, lookup = identifier.namespace or GENERIC_NAMESPACE, identifier.lookup or ""
-        selects = identifier.kind is IdentifierKind.CONTEXTUAL and identifier.scope is IdentifierScope.WORKSPACE
         return IdentifierEntry(
             item=item.key,
             workspace_id=identifier.workspace_id,
             namespace=namespace,
             key=identifier.key,
             lookup=lookup,
-            place=place_of(item.workspace_id, namespace, identifier.key, lookup) if selects else None,
+            place=counted_place(item.workspace_id, identifier),
             circuit_id=identifier.circuit_id,
             personal=identifier.lookup != identifier.normalised,
         )

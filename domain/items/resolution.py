@@ -6,9 +6,9 @@ from typing import Protocol
 import attrs
 
 from domain.access.vocabulary import ItemStatus
-from domain.identifiers import GENERIC_NAMESPACE, IdentifierScope
-from domain.items.submission import LABEL_AFTER, Content, Read, place_of
-from domain.items.values import Claim, Item, PendingReason
+from domain.identifiers import GENERIC_NAMESPACE, IdentifierKind, IdentifierScope
+from domain.items.submission import Content, Read, place_of
+from domain.items.values import LABEL_AFTER, Claim, Identifier, Item, PendingReason
 
 GLOBAL = "*"
 
@@ -71,6 +71,16 @@ def claim_space(scope: IdentifierScope, workspace_id: str) -> str | None:
     return workspace_id if scope is IdentifierScope.WORKSPACE else None
 
 
+def counted_place(workspace_id: str, identifier: Identifier) -> str | None:
+    """Return where a value is counted: contextual ones that select, and canonical references of the owner's."""
+    contextual = identifier.kind is IdentifierKind.CONTEXTUAL
+    counted = IdentifierScope.WORKSPACE if contextual else IdentifierScope.REFERENCE
+    if identifier.scope is not counted or (identifier.circuit_id is not None and not contextual):
+        return None
+    place, key, value = identifier.identity
+    return place_of(workspace_id, place, key, value)
+
+
 def claims_of(content: Content, workspace_id: str, *, creating: bool) -> list[tuple[Read, str]]:
     """Return the canonical identifiers that claim, each with its space."""
     pairs = (
@@ -89,6 +99,17 @@ def places_of(content: Content, workspace_id: str) -> dict[str, Read]:
         if not read.canonical
         and read.lookup is not None
         and content.scope_of(read, creating=True) is IdentifierScope.WORKSPACE
+    }
+
+
+def references_of(content: Content, workspace_id: str) -> set[str]:
+    """Return the places of the canonical identifiers that would be references: they are counted, and select nothing."""
+    return {
+        place_of(workspace_id, "", read.key, read.lookup)
+        for read in content.identifiers
+        if read.canonical
+        and read.lookup is not None
+        and IdentifierScope.REFERENCE in (content.scope_of(read, creating=True), content.scope_of(read, creating=False))
     }
 
 
@@ -200,14 +221,30 @@ def _candidates(known: Known, content: Content, workspace_id: str) -> list[Item]
 
 def disagrees(content: Content, item: Item) -> bool:
     """Tell whether some key is carried by both, neither as a reference, with no value in common."""
-    held: dict[tuple[str, str], set[str]] = {}
-    for identifier in item.identifiers:
-        if identifier.scope is not IdentifierScope.REFERENCE:
-            place, key, value = identifier.identity
-            held.setdefault((place, key), set()).add(value)
-    said: dict[tuple[str, str], set[str]] = {}
+    said: _Values = {}
     for read in content.identifiers:
         if content.scope_of(read, creating=True) is not IdentifierScope.REFERENCE:
             place, key, value = read.identity
             said.setdefault((place, key), set()).add(value)
+    return _apart(said, _held(item))
+
+
+def items_disagree(one: Item, other: Item) -> bool:
+    """Tell whether two items disagree as a submission and an item do."""
+    return _apart(_held(one), _held(other))
+
+
+_Values = dict[tuple[str, str], set[str]]
+
+
+def _held(item: Item) -> _Values:
+    held: _Values = {}
+    for identifier in item.identifiers:
+        if identifier.scope is not IdentifierScope.REFERENCE:
+            place, key, value = identifier.identity
+            held.setdefault((place, key), set()).add(value)
+    return held
+
+
+def _apart(said: _Values, held: _Values) -> bool:
     return any(not (values & held[group]) for group, values in said.items() if group in held)

@@ -35,8 +35,6 @@ from domain.shape import Count, Raw
 
 MAX_IDENTIFIERS = 50
 MAX_ALIASES = 20
-LABEL_AFTER = 100
-"""A contextual value attached more often than this in its workspace selects nothing any more."""
 
 
 @attrs.frozen
@@ -221,7 +219,10 @@ def _warnings(content: Content) -> Iterable[str]:
 
 
 def place_of(workspace_id: str, namespace: str, key: str, lookup: str) -> str:
-    """Return the text that names a contextual value within its workspace, in entries and counters."""
+    """Return the text that names a value within its workspace, in entries and counters.
+
+    Canonical values have an empty namespace, as in `Identifier.identity`.
+    """
     return f"{workspace_id} {namespace}/{key} {lookup}"
 
 

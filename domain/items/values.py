@@ -9,6 +9,9 @@ from domain.access.vocabulary import ItemStatus
 from domain.document import EMPTY, Document
 from domain.identifiers import IdentifierKind, IdentifierScope
 
+LABEL_AFTER = 100
+"""A value attached more often in its workspace is a label: it selects no candidates (items-events.md 3.5)."""
+
 
 class ContributionSource(StrEnum):
     CREATE = "create"
@@ -190,7 +193,8 @@ class Claim:
 @attrs.frozen
 class IdentifierEntry:
     """Finds items by identifier. `place` names (workspace, namespace, key, value) for contextual identifiers
-    of scope workspace and is None for all others. `workspace_id` is the contributor's."""
+    of scope workspace, (workspace, key, value) for canonical references of the owner's, and is None for all
+    others. `workspace_id` is the contributor's."""
 
     item: str
     workspace_id: str
@@ -204,11 +208,16 @@ class IdentifierEntry:
 
 @attrs.frozen
 class ValueCounter:
-    """How often a contextual value was attached in its workspace; only grows (items-events.md 3.5)."""
+    """How often a value was attached in its workspace; only grows (items-events.md 3.5, decision 8)."""
 
     place: str
     count: int
     version: int = 1
+
+    @property
+    def shared_in(self) -> str | None:
+        """The workspace in which more than one item may carry the value, None for a label."""
+        return self.place.partition(" ")[0] if 2 <= self.count <= LABEL_AFTER else None
 
 
 @attrs.frozen

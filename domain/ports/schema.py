@@ -25,6 +25,7 @@ from domain.audit.values import AuditEntry
 from domain.circuits.values import Circuit, FingerprintEntry, JoinRequest, Membership, Operation, Placement
 from domain.events.values import ChainHead, Event
 from domain.idempotency import IdempotencyRecord
+from domain.items.profile import profile
 from domain.items.search import search_tokens
 from domain.items.values import (
     Claim,
@@ -108,12 +109,13 @@ ITEMS = Facet(
     "items",
     Item,
     ("key",),
-    _members("key", "local_id", "workspace_id", "status", "created_at", "updated_at", "fingerprint"),
+    _members("key", "local_id", "workspace_id", "status", "created_at", "updated_at", "fingerprint", profile=profile),
     unique=(("local_id",),),
     indexes=(
         ("workspace_id", "status", "created_at", "key"),
         ("workspace_id", "created_at", "key"),
         ("workspace_id", "updated_at", "key"),
+        ("workspace_id", "profile"),
     ),
     tokens=search_tokens,
 )
@@ -141,7 +143,13 @@ ENTRIES = Facet(
     versioned=False,
     indexes=(("place", "item"), ("key", "lookup", "item")),
 )
-COUNTERS = Facet("value_counters", ValueCounter, ("place",), _members("place"))
+COUNTERS = Facet(
+    "value_counters",
+    ValueCounter,
+    ("place",),
+    _members("place", "shared_in"),
+    indexes=(("shared_in", "place"),),
+)
 MAPPINGS = Facet(
     "mappings",
     LidMapping,

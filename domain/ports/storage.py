@@ -4,12 +4,12 @@ A unit commits when its block ends normally and leaves no trace when it does not
 implementation obeys stand in docs/architecture.md and are pinned by tests/conformance.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from domain.ports.errors import Contention, KeyedError, Stale, StorageError
-from domain.ports.queries import Cursor, Page, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import Facet, Key
 from domain.ports.views import View
 
@@ -39,6 +39,10 @@ class Reader(Protocol):
 
         Following the cursor skips nothing and repeats nothing that existed before.
         """
+        ...
+
+    async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
+        """Return how many rows match, by the value of the column `by`; values without a row are left out."""
         ...
 
     async def view(self, view: View[V], after: Cursor | None = None, limit: int = 50) -> Page[V]:

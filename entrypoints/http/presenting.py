@@ -55,7 +55,9 @@ def _version(route: Route, result: Any, view: Any) -> int | None:
 def _addresses(route: Route, result: Any, status: int) -> tuple[tuple[str, str], ...]:
     address = route.location(result) if route.location is not None else None
     wait = route.retry_after(result) if route.retry_after is not None else None
-    named = () if wait is None else (("retry-after", str(wait)),)
+    named: tuple[tuple[str, str], ...] = () if wait is None else (("retry-after", str(wait)),)
+    if route.links is not None:
+        named = (*named, *(("link", f'<{target}>; rel="{relation}"') for target, relation in route.links(result)))
     if address is None:
         return named
     return (("location" if status in (201, 202) else "content-location", address), *named)

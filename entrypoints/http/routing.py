@@ -79,9 +79,10 @@ class Route:
     Exactly one of `scope`, `session`, `any_credential`, `public` says who may call; a route without one does not
     start. `handler` returns what the use case returned, or a `Stream`; `view` makes the representation of it (of
     each entry, for a page), `status_of` chooses among `success` when there are several, `location` its address,
-    `version_of` its version, `cache_of` its Cache-Control where the usual one does not hold, `retry_after` the seconds
-    after which unfinished work is worth another look. All of them are pure, because they run inside the unit of the
-    effect too. Pages of the kernel itself may return an `Answer`.
+    `version_of` its version, `links` the addresses of related things with their relations, `cache_of` its Cache-Control
+    where the usual one does not hold, `retry_after` the seconds after which unfinished work is worth another look.
+    All of them are pure, because they run inside the unit of the effect too. Pages of the kernel itself may return an
+    `Answer`.
 
     `page` marks lists, `bulk` and `uploads` long bodies, `reads` a POST that changes nothing, `secret` answers
     with secrets, `export` and `live` streams. `policy` names a limit of the route's own. `body` and `query` are
@@ -108,6 +109,7 @@ class Route:
     success: tuple[int, ...] = (200,)
     status_of: Callable[[Any], int] | None = None
     location: Callable[[Any], str | None] | None = None
+    links: Callable[[Any], tuple[tuple[str, str], ...]] | None = None
     view: Callable[[Any], Any] | None = None
     version_of: Callable[[Any], int | None] | None = None
     cache_of: Callable[[Any], str] | None = None

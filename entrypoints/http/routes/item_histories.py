@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from application.items import Items
+from application.items.drafts import Duplicates
 from application.items.histories import ContributionView
 from application.items.stats import Stats
 from domain.ports.queries import Page
@@ -20,6 +21,9 @@ class HistoryHandlers:
 
     async def contributions(self, call: Call) -> Page[ContributionView]:
         return await self.items.contributions(call.principal, call.path["dfid"], call.after, call.limit)
+
+    async def duplicates(self, call: Call) -> Page[Duplicates]:
+        return await self.items.item_duplicates(call.principal, call.after, call.limit)
 
     async def stats(self, call: Call) -> Stats:
         return await self.items.stats(call.principal)
@@ -50,5 +54,17 @@ def history_routes(items: Items) -> Sequence[Route]:
             summary="Count the items of the own workspace",
             scope=READ,
             answer=Stats,
+        ),
+        Route(
+            method="GET",
+            path="/api/items/duplicates",
+            handler=do.duplicates,
+            operation_id="item_duplicates",
+            tag=TAG,
+            summary="List own items that share a value and may be one",
+            scope=READ,
+            query=PageQuery,
+            page=True,
+            answer=Duplicates,
         ),
     )

@@ -117,10 +117,15 @@ class Include:
 
 @attrs.frozen
 class ItemRead:
-    """An item, and its newest contributions where they were asked for."""
+    """An item, what a merged one is part of, and its newest contributions where they were asked for."""
 
     item: ItemView
+    successor: str | None = None
     contributions: tuple[ContributionView, ...] | None = None
+
+
+def _successor(found: ItemRead) -> tuple[tuple[str, str], ...]:
+    return () if found.successor is None else ((f"/api/items/{found.successor}", "successor-version"),)
 
 
 def _read_view(found: ItemRead) -> dict[str, Any]:
@@ -158,10 +163,11 @@ class ItemHandlers:
     async def get(self, call: Call) -> ItemRead:
         dfid = call.path["dfid"]
         view = await self.items.get(call.principal, dfid)
+        successor = await self.items.successor(call.principal, view)
         if call.query.include is None:
-            return ItemRead(view)
+            return ItemRead(view, successor)
         newest = await self.items.contributions(call.principal, dfid, limit=MAX_INCLUDED)
-        return ItemRead(view, newest.items)
+        return ItemRead(view, successor, newest.items)
 
     async def update(self, call: Call) -> ItemView:
         return await self.items.update(call.principal, call.path["dfid"], call.body, call.if_match)
@@ -380,6 +386,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             query=Include,
             versioned=True,
             view=_read_view,
+            links=_successor,
             version_of=lambda found: found.item.version,
             answer=ItemView,
         ),

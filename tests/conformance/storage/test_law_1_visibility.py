@@ -2,13 +2,15 @@
 
 import asyncio
 
+import attrs
 import pytest
 
+from domain.access.vocabulary import ItemStatus
 from domain.ports.errors import NotFound
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import MAPPINGS, SHARES, WORKSPACES
+from domain.ports.schema import ITEMS, MAPPINGS, SHARES, WORKSPACES
 from domain.ports.storage import Storage
-from tests.conformance.storage.values import mapping, renamed, share, touched, workspace
+from tests.conformance.storage.values import item, mapping, renamed, share, touched, workspace
 
 
 async def keep(storage: Storage, *values: object) -> None:
@@ -169,3 +171,22 @@ async def test_a_row_removed_and_added_again_in_one_unit_is_the_new_one(storage:
         await unit.remove(MAPPINGS, link)
     async with storage.read() as reader:
         assert await reader.find(MAPPINGS, "LID-1") is None
+
+
+async def test_counts_are_by_the_value_of_a_column_and_see_what_the_unit_staged(storage: Storage) -> None:
+    ana, bento, carla = item(workspace_id="ana"), item(workspace_id="bento"), item(workspace_id="ana")
+    merged = item(workspace_id="ana", status=ItemStatus.MERGED)
+    active = {"status": AnyOf((ItemStatus.ACTIVE, ItemStatus.DEPRECATED))}
+    async with storage.write() as unit:
+        await unit.add(ITEMS, ana, bento, carla, merged)
+        assert await unit.count(ITEMS, active, "workspace_id") == {"ana": 2, "bento": 1}
+    async with storage.write() as unit:
+        assert await unit.count(ITEMS, active, "workspace_id") == {"ana": 2, "bento": 1}
+        await unit.save(ITEMS, attrs.evolve(ana, workspace_id="bento", version=2))
+        await unit.save(ITEMS, attrs.evolve(merged, status=ItemStatus.ACTIVE, version=2))
+        await unit.remove(ITEMS, carla)
+        await unit.add(ITEMS, item(workspace_id="dora"))
+        assert await unit.count(ITEMS, active, "workspace_id") == {"ana": 1, "bento": 2, "dora": 1}
+    async with storage.read() as reader:
+        assert await reader.count(ITEMS, active, "workspace_id") == {"ana": 1, "bento": 2, "dora": 1}
+        assert await reader.count(ITEMS, {"workspace_id": "nobody"}, "workspace_id") == {}

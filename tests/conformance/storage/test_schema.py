@@ -269,7 +269,8 @@ async def test_hot_views_start_from_their_index(populated: Connection, view: Any
 async def populated(connection: Connection) -> Connection:
     """Enough rows that the planner has something to choose from."""
     await connection.execute("""
-        insert into items select 'DFID-' || n, null, 'w' || n % 50, 'active', now() - n * interval '1 s', now(), null,
+        insert into items (key, workspace_id, status, created_at, updated_at, profile, version, tokens, body)
+            select 'DFID-' || n, 'w' || n % 50, 'active', now() - n * interval '1 s', now(), '["active"]',
             1, '', '{"identifiers": [], "aliases": []}' from generate_series(1, 5000) n;
         insert into shares (share_id, dfid, recipient_user_id, created_at, version, body)
             select n::text, 'DFID-' || n, 'u' || n % 100, now(), 1, '{}' from generate_series(1, 1000) n;
@@ -285,6 +286,12 @@ async def populated(connection: Connection) -> Connection:
     """)
     await connection.execute("analyze")
     return connection
+
+
+async def test_items_are_counted_from_an_index_without_their_rows(populated: Connection) -> None:
+    text, parameters = STATEMENTS["items"].count({"workspace_id": "w"}, "profile")
+    await populated.execute("vacuum items")
+    assert "Index Only Scan using items_by_workspace_id_profile" in await plan(populated, text, parameters)
 
 
 async def test_two_processes_that_migrate_an_empty_store_at_once_both_succeed_and_one_did_it(

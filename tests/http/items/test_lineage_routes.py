@@ -64,3 +64,31 @@ async def test_the_queue_drafts_and_numbers(farm: Farm) -> None:
     organised = await ana.post("/api/items/local/organize", json={"action": "deduplicate", "dry_run": True})
     assert organised.json()["summary"]["drafts_before"] == 2
     assert (await ana.get("/api/items/stats")).json()["total"] == 2
+
+
+async def test_a_merged_item_links_to_what_it_is_part_of_for_those_who_may_view_that(farm: Farm) -> None:
+    ana, rui, other = farm.ana.client, farm.rui, await created(farm, "lote", "2")
+    await ana.post(f"/api/items/{other}/share", json={"recipient_user_id": rui.user_id})
+    assert "link" not in (await ana.get(f"/api/items/{other}")).headers
+    await ana.post(f"/api/items/{farm.dfid}/merge", json={"source_dfid": other})
+    read = await ana.get(f"/api/items/{other}")
+    assert (read.status_code, read.json()["lineage"]["merged_into"]) == (200, farm.dfid)
+    assert read.headers["link"] == f'</api/items/{farm.dfid}>; rel="successor-version"'
+    seen = await rui.client.get(f"/api/items/{other}")
+    assert (seen.status_code, seen.json()["lineage"]["merged_into"]) == (200, farm.dfid)
+    assert "link" not in seen.headers
+
+
+async def test_duplicates_are_listed_and_queued_data_says_how_bad_it_is(farm: Farm) -> None:
+    ana, car = farm.ana.client, {"key": "car", "value": "DF-5300108-B69B317DD02C43DAA77A0784AEEF7D47"}
+    for number in (1, 2):
+        sisbov = {"key": "sisbov", "value": f"07600000000000{number}"}
+        assert (await ana.post("/api/items", json={"identifiers": [sisbov, car]})).status_code == 201
+    [group] = (await ana.get("/api/items/duplicates")).json()["items"]
+    assert (group["match"], len(group["members"])) == (["car"], 2)
+    for data in ({"_a": 1}, {"_a": 1, "": 2}):
+        body = {"identifiers": [{"key": "lote", "value": "9"}], "data": data}
+        assert (await ana.post("/api/items?on_problem=queue", json=body)).status_code == 202
+    queued = (await ana.get("/api/items/pending")).json()["items"]
+    told = {(one["reason"]["severity"], one["priority"]) for one in queued}
+    assert told == {("low", "low"), ("normal", "normal")}
