@@ -123,6 +123,7 @@ ROWS: Mapping[str, Row] = {
     "item_split": Row(home, {"mode": "divide", "parts": [{"identifiers": LOT}]}),
     "contribution_list": Row(readers, query=ALL),
     "item_stats": Row(users),
+    "item_duplicates": Row(users, query=ALL),
     "item_timeline": Row(readers, query=ALL),
     "item_timeline_position": Row(readers),
     "placement_list_of_item": Row(readers, query=ALL),
