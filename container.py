@@ -22,6 +22,7 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
 from application.accounts import Accounts, AccountSettings, Desk
+from application.activity import Activities
 from application.authentication import AccessTokenCheck, Authentication
 from application.caching import CacheAdministration, NoCache
 from application.circuits import Circuits
@@ -32,6 +33,8 @@ from application.events import Events
 from application.imports import Imports
 from application.items import Items
 from application.keys.checking import ApiKeyCheck
+from application.notifications import Notifications
+from application.notifications.service import tell_many
 from application.outbox import Relay
 from application.passwords import Passwords
 from application.sealing import Seal
@@ -224,13 +227,15 @@ class Container(containers.DeclarativeContainer):
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
     cache = providers.Singleton(CacheAdministration, cache_control, units)
-    jobs = providers.Dict(cancel_waiting=providers.Object(clear_waiting))
+    jobs = providers.Dict(cancel_waiting=providers.Object(clear_waiting), notify=providers.Object(tell_many))
     relay = providers.Singleton(Relay, units, jobs)
     workers = providers.List(
         providers.Factory(Worker, "outbox", relay.provided.run),
         providers.Factory(Worker, "denials", denials.provided.run),
     )
     crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, workers))
+    activities = providers.Singleton(Activities, units)
+    notifications = providers.Singleton(Notifications, units)
 
     engine = providers.Singleton(
         Engine,
@@ -241,6 +246,8 @@ class Container(containers.DeclarativeContainer):
         events=events,
         circuits=circuits,
         imports=imports,
+        activities=activities,
+        notifications=notifications,
     )
 
 

@@ -4,10 +4,12 @@ import attrs
 
 from application.accounts import Accounts
 from application.accounts.desk import account_named
+from application.activity import Activities
 from application.circuits import Circuits
 from application.events import Events
 from application.imports import Imports
 from application.items import Items
+from application.notifications import Notifications
 from application.units import Units
 from domain.access.principal import Principal, PrincipalKind
 from domain.accounts.values import Account
@@ -26,6 +28,8 @@ class Engine:
     events: Events
     circuits: Circuits
     imports: Imports
+    activities: Activities
+    notifications: Notifications
 
     async def principal(self, username: str) -> Principal:
         """Return who an account is, by user name or e-mail. Raises Refusal `not_found`."""

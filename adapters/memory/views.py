@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from adapters.changes import order_key
+from adapters.memory.feeds import activity_tallies, seen_activity
 from domain.access.permissions import Permission
 from domain.access.vocabulary import CircuitStatus, EventVisibility, MembershipStatus, OperationStatus, OperationType
 from domain.events.values import Event
 from domain.items.search import search_tokens
 from domain.items.values import Alias, IdentifierEntry, Item
 from domain.ports.queries import Cursor
-from domain.ports.views import EventsView, ItemsView, View, Viewer
+from domain.ports.views import ActivityTallies, ActivityView, EventsView, ItemsView, View, Viewer
 
 V = TypeVar("V")
 Tables = dict[str, Any]
@@ -26,14 +27,24 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
             rows = [((event.position,), event) for event in _events(tables, view)]
         case EventsView():
             rows = [((getattr(event, view.time), event.event_id), event) for event in _events(tables, view)]
+        case ActivityView():
+            rows = [((entry.at, entry.activity_id), entry) for entry in seen_activity(tables, view)]
+        case ActivityTallies():
+            rows = [((tally.day, tally.kind), tally) for tally in activity_tallies(tables, view)]
         case _:
             raise TypeError(f"no such view: {view!r}")
-    backwards = view.descending and not getattr(view, "by_position", False)
+    backwards = _backwards(view)
     rows.sort(key=lambda row: order_key(row[0]), reverse=backwards)
     if after is not None:
         edge = order_key(after)
         rows = [row for row in rows if (order_key(row[0]) < edge if backwards else order_key(row[0]) > edge)]
     return rows[:limit]
+
+
+def _backwards(view: View[Any]) -> bool:
+    if isinstance(view, ItemsView | EventsView):
+        return view.descending and not getattr(view, "by_position", False)
+    return isinstance(view, ActivityView)
 
 
 def open_circuits(tables: Tables, viewer: Viewer, dfid: str) -> set[str]:

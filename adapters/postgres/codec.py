@@ -1,5 +1,6 @@
 """Stored bodies: one JSON document per row, written and read by msgspec straight from the attrs classes."""
 
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +24,11 @@ _decoders: dict[str, msgspec.json.Decoder[Any]] = {
 }
 
 
+@cache
+def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind, dec_hook=_restore)
+
+
 def encode(value: Any) -> str:
     """Return the stored form of a row."""
     return _encoder.encode(value).decode()
@@ -34,4 +40,14 @@ def decode(facet: Facet[V], body: bytes) -> V:
         value: V = _decoders[facet.name].decode(body)
     except msgspec.MsgspecError as error:
         raise Corrupt(facet.name) from error
+    return value
+
+
+def decode_as(kind: type[V], body: bytes) -> V:
+    """Return the value of a row of a view. Raises Corrupt."""
+    row: Any = kind
+    try:
+        value: V = _decoder(row).decode(body)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(kind.__name__) from error
     return value

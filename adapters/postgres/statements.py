@@ -18,7 +18,7 @@ from domain.ports.schema import FACETS, Facet, Key
 LONGEST_TOKEN = 500
 """Characters of a word that are searched; PostgreSQL refuses words of more than 2,046 bytes."""
 
-_NUMBERS = {"position", "priority", "row", "urgency", "version"}
+_NUMBERS = {"log_index", "position", "priority", "row", "urgency", "version"}
 _FLAGS = {"unread", "published", "is_admin", "personal", "can_pull", "require_approval_for_pull"}
 _INSTANTS = {"at", "member_since"}
 

@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
-from adapters.postgres.codec import decode
+from adapters.postgres.codec import decode, decode_as
 from adapters.postgres.errors import translating
 from adapters.postgres.joining import Joiner, Wish
 from adapters.postgres.statements import STATEMENTS, Wanted, fetching
@@ -145,9 +145,9 @@ class PostgresBackend:
         return dict(await self._query(text, parameters))
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
-        facet, text, parameters = view_query(view, after, limit)
+        kind, text, parameters = view_query(view, after, limit)
         rows = await self._query(text, parameters)
-        return [(tuple(row[1:]), decode(facet, row[0])) for row in rows]
+        return [(tuple(row[1:]), decode_as(kind, row[0])) for row in rows]
 
     async def _query(self, text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         with translating():

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from adapters.postgres.feeds import activity_page, activity_tallies
 from adapters.postgres.statements import LONGEST_TOKEN
 from domain.access.vocabulary import EventVisibility
+from domain.activity.values import Activity, Tally
+from domain.events.values import Event
+from domain.items.values import Item
 from domain.ports.queries import Between, Cursor
-from domain.ports.schema import EVENTS, ITEMS, Facet
-from domain.ports.views import EventsView, ItemsView, View
+from domain.ports.views import ActivityTallies, ActivityView, EventsView, ItemsView, View
 
 Parameters = dict[str, Any]
 
@@ -32,18 +35,22 @@ def _readable(condition: str, columns: str = "1") -> str:
     return _READABLE.format(columns=columns, condition=condition)
 
 
-def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[Facet[Any], str, Parameters]:
-    """Return the facet, the statement and the parameters of one page of a view."""
+def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
+    """Return the class of the rows, the statement and the parameters of one page of a view."""
     match view:
         case ItemsView():
             return _items(view, after, limit)
         case EventsView():
             return _events(view, after, limit)
+        case ActivityView():
+            return Activity, *activity_page(view, after, limit)
+        case ActivityTallies():
+            return Tally, *activity_tallies(view, after, limit)
         case _:
             raise TypeError(f"no such view: {view!r}")
 
 
-def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[Facet[Any], str, Parameters]:
+def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
     parameters: Parameters = _viewer(view) | {"statuses": list(view.statuses), "limit": limit}
     where = ["t.status = any(%(statuses)s)", _item_access(view)]
     if view.circuit_id is not None:
@@ -64,7 +71,7 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[Facet[Any
         parameters["words"] = " & ".join(f"'{word[:LONGEST_TOKEN]}':*" for word in view.words)
     where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
     order = (view.sort, "key")
-    return ITEMS, _paged("items", order, where, parameters, after, descending=view.descending), parameters
+    return Item, _paged("items", order, where, parameters, after, descending=view.descending), parameters
 
 
 def _viewer(view: ItemsView | EventsView) -> Parameters:
@@ -121,7 +128,7 @@ def _within(column: str, bounds: Between | None, parameters: Parameters) -> list
     return clauses
 
 
-def _events(view: EventsView, after: Cursor | None, limit: int) -> tuple[Facet[Any], str, Parameters]:
+def _events(view: EventsView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
     parameters: Parameters = _viewer(view) | {"limit": limit}
     where = [_event_access()]
     equal = {
@@ -142,7 +149,7 @@ def _events(view: EventsView, after: Cursor | None, limit: int) -> tuple[Facet[A
     where += _within(view.time, view.period, parameters)
     order = ("position",) if view.by_position else (view.time, "event_id")
     descending = view.descending and not view.by_position
-    return EVENTS, _paged("events", order, where, parameters, after, descending=descending), parameters
+    return Event, _paged("events", order, where, parameters, after, descending=descending), parameters
 
 
 def _event_access() -> str:

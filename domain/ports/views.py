@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from domain.activity.values import Activity, Tally
 from domain.events.values import Event
 from domain.items.values import Item
 from domain.ports.queries import Between
@@ -75,3 +76,31 @@ class EventsView(View[Event]):
     time: str = "recorded_at"
     descending: bool = True
     by_position: bool = False
+
+
+@attrs.frozen
+class ActivityView(View[Activity]):
+    """Activity the viewer may see (platform.md 7), newest first by (`at`, activity id).
+
+    That is what the viewer did, what happened in the circuits of which the viewer is a member, and, for one who
+    `manages` the workspace, what its users did outside of circuits. `scope` narrows it to `mine`, `workspace` (by users
+    of the viewer's workspace) or `circuits`. With `dfid` only entries in which the viewer sees that it is
+    named: own ones, and if `dfid_viewable` those of circuits that let the viewer pull and of the workspace.
+    """
+
+    viewer: Viewer
+    manages: bool = False
+    scope: str | None = None
+    circuit_id: str | None = None
+    user_id: str | None = None
+    kinds: tuple[str, ...] = ()
+    dfid: str | None = None
+    dfid_viewable: bool = False
+    period: Between | None = None
+
+
+@attrs.frozen
+class ActivityTallies(View[Tally]):
+    """How many entries `of` shows, by UTC day and kind; ordered by (day, kind)."""
+
+    of: ActivityView

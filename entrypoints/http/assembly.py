@@ -18,12 +18,14 @@ from entrypoints.http.openapi import document
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.paging import Cursors
 from entrypoints.http.routes.accounts import account_routes
+from entrypoints.http.routes.activities import activity_routes
 from entrypoints.http.routes.cache import cache_routes
 from entrypoints.http.routes.circuits import circuit_routes
 from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
 from entrypoints.http.routes.items import item_routes
+from entrypoints.http.routes.notifications import notification_routes
 from entrypoints.http.routes.sharing import sharing_routes
 from entrypoints.http.routes.tickets import ticket_routes
 from entrypoints.http.routes.workspaces import workspace_routes
@@ -42,6 +44,8 @@ def engine_routes(container: Container) -> list[Route]:
         *event_routes(container.events()),
         *circuit_routes(container.circuits()),
         *sharing_routes(container.circuits()),
+        *activity_routes(container.activities()),
+        *notification_routes(container.notifications()),
         *identifier_routes(),
         *cache_routes(container.cache()),
         *ticket_routes(container.tickets()),

@@ -139,6 +139,7 @@ async def populate(world: World) -> None:
     await _queue_and_imports(world)
     await _waiting(world)
     await _departures(world)
+    await _told(world)
     world.backend.keep()
 
 
@@ -263,6 +264,14 @@ async def _waiting(world: World) -> None:
 async def _departures(world: World) -> None:
     await world.do("owner", "DELETE", f"{at(world)}/members/{world.id_of('removed')}")
     await _set(world, "frozen", status=AccountStatus.FROZEN)
+
+
+async def _told(world: World) -> None:
+    circuit_id = world.objects["circuit_id"]
+    happened = await world.do("bare", "GET", f"/api/activities?circuit_id={circuit_id}")
+    world.objects["activity_id"] = happened["items"][0]["activity_id"]
+    told = await world.do("bare", "GET", "/api/notifications")
+    world.objects["notification_id"] = told["items"][0]["notification_id"]
 
 
 async def enter(world: World, state: str) -> None:

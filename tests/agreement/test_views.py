@@ -22,6 +22,7 @@ from domain.access.vocabulary import EventVisibility, ItemStatus, OperationStatu
 from domain.events.values import EventType
 from domain.items.search import words
 from domain.ports.queries import Between
+from domain.ports.schema import Facet
 from domain.ports.storage import Storage
 from domain.ports.views import EventsView, ItemsView, View, Viewer
 from tests.agreement.wiping import wipe
@@ -105,6 +106,14 @@ class Stores:
             async with storage.write() as unit:
                 for facet, values in all_of.rows():
                     await unit.add(facet, *values)
+
+    def add(self, facet: Facet[Any], values: list[Any]) -> None:
+        self._runner.run(self._add(facet, values))
+
+    async def _add(self, facet: Facet[Any], values: list[Any]) -> None:
+        for storage in (self.memory, self.postgres):
+            async with storage.write() as unit:
+                await unit.add(facet, *values)
 
     def agree(self, view: View[Any]) -> list[Any]:
         """Return the list of a view after checking that stores and page sizes agree on it."""

@@ -18,7 +18,7 @@ from adapters.postgres.statements import STATEMENTS, Statements
 from adapters.postgres.views import view_query
 from domain.ports.queries import AnyOf, Between, Select, StartsWith
 from domain.ports.schema import FACETS, Facet
-from domain.ports.views import EventsView, ItemsView, Viewer
+from domain.ports.views import ActivityTallies, ActivityView, EventsView, ItemsView, Viewer
 from tests.conformance.storage.link import execute
 
 Connection = psycopg.AsyncConnection[Any]
@@ -194,12 +194,18 @@ VIEWS: tuple[Any, ...] = (
     EventsView(
         Viewer("u", "w"), NOW, "D", ("created",), "c", "public", "C", "u", "w", Between(NOW, NOW), "occurred_at", False
     ),
+    ActivityView(Viewer("u", "w"), True),
+    ActivityView(Viewer("u", "w"), True, "workspace", None, "u", ("a", "b"), "D", False, Between(NOW, NOW)),
+    ActivityView(Viewer("u", "w"), True, "circuits", "C", "u", ("a",), "D", True),
+    ActivityTallies(ActivityView(Viewer("u", "w"), True)),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: type(view).__name__)
 async def test_every_view_runs_and_continues(connection: Connection, view: Any) -> None:
-    for after in (None, (1,) if getattr(view, "by_position", False) else (NOW, "x")):
+    places = {True: (1,), False: (NOW, "x")}
+    place = ("2026-03-01", "x") if isinstance(view, ActivityTallies) else places[getattr(view, "by_position", False)]
+    for after in (None, place):
         _, text, parameters = view_query(view, after, 10)
         await connection.execute(text.encode(), parameters)
 

@@ -1,0 +1,264 @@
+"""What users are told, and what they do with it (platform.md 8.3): own rows only."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import attrs
+
+from application.activity import actor_names
+from application.notifications.texts import rendered
+from application.units import Units
+from domain.access.principal import Principal
+from domain.access.vocabulary import MembershipStatus
+from domain.act import Act
+from domain.document import Document
+from domain.errors import Fault, Invalid, not_found
+from domain.notifications.telling import DIRECT_RECIPIENTS, job_of, message_of, tell
+from domain.notifications.values import NEVER_MUTED, Notification, NotificationType
+from domain.outbox.values import OutboxRow
+from domain.ports.queries import Between, Condition, Cursor, Page, Select
+from domain.ports.schema import ACCOUNTS, CIRCUITS, MEMBERSHIPS, NOTIFICATIONS
+from domain.ports.storage import MAX_PAGE, Reader, Unit
+from domain.shape import About, Id, Range
+
+Position = Annotated[int, Range(0, 2**53 - 1)]
+
+
+@attrs.frozen
+class NotificationFilter:
+    """Which notifications to list; with `after_position` ascending by position, else the newest first."""
+
+    unread: bool | None = None
+    type: NotificationType | None = None
+    circuit_id: Id | None = None
+    after_position: Position | None = None
+
+
+@attrs.frozen
+class MarkRead:
+    """Whether it was read."""
+
+    read: bool
+
+
+@attrs.frozen
+class MarkAllRead:
+    """Up to which position, all when absent."""
+
+    up_to_position: Position | None = None
+
+
+@attrs.frozen
+class Preferences:
+    """The types that produce no rows."""
+
+    muted: Annotated[frozenset[NotificationType], About("Types that are not told from now on.")]
+
+
+@attrs.frozen
+class Unread:
+    """How many are unread."""
+
+    unread: int
+
+
+@attrs.frozen
+class Updated:
+    """How many were marked."""
+
+    updated: int
+
+
+@attrs.frozen
+class NotificationView:
+    """A notification in the reader's language; `link` is a path of this API."""
+
+    notification_id: str
+    position: int
+    type: NotificationType
+    title: str
+    message: str
+    link: str | None
+    data: Document
+    actor_user_id: str | None
+    circuit_id: str | None
+    dfid: str | None
+    source_id: str
+    created_at: datetime
+    read_at: datetime | None
+
+
+@attrs.frozen
+class Notifications:
+    """Reading and marking."""
+
+    units: Units
+
+    async def page(
+        self, principal: Principal, wanted: NotificationFilter, after: Cursor | None = None, limit: int = 50
+    ) -> Page[NotificationView]:
+        """Return the caller's notifications."""
+        where: dict[str, Condition] = {"user_id": _own(principal)}
+        asked = {"unread": wanted.unread, "type": wanted.type, "circuit_id": wanted.circuit_id}
+        where |= {name: value for name, value in asked.items() if value is not None}
+        query = Select(where, ("created_at", "notification_id"), descending=True)
+        if wanted.after_position is not None:
+            query = Select({**where, "position": Between(wanted.after_position + 1)}, ("position",))
+        async with self.units.storage.read() as reader:
+            page = await reader.page(NOTIFICATIONS, query, after, limit)
+            return Page(tuple(await views(reader, page.items, principal.locale)), page.after)
+
+    async def unread(self, principal: Principal) -> Unread:
+        """Count what is unread."""
+        async with self.units.storage.read() as reader:
+            return Unread(await count_unread(reader, _own(principal)))
+
+    async def get(self, principal: Principal, notification_id: str) -> NotificationView:
+        """Return one. Raises Refusal `not_found`."""
+        async with self.units.storage.read() as reader:
+            row = await _one(reader, principal, notification_id)
+            return (await views(reader, [row], principal.locale))[0]
+
+    async def mark(self, principal: Principal, notification_id: str, read: bool) -> NotificationView:
+        """Mark one as read or unread; repeating changes nothing. Raises Refusal `not_found`."""
+
+        async def work(act: Act) -> NotificationView:
+            row = await _one(act.unit, principal, notification_id)
+            if (row.read_at is not None) != read:
+                row = _marked(row, act.now if read else None)
+                await act.unit.save(NOTIFICATIONS, row)
+                act.told.add(row.user_id)
+            return (await views(act.unit, [row], principal.locale))[0]
+
+        return await self.units.perform(principal, work)
+
+    async def mark_many(self, principal: Principal, ids: Sequence[str]) -> Updated:
+        """Mark several as read, at most 1,000; foreign and absent ones are passed over."""
+
+        async def work(act: Act) -> Updated:
+            found = (await act.unit.get_many(NOTIFICATIONS, ids)).values()
+            rows = [row for row in found if row.user_id == _own(principal) and row.read_at is None]
+            await act.unit.save(NOTIFICATIONS, *(_marked(row, act.now) for row in rows))
+            act.told.add(_own(principal))
+            return Updated(len(rows))
+
+        return await self.units.perform(principal, work)
+
+    async def mark_all(self, principal: Principal, up_to_position: int | None = None) -> Updated:
+        """Mark all unread ones up to a position, by default all that there are."""
+        where: dict[str, Condition] = {"user_id": _own(principal), "unread": True}
+        if up_to_position is not None:
+            where["position"] = Between(None, up_to_position + 1)
+
+        async def work(act: Act) -> Updated:
+            rows = [row async for row in _every(act.unit, Select(where, ("position",)))]
+            await act.unit.save(NOTIFICATIONS, *(_marked(row, act.now) for row in rows))
+            act.told.add(_own(principal))
+            return Updated(len(rows))
+
+        return await self.units.perform(principal, work)
+
+    async def remove(self, principal: Principal, notification_id: str) -> None:
+        """Remove one. Raises Refusal `not_found`."""
+
+        async def work(act: Act) -> None:
+            await act.unit.remove(NOTIFICATIONS, await _one(act.unit, principal, notification_id))
+            act.told.add(_own(principal))
+
+        await self.units.perform(principal, work)
+
+    async def remove_read(self, principal: Principal, read: bool | None) -> None:
+        """Remove all that were read; anything but `read=true` is no such request. Raises Invalid."""
+        if read is not True:
+            raise Invalid([Fault("required", "Only read=true removes several at once.", parameter="read")])
+
+        async def work(act: Act) -> None:
+            rows = _every(act.unit, Select({"user_id": _own(principal), "unread": False}, ("position",)))
+            await act.unit.remove(NOTIFICATIONS, *[row async for row in rows])
+
+        await self.units.perform(principal, work)
+
+    async def preferences(self, principal: Principal) -> Preferences:
+        """Return what the caller muted."""
+        async with self.units.storage.read() as reader:
+            account = await reader.get(ACCOUNTS, _own(principal))
+        return Preferences(frozenset(map(NotificationType, account.muted)))
+
+    async def prefer(self, principal: Principal, wanted: Preferences) -> Preferences:
+        """Mute these types and no others. Raises Invalid for one that cannot be muted."""
+        if stubborn := sorted(wanted.muted & NEVER_MUTED):
+            raise Invalid([Fault("not_allowed", f"{', '.join(stubborn)} cannot be muted.", pointer="/muted")])
+
+        async def work(act: Act) -> Preferences:
+            account = await act.unit.get(ACCOUNTS, _own(principal))
+            muted = frozenset(kind.value for kind in wanted.muted)
+            if muted != account.muted:
+                changed = attrs.evolve(account, muted=muted, updated_at=act.now, version=account.version + 1)
+                await act.unit.save(ACCOUNTS, changed)
+            return wanted
+
+        return await self.units.perform(principal, work)
+
+
+async def tell_many(act: Act, row: OutboxRow) -> Document | None:
+    """Carry out a job `notify`: tell the next users, and return what is left to do."""
+    users = [str(user) for user in row.data["user_ids"]]
+    message = message_of(row.data)
+    act.told.update(await tell(act.unit, act.now, message, users[:DIRECT_RECIPIENTS], once=True))
+    left = users[DIRECT_RECIPIENTS:]
+    return Document(job_of(message, left)) if left else None
+
+
+async def count_unread(reader: Reader, user_id: str) -> int:
+    """Return how many notifications of a user are unread."""
+    return (await reader.count(NOTIFICATIONS, {"user_id": user_id, "unread": True}, "unread")).get(True, 0)
+
+
+async def views(reader: Reader, rows: Sequence[Notification], locale: str) -> list[NotificationView]:
+    """Return notifications of one user in a language, with the names of today; circuits are named to members."""
+    names = await actor_names(reader, [row.actor_user_id for row in rows])
+    keys = sorted({(row.circuit_id, row.user_id) for row in rows if row.circuit_id is not None})
+    members = (await reader.get_many(MEMBERSHIPS, keys)).values()
+    wanted = [member.circuit_id for member in members if member.status is MembershipStatus.ACTIVE]
+    circuits = {circuit.circuit_id: circuit.name for circuit in (await reader.get_many(CIRCUITS, wanted)).values()}
+    return [_view(row, *rendered(row, locale, names, circuits)) for row in rows]
+
+
+def _view(row: Notification, title: str, message: str, link: str | None) -> NotificationView:
+    members: dict[str, Any] = {
+        name: getattr(row, name)
+        for name in (
+            "notification_id", "position", "data", "actor_user_id", "circuit_id", "dfid", "source_id", "created_at",
+            "read_at",
+        )
+    }  # fmt: skip
+    return NotificationView(type=NotificationType(row.type), title=title, message=message, link=link, **members)
+
+
+def _marked(row: Notification, read_at: datetime | None) -> Notification:
+    return attrs.evolve(row, read_at=read_at, version=row.version + 1)
+
+
+async def _one(reader: Reader, principal: Principal, notification_id: str) -> Notification:
+    row = await reader.find(NOTIFICATIONS, notification_id)
+    if row is None or row.user_id != principal.user_id:
+        raise not_found()
+    return row
+
+
+async def _every(unit: Unit, query: Select) -> AsyncIterator[Notification]:
+    after = None
+    while True:
+        page = await unit.page(NOTIFICATIONS, query, after, MAX_PAGE)
+        for row in page.items:
+            yield row
+        after = page.after
+        if after is None:
+            return
+
+
+def _own(principal: Principal) -> str:
+    if principal.user_id is None:
+        raise not_found()
+    return principal.user_id
