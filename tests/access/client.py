@@ -1,5 +1,6 @@
 """Calls of the ASGI application without a client library: the matrix makes thousands."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -78,7 +79,10 @@ async def _exchanged(app: App, scope: dict[str, Any], content: bytes) -> Answer:
     waiting = [{"type": "http.request", "body": content, "more_body": False}]
 
     async def receive() -> Any:
-        return waiting.pop() if waiting else {"type": "http.disconnect"}
+        if not waiting:
+            # The client stays until it has its answer, however slow the machine is.
+            await asyncio.Event().wait()
+        return waiting.pop()
 
     async def send(message: Any) -> None:
         nonlocal status, headers

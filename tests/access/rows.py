@@ -276,7 +276,8 @@ CANARIES: Mapping[str, Group] = {
     "canary-invited@example.com": some("member"),
     "canary-held-text": home | APPROVERS,
     "canary-held-lot": home | APPROVERS,
-    "canary-join-message": PEOPLE | some("asker"),
+    # They were told of it while they could decide it.
+    "canary-join-message": PEOPLE | some("asker", "removed"),
     "member@example.com": some("member"),
     "colleague@example.com": home,
     "stranger@example.com": some("stranger"),
