@@ -1,0 +1,51 @@
+"""The short form of `python -m tests.coherence`: serving processes, everything beneath them hurt, answers checked."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.coherence.soak import (
+    an_instance_dies_between_commit_and_unmark,
+    redis_is_frozen,
+    redis_is_killed_and_returns_empty,
+    redis_returns_with_an_old_snapshot,
+    soaking,
+)
+from tests.servers import PostgresServer, RedisServer, redis_server
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with redis_server(private=True) as server:
+        yield server
+
+
+async def test_no_answer_of_three_instances_is_stale_and_no_write_is_lost_whatever_breaks(
+    postgres_server: PostgresServer, redis: RedisServer
+) -> None:
+    faults = (
+        an_instance_dies_between_commit_and_unmark,
+        redis_is_frozen,
+        redis_returns_with_an_old_snapshot,
+        redis_is_killed_and_returns_empty,
+    )
+    async with soaking(postgres_server, redis, 3) as soak:
+        await soak.round(9.0, faults)
+        found = soak.verdict
+    assert not found.violations and not found.errors, str(found)
+    assert sum(found.faults.values()) == len(faults), str(found)
+    assert found.counts["reads"] > 300 and found.counts["writes done"] > 30, str(found)
+
+
+async def test_the_same_check_finds_out_a_cache_that_is_kept_in_the_usual_way(
+    postgres_server: PostgresServer, redis: RedisServer
+) -> None:
+    async with soaking(postgres_server, redis, 2, control=True) as soak:
+        for _ in range(6):
+            await soak.round(2.5, (), rows=1, pause=0.005)
+            if soak.verdict.violations:
+                break
+    assert {violation.promise for violation in soak.verdict.violations} & {
+        "an acknowledged write was not seen",
+        "time went back",
+    }
