@@ -26,6 +26,8 @@ from application.activity import Activities
 from application.authentication import AccessTokenCheck, Authentication
 from application.caching import CacheAdministration, NoCache
 from application.circuits import Circuits
+from application.circuits.page_door import PageTokens
+from application.circuits.pages import Pages
 from application.circuits.service import clear_waiting
 from application.denials import Denials
 from application.engine import Engine
@@ -38,7 +40,7 @@ from application.notifications.service import tell_many
 from application.outbox import Relay
 from application.passwords import Passwords
 from application.sealing import Seal
-from application.secrets import Peppers
+from application.secrets import Peppers, derive_key
 from application.settings import FIELDS, REGISTRY, Settings, load
 from application.store_life import RootKeys, StoreLife
 from application.tickets import Standing, Tickets
@@ -108,6 +110,16 @@ def _passwords(settings: Settings) -> Passwords:
         memory_kib=settings.argon2_memory_kib,
         parallelism=settings.argon2_parallelism,
     )
+
+
+def _page_tokens(settings: Settings) -> PageTokens:
+    previous = settings.secret_key_previous
+    keys = TokenKeys(
+        derive_key(settings.secret_key, "defarm/page"),
+        None if previous is None else derive_key(previous, "defarm/page"),
+    )
+    tokens = SignedTokens(keys, settings.jwt_issuer, f"{settings.jwt_audience}/page")
+    return PageTokens(tokens, settings.page_token_ttl)
 
 
 _EXACT_POLICIES = {"login_pair", "login_user", "login_ip", "page_password", "page_password_circuit"}
@@ -224,6 +236,13 @@ class Container(containers.DeclarativeContainer):
     circuits = providers.Singleton(
         Circuits, units, identifier_keys, passwords, limiter, settings.provided.join_cooldown
     )
+    pages = providers.Singleton(
+        Pages,
+        units,
+        circuits.provided.door,
+        providers.Singleton(_page_tokens, settings),
+        circuits.provided.tallies,
+    )
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
     cache = providers.Singleton(CacheAdministration, cache_control, units)
@@ -245,6 +264,7 @@ class Container(containers.DeclarativeContainer):
         items=items,
         events=events,
         circuits=circuits,
+        pages=pages,
         imports=imports,
         activities=activities,
         notifications=notifications,

@@ -6,6 +6,7 @@ from application.accounts import Accounts
 from application.accounts.desk import account_named
 from application.activity import Activities
 from application.circuits import Circuits
+from application.circuits.pages import Pages
 from application.events import Events
 from application.imports import Imports
 from application.items import Items
@@ -27,6 +28,7 @@ class Engine:
     items: Items
     events: Events
     circuits: Circuits
+    pages: Pages
     imports: Imports
     activities: Activities
     notifications: Notifications

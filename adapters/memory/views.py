@@ -6,12 +6,23 @@ from typing import Any, TypeVar
 from adapters.changes import order_key
 from adapters.memory.feeds import activity_tallies, seen_activity
 from domain.access.permissions import Permission
-from domain.access.vocabulary import CircuitStatus, EventVisibility, MembershipStatus, OperationStatus, OperationType
+from domain.access.question import page_state
+from domain.access.vocabulary import (
+    CircuitStatus,
+    EventVisibility,
+    MembershipStatus,
+    OperationStatus,
+    OperationType,
+    PageState,
+)
+from domain.circuits.directory import page_words
+from domain.circuits.facts import circuit_fact
+from domain.circuits.values import Circuit
 from domain.events.values import Event
 from domain.items.search import search_tokens
 from domain.items.values import Alias, IdentifierEntry, Item
 from domain.ports.queries import Cursor
-from domain.ports.views import ActivityTallies, ActivityView, EventsView, ItemsView, View, Viewer
+from domain.ports.views import ActivityTallies, ActivityView, DirectoryView, EventsView, ItemsView, View, Viewer
 
 V = TypeVar("V")
 Tables = dict[str, Any]
@@ -23,6 +34,8 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
     match view:
         case ItemsView():
             rows = [((getattr(item, view.sort), item.key), item) for item in _items(tables, view)]
+        case DirectoryView():
+            rows = [((each.public_since, each.circuit_id), each) for each in _directory(tables, view)]
         case EventsView(by_position=True):
             rows = [((event.position,), event) for event in _events(tables, view)]
         case EventsView():
@@ -157,6 +170,13 @@ def _entry_visible(tables: Tables, view: ItemsView, item: Item, entry: Identifie
         or entry.circuit_id is None
         or (item.dfid is not None and entry.circuit_id in open_circuits(tables, view.viewer, item.dfid))
     )
+
+
+def _directory(tables: Tables, view: DirectoryView) -> Iterable[Circuit]:
+    for circuit in tables["circuits"].rows.values():
+        found = all(any(token.startswith(word) for token in page_words(circuit)) for word in view.words)
+        if found and page_state(circuit_fact(circuit), view.now) is PageState.OPEN:
+            yield circuit
 
 
 def _events(tables: Tables, view: EventsView) -> Iterable[Event]:

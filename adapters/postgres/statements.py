@@ -19,8 +19,18 @@ LONGEST_TOKEN = 500
 """Characters of a word that are searched; PostgreSQL refuses words of more than 2,046 bytes."""
 
 _NUMBERS = {"log_index", "position", "priority", "row", "urgency", "version"}
-_FLAGS = {"unread", "published", "is_admin", "personal", "can_pull", "require_approval_for_pull"}
-_INSTANTS = {"at", "member_since"}
+_FLAGS = {
+    "unread",
+    "published",
+    "is_admin",
+    "personal",
+    "listed",
+    "can_pull",
+    "can_approve",
+    "can_manage_members",
+    "require_approval_for_pull",
+}
+_INSTANTS = {"at", "member_since", "public_since"}
 
 
 def column_type(name: str) -> str:

@@ -6,10 +6,11 @@ from adapters.postgres.feeds import activity_page, activity_tallies
 from adapters.postgres.statements import LONGEST_TOKEN
 from domain.access.vocabulary import EventVisibility
 from domain.activity.values import Activity, Tally
+from domain.circuits.values import Circuit
 from domain.events.values import Event
 from domain.items.values import Item
 from domain.ports.queries import Between, Cursor
-from domain.ports.views import ActivityTallies, ActivityView, EventsView, ItemsView, View
+from domain.ports.views import ActivityTallies, ActivityView, DirectoryView, EventsView, ItemsView, View
 
 Parameters = dict[str, Any]
 
@@ -40,6 +41,8 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
     match view:
         case ItemsView():
             return _items(view, after, limit)
+        case DirectoryView():
+            return _directory(view, after, limit)
         case EventsView():
             return _events(view, after, limit)
         case ActivityView():
@@ -66,9 +69,7 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any]
             " and a->>'value' = %(alias)s and a->>'workspace_id' = %(workspace)s)"
         )
         parameters |= {"scheme": view.alias[0], "alias": view.alias[1]}
-    if view.words:
-        where.append("t.tokens @@ %(words)s::tsquery")
-        parameters["words"] = " & ".join(f"'{word[:LONGEST_TOKEN]}':*" for word in view.words)
+    where += _worded(view.words, parameters)
     where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
     order = (view.sort, "key")
     return Item, _paged("items", order, where, parameters, after, descending=view.descending), parameters
@@ -115,6 +116,20 @@ def _identified(view: ItemsView, parameters: Parameters) -> str:
         clauses.append("i->>'evidence' = any(%(evidences)s)")
         parameters["evidences"] = list(view.evidences)
     return f"exists (select 1 from json_array_elements(t.body->'identifiers') i where {' and '.join(clauses)})"
+
+
+def _worded(words: tuple[str, ...], parameters: Parameters) -> list[str]:
+    if not words:
+        return []
+    parameters["words"] = " & ".join(f"'{word[:LONGEST_TOKEN]}':*" for word in words)
+    return ["t.tokens @@ %(words)s::tsquery"]
+
+
+def _directory(view: DirectoryView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
+    parameters: Parameters = {"now": view.now, "limit": limit}
+    where = ["t.listed = true", "(t.opens_at is null or t.opens_at <= %(now)s)", *_worded(view.words, parameters)]
+    order = ("public_since", "circuit_id")
+    return Circuit, _paged("circuits", order, where, parameters, after, descending=view.descending), parameters
 
 
 def _within(column: str, bounds: Between | None, parameters: Parameters) -> list[str]:

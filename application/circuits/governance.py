@@ -1,7 +1,7 @@
 """Use cases of roles, joining and decisions (circuits.md 4.8 to 4.10, 4.18), and the numbers of a circuit."""
 
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Mapping
 
 from application.circuits.reading import CircuitReading
 from application.circuits.requests import (
@@ -15,6 +15,7 @@ from application.circuits.requests import (
     given,
 )
 from application.circuits.sharing import element_error
+from application.circuits.tallies import EVERYTHING
 from application.circuits.views import (
     CircuitStats,
     DecisionResult,
@@ -36,23 +37,19 @@ from domain.access.principal import Principal
 from domain.access.vocabulary import (
     CircuitStatus,
     JoinRequestStatus,
-    OperationStatus,
+    MembershipStatus,
     PageState,
 )
 from domain.act import Act
-from domain.addresses import counted_address
 from domain.circuits import deciding, joining, roles
-from domain.circuits.facts import circuit_fact, request_fact, role_name
-from domain.circuits.reading import walk
-from domain.circuits.scene import Scene, scene, walk_members
+from domain.circuits.facts import circuit_fact, request_fact
+from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Circuit
 from domain.errors import Refusal, not_found
-from domain.ports.queries import Cursor, Page, Select
-from domain.ports.schema import CIRCUITS, JOIN_REQUESTS, OPERATIONS, PLACEMENTS
+from domain.ports.queries import Condition, Cursor, Page, Select
+from domain.ports.schema import CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
-
-_PASSED = timedelta(hours=1)
 
 
 class CircuitGovernance(CircuitReading):
@@ -72,8 +69,8 @@ class CircuitGovernance(CircuitReading):
             at = await scene(reader, principal, circuit_id)
             circuit = at.require(self.visit(principal), Action.ROLE_LIST)
             counts = await _role_counts(reader, circuit)
-            base = (base_role_view(role, counts[role.value]) for role in BaseRole)
-            custom = (custom_role_view(role, counts[role.name]) for role in circuit.roles)
+            base = (base_role_view(role, counts.get(role.value, 0)) for role in BaseRole)
+            custom = (custom_role_view(role, counts.get(role.name, 0)) for role in circuit.roles)
             return (*base, *custom)
 
     async def role(self, principal: Principal, circuit_id: str, name: str) -> RoleView:
@@ -141,32 +138,12 @@ class CircuitGovernance(CircuitReading):
         return await self.units.perform(principal, work)
 
     async def _verified(self, principal: Principal, circuit_id: str, password: str) -> tuple[PageFact, ...]:
-        """Return what a right page password proves; nothing where no password is asked.
-
-        Attempts are counted before the password is looked at. Raises Refusal `rate_limited`,
-        `page_password_wrong`, `overloaded`.
-        """
+        """Return what a right page password proves; nothing where no password is asked."""
         async with self.units.storage.read() as reader:
             circuit = await reader.find(CIRCUITS, circuit_id)
-        now = self.units.clock.now()
-        if circuit is None or page_state(circuit_fact(circuit), now) is not PageState.PROTECTED:
+        if circuit is None or page_state(circuit_fact(circuit), self.units.clock.now()) is not PageState.PROTECTED:
             return ()
-        await self._admit(principal, circuit_id)
-        settings = circuit.public_settings
-        if not (await self.passwords.verify(settings.password_hash, password)).ok:
-            await self.limiter.hit("page_password_circuit", circuit_id)
-            raise Refusal("page_password_wrong", "This is not the password of the page.")
-        await self.limiter.clear("page_password", _guess_key(principal, circuit_id))
-        return (PageFact(circuit_id, settings.password_version, now + _PASSED),)
-
-    async def _admit(self, principal: Principal, circuit_id: str) -> None:
-        for verdict in (
-            await self.limiter.hit("page_password", _guess_key(principal, circuit_id)),
-            await self.limiter.peek("page_password_circuit", circuit_id),
-        ):
-            if verdict is not None and not verdict.allowed:
-                wait = max(1, verdict.retry_after_seconds)
-                raise Refusal("rate_limited", f"Too many attempts. Wait {wait} seconds.", retry_after_seconds=wait)
+        return (await self.door.verified(principal, circuit, password),)
 
     async def approve_join(
         self, principal: Principal, circuit_id: str, request_id: str, request: ApproveJoin
@@ -312,38 +289,24 @@ class CircuitGovernance(CircuitReading):
             decides = at.holds(principal.user_id, Permission.APPROVE)
             decides = decides or at.holds(principal.user_id, Permission.AUDIT)
             manages = at.holds(principal.user_id, Permission.MANAGE_MEMBERS)
-            published = [row.published async for row in walk(reader, PLACEMENTS, _standing(circuit))] if sees else []
-            return CircuitStats(
-                members=await _count(reader, circuit_id, "members"),
-                items=len(published) if sees else None,
-                published_items=sum(published) if sees else None,
-                pending_operations=await _count(reader, circuit_id, "operations") if decides else None,
-                pending_requests=await _count(reader, circuit_id, "requests") if manages else None,
-                as_of=visit.now,
-            )
+            tally = (await self.tallies.of(reader, [circuit_id], EVERYTHING))[circuit_id]
+            may = {
+                "members": True,
+                "items": sees,
+                "published_items": sees,
+                "pending_operations": decides,
+                "pending_requests": manages,
+            }
+            shown = {name: tally.numbers[name] if may[name] else None for name in EVERYTHING}
+            return CircuitStats(**shown, as_of=tally.as_of)
 
 
-def _standing(circuit: Circuit) -> Select:
-    return Select({"circuit_id": circuit.circuit_id}, ("placed_at", "placement_id"))
-
-
-async def _count(reader: Reader, circuit_id: str, what: str) -> int:
-    if what == "members":
-        return len([member async for member in walk_members(reader, circuit_id)])
-    if what == "operations":
-        where = {"circuit_id": circuit_id, "status": OperationStatus.PENDING}
-        query = Select(where, ("requested_at", "operation_id"))
-        return len([row async for row in walk(reader, OPERATIONS, query)])
-    where_ = {"circuit_id": circuit_id, "status": JoinRequestStatus.PENDING}
-    return len([row async for row in walk(reader, JOIN_REQUESTS, Select(where_, ("requested_at",)))])
-
-
-async def _role_counts(reader: Reader, circuit: Circuit) -> Counter[str]:
-    return Counter([role_name(circuit, member) async for member in walk_members(reader, circuit.circuit_id)])
-
-
-def _guess_key(principal: Principal, circuit_id: str) -> str:
-    return f"{circuit_id} {counted_address(principal.address)}"
+async def _role_counts(reader: Reader, circuit: Circuit) -> Mapping[str, int]:
+    """Return how many members carry each role, by name."""
+    where: dict[str, Condition] = {"circuit_id": circuit.circuit_id, "status": MembershipStatus.ACTIVE}
+    counted = await reader.count(MEMBERSHIPS, where, "role")
+    names = {role.role_id: role.name for role in circuit.roles}
+    return {names.get(str(role), str(role)): number for role, number in counted.items()}
 
 
 def _decision_result(one: deciding.Decided) -> DecisionResult:

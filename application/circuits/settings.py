@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import attrs
 
+from application.circuits.page_door import PageDoor
 from application.circuits.requests import (
     CreateCircuit,
     PublicRequest,
@@ -13,6 +14,7 @@ from application.circuits.requests import (
     check_namespaces,
     namespace_of,
 )
+from application.circuits.tallies import Tallies
 from application.circuits.views import (
     CircuitView,
     PublicSettingsAnswer,
@@ -45,6 +47,12 @@ class CircuitSettings:
     passwords: Passwords
     limiter: RateLimiter
     join_cooldown: timedelta = timedelta(hours=24)
+    door: PageDoor = attrs.field(init=False)
+    tallies: Tallies = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.door = PageDoor(self.units, self.passwords, self.limiter)
+        self.tallies = Tallies(self.units.clock)
 
     async def create(self, principal: Principal, request: CreateCircuit) -> CircuitView:
         """Create a circuit, of which the caller becomes the owner (4.1).

@@ -14,7 +14,7 @@ from domain.circuits.scene import Scene, holders, known, scene, settle
 from domain.circuits.values import Circuit, PublicSettings
 from domain.errors import Refusal
 from domain.instants import wire
-from domain.ports.queries import AnyOf, Select
+from domain.ports.queries import AnyOf, Condition
 from domain.ports.schema import ACCOUNTS, CIRCUITS, MEMBERSHIPS
 from domain.precondition import Versions, require_version
 
@@ -44,8 +44,9 @@ async def create(act: Act, circuit: Circuit) -> Circuit:
     Raises Refusal `quota_reached`, `password_required`, `scheduled_date_required`.
     """
     check_page(circuit.public_settings)
-    owned = Select({"owner_id": act.user_id, "status": AnyOf((CircuitStatus.ACTIVE, CircuitStatus.INACTIVE))})
-    if len((await act.unit.page(CIRCUITS, owned, limit=MAX_OWNED)).items) >= MAX_OWNED:
+    standing = AnyOf((CircuitStatus.ACTIVE, CircuitStatus.INACTIVE))
+    owned: dict[str, Condition] = {"owner_id": act.user_id, "status": standing}
+    if sum((await act.unit.count(CIRCUITS, owned, "owner_id")).values()) >= MAX_OWNED:
         raise Refusal("quota_reached", f"A user owns at most {MAX_OWNED} circuits that are not archived.")
     await act.unit.add(CIRCUITS, circuit)
     await act.unit.add(MEMBERSHIPS, owner_of(circuit))

@@ -19,7 +19,7 @@ from domain.circuits.values import Circuit, JoinRequest, Membership
 from domain.errors import Refusal, not_found
 from domain.ids import new_id
 from domain.instants import wire
-from domain.ports.queries import Select
+from domain.ports.queries import Condition, Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 
 MAX_WAITING = 1000
@@ -103,8 +103,8 @@ async def _join_at_once(act: Act, at: Scene, request: JoinRequest) -> Asked:
 
 
 async def _check_room_for_waiting(act: Act, circuit_id: str) -> None:
-    query = Select({"circuit_id": circuit_id, "status": JoinRequestStatus.PENDING}, ("requested_at",))
-    if len((await act.unit.page(JOIN_REQUESTS, query, limit=MAX_WAITING)).items) >= MAX_WAITING:
+    where: dict[str, Condition] = {"circuit_id": circuit_id, "status": JoinRequestStatus.PENDING}
+    if sum((await act.unit.count(JOIN_REQUESTS, where, "circuit_id")).values()) >= MAX_WAITING:
         raise Refusal("quota_reached", f"At most {MAX_WAITING} requests wait in a circuit.")
 
 

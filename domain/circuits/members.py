@@ -4,7 +4,7 @@ from typing import Any
 
 from domain.access.decide import Action
 from domain.access.permissions import Permission
-from domain.access.vocabulary import JoinRequestStatus
+from domain.access.vocabulary import JoinRequestStatus, MembershipStatus
 from domain.accounts.values import Account, AccountStatus
 from domain.act import Act
 from domain.circuits.facts import role_name
@@ -13,7 +13,7 @@ from domain.circuits.scene import Scene, holders, known, scene, settle
 from domain.circuits.values import Membership
 from domain.errors import Refusal, not_found
 from domain.instants import wire
-from domain.ports.queries import Select
+from domain.ports.queries import Condition, Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
@@ -74,7 +74,8 @@ def _granted(at: Scene, act: Act, action: Action, name: str, **target: Any) -> R
 
 async def check_room(act: Act, circuit_id: str) -> None:
     """Refuse more members than a circuit may have. Raises Refusal `quota_reached`."""
-    if len(await holders(act.unit, circuit_id)) >= MAX_MEMBERS:
+    where: dict[str, Condition] = {"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}
+    if sum((await act.unit.count(MEMBERSHIPS, where, "circuit_id")).values()) >= MAX_MEMBERS:
         raise Refusal("quota_reached", f"A circuit has at most {MAX_MEMBERS} members.")
 
 

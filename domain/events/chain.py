@@ -109,9 +109,16 @@ def link(draft: EventDraft, head: ChainHead | None, author: Principal, now: date
     return attrs.evolve(event, hash=event_hash(event))
 
 
-def head_of(event: Event) -> ChainHead:
-    """Return the head of a chain that ends with `event`."""
-    return ChainHead(dfid=event.dfid, hash=event.hash, recorded_at=event.recorded_at, version=event.position)
+def head_of(event: Event, before: ChainHead | None = None) -> ChainHead:
+    """Return the head of a chain that ends with `event`, which stood at `before`."""
+    counted = 0 if before is None else before.public
+    return ChainHead(
+        dfid=event.dfid,
+        hash=event.hash,
+        recorded_at=event.recorded_at,
+        version=event.position,
+        public=counted + (event.visibility is EventVisibility.PUBLIC),
+    )
 
 
 def faults(events: Sequence[Event], head: ChainHead | None) -> Iterator[tuple[int, ChainFault]]:
@@ -126,7 +133,7 @@ def faults(events: Sequence[Event], head: ChainHead | None) -> Iterator[tuple[in
     length = head.version if head else 0
     if length != len(events):
         yield min(length, len(events)) + 1, ChainFault.HEAD
-    elif previous is not None and head_of(previous) != head:
+    elif previous is not None and head is not None and attrs.evolve(head_of(previous), public=head.public) != head:
         yield length, ChainFault.HEAD
 
 

@@ -21,7 +21,7 @@ async def record(act: Act, *drafts: EventDraft) -> list[Event]:
     for draft in drafts:
         held = heads.get(draft.dfid)
         event = link(draft, held, act.principal, act.now, new_salt())
-        heads[draft.dfid] = head_of(event)
+        heads[draft.dfid] = head_of(event, held)
         events.append(event)
         (begun if held is None else advanced).append(heads[draft.dfid])
     await act.unit.add(EVENTS, *events)

@@ -52,9 +52,11 @@ class Event:
 
 @attrs.frozen
 class ChainHead:
-    """The end of an item's chain. `version` is its length, so that an append is a compare-and-set."""
+    """The end of an item's chain. `version` is its length, so that an append is a compare-and-set; `public` is
+    how many of its events are public."""
 
     dfid: str
     hash: str
     recorded_at: datetime
     version: int
+    public: int = 0

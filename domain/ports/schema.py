@@ -22,6 +22,7 @@ from domain.accounts.values import (
 )
 from domain.activity.values import Activity
 from domain.audit.values import AuditEntry
+from domain.circuits.directory import is_scheduled, listed, page_words
 from domain.circuits.values import Circuit, FingerprintEntry, JoinRequest, Membership, Operation, Placement
 from domain.events.values import ChainHead, Event
 from domain.idempotency import IdempotencyRecord
@@ -241,8 +242,18 @@ CIRCUITS = Facet(
     "circuits",
     Circuit,
     ("circuit_id",),
-    _members("circuit_id", "owner_id", "status", "created_at", "require_approval_for_pull"),
-    indexes=(("owner_id", "status"),),
+    _members(
+        "circuit_id",
+        "owner_id",
+        "status",
+        "created_at",
+        "require_approval_for_pull",
+        "public_since",
+        listed=listed,
+        opens_at=lambda value: value.public_settings.scheduled_date if is_scheduled(value) else None,
+    ),
+    indexes=(("owner_id", "status"), ("listed", "public_since", "circuit_id")),
+    tokens=page_words,
 )
 MEMBERSHIPS = Facet(
     "memberships",
@@ -253,10 +264,16 @@ MEMBERSHIPS = Facet(
         "user_id",
         "status",
         "joined_at",
+        role=lambda value: value.custom_role_id or value.base_role.value,
         can_pull=lambda value: Permission.PULL in value.permissions,
+        can_approve=lambda value: Permission.APPROVE in value.permissions,
+        can_manage_members=lambda value: Permission.MANAGE_MEMBERS in value.permissions,
     ),
     indexes=(
         ("circuit_id", "status", "joined_at", "user_id"),
+        ("circuit_id", "status", "role", "joined_at", "user_id"),
+        ("circuit_id", "status", "can_approve", "user_id"),
+        ("circuit_id", "status", "can_manage_members", "user_id"),
         ("user_id", "status", "joined_at", "circuit_id"),
     ),
 )

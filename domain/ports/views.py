@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from domain.activity.values import Activity, Tally
+from domain.circuits.values import Circuit
 from domain.events.values import Event
 from domain.items.values import Item
 from domain.ports.queries import Between
@@ -104,3 +105,15 @@ class ActivityTallies(View[Tally]):
     """How many entries `of` shows, by UTC day and kind; ordered by (day, kind)."""
 
     of: ActivityView
+
+
+@attrs.frozen
+class DirectoryView(View[Circuit]):
+    """Circuits whose public page is open to everybody (circuits.md 4.16), newest page first.
+
+    `words` are prefixes that must each start a word of the page's name or tagline.
+    """
+
+    now: datetime
+    words: tuple[str, ...] = ()
+    descending: bool = True

@@ -26,6 +26,7 @@ from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
 from entrypoints.http.routes.items import item_routes
 from entrypoints.http.routes.notifications import notification_routes
+from entrypoints.http.routes.pages import page_routes
 from entrypoints.http.routes.sharing import sharing_routes
 from entrypoints.http.routes.tickets import ticket_routes
 from entrypoints.http.routes.workspaces import workspace_routes
@@ -42,7 +43,8 @@ def engine_routes(container: Container) -> list[Route]:
         *import_routes(container.imports()),
         *item_routes(container.items()),
         *event_routes(container.events()),
-        *circuit_routes(container.circuits()),
+        *circuit_routes(container.circuits(), container.pages()),
+        *page_routes(container.pages()),
         *sharing_routes(container.circuits()),
         *activity_routes(container.activities()),
         *notification_routes(container.notifications()),

@@ -17,14 +17,15 @@ from application.events.views import event_fact
 from application.facts import circuit_fact, item_fact, member_fact, placement_fact, pull_fact, share_fact
 from domain.access.decide import Action, GroundKind, decide
 from domain.access.facts import Facts, Target
-from domain.access.principal import Principal, PrincipalKind
+from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
 from domain.access.vocabulary import EventVisibility, ItemStatus, OperationStatus
+from domain.circuits.directory import page_words
 from domain.events.values import EventType
 from domain.items.search import words
 from domain.ports.queries import Between
 from domain.ports.schema import Facet
 from domain.ports.storage import Storage
-from domain.ports.views import EventsView, ItemsView, View, Viewer
+from domain.ports.views import DirectoryView, EventsView, ItemsView, View, Viewer
 from tests.agreement.wiping import wipe
 from tests.agreement.worlds import CIRCUIT_IDS, DFIDS, INSTANTS, NOW, VIEWERS, World, world
 
@@ -163,6 +164,27 @@ def test_lists_of_events_are_what_the_decision_allows(stores: Stores, seed: int)
             chain = stores.agree(EventsView(viewer, NOW, dfid=dfid, by_position=True))
             assert {event.event_id for event in chain} == {each for each in allowed if each.startswith(f"V{dfid}-")}
             assert [event.position for event in chain] == sorted(event.position for event in chain)
+
+
+@worlds
+@given(seed=seeds)
+def test_the_directory_lists_the_circuits_whose_page_is_open_to_a_visitor(stores: Stores, seed: int) -> None:
+    all_of = world(seed)
+    stores.settle(all_of)
+
+    def open_to_all(circuit_id: str) -> bool:
+        return decide(ANONYMOUS, Action.CIRCUIT_VIEW_PAGE, facts(all_of, circuit_id=circuit_id), NOW).allowed
+
+    for wanted in ((), words("gad"), words("açaí gado")):
+        found = stores.agree(DirectoryView(NOW, wanted))
+        assert {circuit.circuit_id for circuit in found} == {
+            circuit.circuit_id
+            for circuit in all_of.circuits
+            if open_to_all(circuit.circuit_id)
+            and all(any(each.startswith(word) for each in page_words(circuit)) for word in wanted)
+        }
+        since = [order_key((circuit.public_since, circuit.circuit_id)) for circuit in found]
+        assert since == sorted(since, reverse=True)
 
 
 @worlds

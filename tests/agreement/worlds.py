@@ -15,8 +15,9 @@ from domain.access.vocabulary import (
     MembershipStatus,
     OperationStatus,
     OperationType,
+    PublicAccessMode,
 )
-from domain.circuits.values import Circuit, Membership, Operation, OperationOrigin, Placement
+from domain.circuits.values import Circuit, Membership, Operation, OperationOrigin, Placement, PublicSettings
 from domain.document import Document
 from domain.events.values import Event, EventType
 from domain.identifiers import IdentifierKind, IdentifierScope
@@ -147,7 +148,22 @@ def _circuit(dice: Dice, circuit_id: str) -> Circuit:
         circuit_id, circuit_id, "olga", NOW, NOW,
         status=dice.usually(CircuitStatus.ACTIVE, CircuitStatus),
         require_approval_for_pull=dice.chance(0.5),
+        **_page(dice),
     )  # fmt: skip
+
+
+def _page(dice: Dice) -> dict[str, Any]:
+    """Return a page that is open, closed, protected or waiting for its date."""
+    visible = dice.chance(0.7)
+    mode = dice.pick(tuple(PublicAccessMode))
+    settings = PublicSettings(
+        access_mode=mode,
+        scheduled_date=dice.pick(INSTANTS) if mode is PublicAccessMode.SCHEDULED else dice.pick((None, *INSTANTS)),
+        public_name=dice.pick((None, *WORDS)),
+        tagline=dice.pick(("", *WORDS)),
+    )
+    since = dice.pick(INSTANTS) if visible else None
+    return {"allow_public_visibility": visible, "public_since": since, "public_settings": settings}
 
 
 def _member(dice: Dice, circuit_id: str, viewer: Viewer) -> Membership:

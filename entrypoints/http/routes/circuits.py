@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from application.circuits import Circuits
+from application.circuits.pages import Pages
 from application.circuits.requests import (
     AddMember,
     ApproveJoin,
@@ -68,11 +69,19 @@ class RequestQuery(PageQuery):
     status: JoinRequestStatus | None = None
 
 
+@attrs.frozen
+class Made:
+    """Something new, and where it lies."""
+
+    address: str
+    shown: Any
+
+
 class CircuitHandlers:
     """Each calls one use case."""
 
-    def __init__(self, circuits: Circuits) -> None:
-        self.circuits = circuits
+    def __init__(self, circuits: Circuits, pages: Pages) -> None:
+        self.circuits, self.pages = circuits, pages
 
     async def create(self, call: Call) -> CircuitView:
         return await self.circuits.create(call.principal, call.body)
@@ -112,8 +121,10 @@ class CircuitHandlers:
     async def stats(self, call: Call) -> CircuitStats:
         return await self.circuits.stats(call.principal, call.path["circuit_id"])
 
-    async def add_member(self, call: Call) -> MemberView:
-        return await self.circuits.add_member(call.principal, call.path["circuit_id"], call.body)
+    async def add_member(self, call: Call) -> Made:
+        circuit_id = call.path["circuit_id"]
+        member = await self.circuits.add_member(call.principal, circuit_id, call.body)
+        return Made(f"{ROOT}/{circuit_id}/members/{member.user_id}", member)
 
     async def members(self, call: Call) -> Page[MemberView]:
         return await self.circuits.members(call.principal, call.path["circuit_id"], call.query, call.after, call.limit)
@@ -141,8 +152,10 @@ class CircuitHandlers:
     async def role(self, call: Call) -> RoleView:
         return await self.circuits.role(call.principal, call.path["circuit_id"], call.path["name"])
 
-    async def create_role(self, call: Call) -> RoleView:
-        return await self.circuits.create_role(call.principal, call.path["circuit_id"], call.body)
+    async def create_role(self, call: Call) -> Made:
+        circuit_id = call.path["circuit_id"]
+        role = await self.circuits.create_role(call.principal, circuit_id, call.body)
+        return Made(f"{ROOT}/{circuit_id}/roles/{role.name}", role)
 
     async def update_role(self, call: Call) -> RoleView:
         return await self.circuits.update_role(
@@ -153,10 +166,14 @@ class CircuitHandlers:
         await self.circuits.delete_role(call.principal, call.path["circuit_id"], call.path["name"], call.if_match)
 
     async def ask(self, call: Call) -> JoinAnswer:
-        return await self.circuits.ask_to_join(call.principal, call.path["circuit_id"], call.body or AskToJoin())
+        return await self._asked(call, call.body or AskToJoin())
 
     async def ask_at_page(self, call: Call) -> JoinAnswer:
-        return await self.circuits.ask_to_join(call.principal, call.path["circuit_id"], call.body or JoinPage())
+        return await self._asked(call, call.body or JoinPage())
+
+    async def _asked(self, call: Call, request: AskToJoin) -> JoinAnswer:
+        proved = self.pages.proved(call.page_token)
+        return await self.circuits.ask_to_join(call.principal, call.path["circuit_id"], request, proved)
 
     async def requests(self, call: Call) -> Page[JoinRequestView]:
         return await self.circuits.join_requests(
@@ -187,9 +204,9 @@ class CircuitHandlers:
         await self.circuits.cancel_join(call.principal, call.path["circuit_id"], call.path["request_id"])
 
 
-def circuit_routes(circuits: Circuits) -> Sequence[Route]:
+def circuit_routes(circuits: Circuits, pages: Pages) -> Sequence[Route]:
     """Return the routes of circuits, their members, roles and join requests."""
-    do = CircuitHandlers(circuits)
+    do = CircuitHandlers(circuits, pages)
     return (*_circuits(do), *_members(do), *_roles(do), *_joining(do))
 
 
@@ -339,7 +356,8 @@ def _members(do: CircuitHandlers) -> Sequence[Route]:
             scope=MANAGE,
             body=AddMember,
             success=(201,),
-            location=lambda view: None,
+            location=lambda made: made.address,
+            view=lambda made: made.shown,
             problems=(
                 *GUARDED,
                 "role_not_grantable",
@@ -437,7 +455,8 @@ def _roles(do: CircuitHandlers) -> Sequence[Route]:
             scope=MANAGE,
             body=CreateRole,
             success=(201,),
-            location=lambda view: None,
+            location=lambda made: made.address,
+            view=lambda made: made.shown,
             problems=(*ROLES, "role_exists", "quota_reached"),
             request_example={"name": "inspetor", "permissions": ["pull", "certify"]},
             **role,
@@ -500,6 +519,7 @@ def _joining(do: CircuitHandlers) -> Sequence[Route]:
     asking: dict[str, Any] = {
         "tag": TAG,
         "scope": PUSH,
+        "policy": "join",
         "success": (201, 202),
         "status_of": lambda answer: 202 if answer.requires_approval else 201,
         "location": _joined_at,

@@ -14,7 +14,10 @@ from domain.ports.limits import Policy, Window
 from domain.ports.storage import Storage
 from tests.application.circuits.world import SteppedClock, World
 
-POLICIES = {"page_password": Policy((Window(10, 900),), exact=True)}
+POLICIES = {
+    "page_password": Policy((Window(10, 900),), exact=True),
+    "page_password_circuit": Policy((Window(30, 900),), exact=True),
+}
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,16 @@ from typing import Any, TypeVar
 import attrs
 
 from application.circuits import Circuits
+from application.circuits.page_door import PageTokens
+from application.circuits.pages import Pages
 from application.circuits.requests import AddMember, CreateCircuit, PushLocal
 from application.circuits.service import clear_waiting
 from application.circuits.views import CircuitView, Push
+from application.events import Events
 from application.items import Items
 from application.items.requests import CreateDraft
 from application.outbox import Relay
+from application.tokens import SignedTokens, TokenKeys
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
 from domain.accounts.values import Account, Workspace
 from domain.document import EMPTY, Document
@@ -60,6 +64,16 @@ class World:
     items: Items
     homes: dict[str, str] = attrs.field(factory=dict)
     _seen: dict[str, set[Any]] = attrs.field(factory=dict)
+
+    @property
+    def pages(self) -> Pages:
+        tokens = SignedTokens(TokenKeys(b"p" * 32), "defarm", "defarm-api/page")
+        circuits = self.circuits
+        return Pages(circuits.units, circuits.door, PageTokens(tokens, timedelta(hours=1)), circuits.tallies)
+
+    @property
+    def events(self) -> Events:
+        return Events(self.circuits.units)
 
     async def user(
         self, name: str, home: str | None = None, *, role: WorkspaceRole = WorkspaceRole.MANAGER

@@ -18,7 +18,7 @@ from adapters.postgres.statements import STATEMENTS, Statements
 from adapters.postgres.views import view_query
 from domain.ports.queries import AnyOf, Between, Select, StartsWith
 from domain.ports.schema import FACETS, Facet
-from domain.ports.views import ActivityTallies, ActivityView, EventsView, ItemsView, Viewer
+from domain.ports.views import ActivityTallies, ActivityView, DirectoryView, EventsView, ItemsView, Viewer
 from tests.conformance.storage.link import execute
 
 Connection = psycopg.AsyncConnection[Any]
@@ -155,6 +155,7 @@ def texts(facet: Facet[Any]) -> Iterator[str]:
         yield made.confirm
     for query in queries(facet):
         yield made.select(query, None, 10)[0]
+        yield made.count(query.where, facet.key[0])[0]
         order = (*query.order, *facet.key)
         for after in (
             tuple(map(_sample, order)),
@@ -189,6 +190,7 @@ VIEWS: tuple[Any, ...] = (
         Viewer("u", "w"), NOW, "all", ("active",), "C", (("k", "v", None), ("k", "v", "n")), "n", "canonical",
         ("format_ok",), ("s", "v"), ("word",), Between(NOW), Between(None, NOW), "updated_at",
     ),
+    DirectoryView(NOW, ("word",)),
     EventsView(Viewer("u", "w"), NOW),
     EventsView(Viewer("u", "w"), NOW, dfid="D", by_position=True),
     EventsView(
@@ -280,8 +282,12 @@ async def populated(connection: Connection) -> Connection:
             1, '', '{"identifiers": [], "aliases": []}' from generate_series(1, 5000) n;
         insert into shares (share_id, dfid, recipient_user_id, created_at, version, body)
             select n::text, 'DFID-' || n, 'u' || n % 100, now(), 1, '{}' from generate_series(1, 1000) n;
-        insert into circuits select n::text, 'u', 'active', now(), false, 1, '{}' from generate_series(1, 50) n;
-        insert into memberships select (n % 50)::text, 'u' || n, 'active', now(), true, 1, '{}'
+        insert into circuits (circuit_id, owner_id, status, created_at, require_approval_for_pull, listed, tokens,
+                version, body)
+            select n::text, 'u', 'active', now(), false, false, '', 1, '{}' from generate_series(1, 50) n;
+        insert into memberships (circuit_id, user_id, status, joined_at, can_pull, role, can_approve,
+                can_manage_members, version, body)
+            select (n % 50)::text, 'u' || n, 'active', now(), true, 'viewer', false, false, 1, '{}'
             from generate_series(1, 1000) n;
         insert into placements select (n % 50)::text, 'DFID-' || n, n::text, now(), 'u', false, null, 'w', 1, '{}'
             from generate_series(1, 3000) n;
