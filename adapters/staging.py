@@ -169,7 +169,8 @@ class StagedUnit(StagedReader):
             return counted
         changes, query = self._of(facet), Select(where)
         column = facet.columns[by]
-        touched = await self._backend.fetch(facet, [*changes.saves, *changes.removes])
+        keys = [*changes.saves, *changes.removes]
+        touched = await self._backend.fetch(facet, keys) if keys else {}
         totals = Counter(counted)
         totals.update(map(column, changes.matching(query)))
         totals.subtract(map(column, filter(lambda row: query.matches(facet.row(row)), touched.values())))

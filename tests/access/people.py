@@ -61,6 +61,8 @@ users = members | some("colleague", "removed", "asker", "friend", "stranger", "o
 """Everybody whose credential is valid."""
 anybody = users | some("anonymous", "frozen")
 """Everybody, with a valid credential or without."""
+visitors = (users | some("anonymous")).while_open
+"""Everybody who may read the public page: a credential that is sent must be valid."""
 managers = users - some("colleague")
 """Everybody who is a manager of their own workspace."""
 administrator = some("operator")

@@ -30,6 +30,7 @@ from tests.access.people import (
     readers,
     some,
     users,
+    visitors,
 )
 from tests.access.world import PASSWORD
 
@@ -227,6 +228,13 @@ ROWS: Mapping[str, Row] = {
     "operation_approve_short": Row(APPROVERS, acts=True),
     "operation_reject_short": Row(APPROVERS, acts=True),
     "operation_cancel_short": Row(home, acts=True),
+    # pages
+    "page_list": Row(users | some("anonymous"), query=ALL),
+    "page_token_create": Row(visitors, {"access_password": PASSWORD}, refused=("page_not_protected",)),
+    "page_get": Row(visitors),
+    "page_item_list": Row(visitors, query=ALL),
+    "page_item_get": Row(visitors),
+    "page_event_list": Row(visitors, query=ALL),
     # notifications
     "ticket_issue": Row(users),
     # identifiers
@@ -260,14 +268,14 @@ REACHED_WITHOUT_CIRCUIT = ("operation_id", "request_id")
 CANARIES: Mapping[str, Group] = {
     "canary-circuit-name": members | some("colleague"),
     "canary-circuit-text": members,
-    "canary-page-text": members,
+    "canary-page-text": members | visitors,
     "canary-role-name": members,
-    "canary-lot": readers,
-    "canary-item-text": readers,
+    "canary-lot": readers | visitors,
+    "canary-item-text": readers | visitors,
     "canary-home-lot": home,
     "canary-draft-text": home,
     "canary-draft-lot": home,
-    "canary-public-event": readers,
+    "canary-public-event": readers | visitors,
     "canary-circuit_only-event": home | holding("pull").while_active,
     "canary-direct-event": home | some("friend"),
     "canary-private-event": home,

@@ -205,6 +205,7 @@ async def _items(world: World) -> None:
     dfid = (await world.do("member", "POST", "/api/items", item))["dfid"]
     world.objects["dfid"] = dfid
     await world.do("member", "POST", f"{at(world)}/push/{dfid}")
+    await world.do("owner", "PUT", f"{at(world)}/items/{dfid}/publication")
     share = {"recipient_user_id": world.id_of("friend")}
     world.objects["share_id"] = (await world.do("member", "POST", f"/api/items/{dfid}/share", share))["share_id"]
     unplaced = {"identifiers": [{"key": "lote", "value": "canary-home-lot"}]}
