@@ -57,7 +57,7 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
 def _backwards(view: View[Any]) -> bool:
     if isinstance(view, ItemsView | EventsView):
         return view.descending and not getattr(view, "by_position", False)
-    return isinstance(view, ActivityView)
+    return isinstance(view, ActivityView | DirectoryView)
 
 
 def open_circuits(tables: Tables, viewer: Viewer, dfid: str) -> set[str]:

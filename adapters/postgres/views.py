@@ -129,7 +129,7 @@ def _directory(view: DirectoryView, after: Cursor | None, limit: int) -> tuple[t
     parameters: Parameters = {"now": view.now, "limit": limit}
     where = ["t.listed = true", "(t.opens_at is null or t.opens_at <= %(now)s)", *_worded(view.words, parameters)]
     order = ("public_since", "circuit_id")
-    return Circuit, _paged("circuits", order, where, parameters, after, descending=view.descending), parameters
+    return Circuit, _paged("circuits", order, where, parameters, after, descending=True), parameters
 
 
 def _within(column: str, bounds: Between | None, parameters: Parameters) -> list[str]:

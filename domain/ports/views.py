@@ -116,4 +116,3 @@ class DirectoryView(View[Circuit]):
 
     now: datetime
     words: tuple[str, ...] = ()
-    descending: bool = True
