@@ -35,6 +35,9 @@ from application.events import Events
 from application.imports import Imports
 from application.items import Items
 from application.keys.checking import ApiKeyCheck
+from application.keys.expiring import KeyWarnings
+from application.keys.metering import KeyMeter
+from application.keys.service import ApiKeys
 from application.notifications import Notifications
 from application.notifications.service import tell_many
 from application.outbox import Relay
@@ -51,7 +54,7 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.ports.backing import StoreRefused
 from domain.ports.clock import SystemClock
 from domain.ports.errors import StorageError
-from domain.ports.limits import Policies, Policy, Window
+from domain.ports.limits import Policies, Policy, RateLimiter, Window
 
 if TYPE_CHECKING:
     from adapters.caching.control import SharedCacheControl
@@ -120,6 +123,15 @@ def _page_tokens(settings: Settings) -> PageTokens:
     )
     tokens = SignedTokens(keys, settings.jwt_issuer, f"{settings.jwt_audience}/page")
     return PageTokens(tokens, settings.page_token_ttl)
+
+
+def _redis_limiter(settings: Settings, limits: Policies) -> RateLimiter:
+    """Make the limiter that instances share; REDIS_URL is set, or the settings were refused."""
+    from adapters.redis.limits import SharedRateLimiter  # noqa: PLC0415
+
+    return SharedRateLimiter(
+        limits, settings.redis_url or "", settings.cache_prefix, settings.redis_timeout.total_seconds()
+    )
 
 
 _EXACT_POLICIES = {"login_pair", "login_user", "login_ip", "page_password", "page_password_circuit"}
@@ -206,9 +218,17 @@ class Container(containers.DeclarativeContainer):
     sealing = providers.Singleton(
         Seal.of, "defarm/idempotency", settings.provided.secret_key, settings.provided.secret_key_previous
     )
-    limiter = providers.Singleton(MemoryRateLimiter, providers.Singleton(policies, settings))
+    policies = providers.Singleton(policies, settings)
+    limiter = providers.Selector(
+        settings.provided.limiter,
+        memory=providers.Singleton(MemoryRateLimiter, policies),
+        redis=providers.Singleton(_redis_limiter, settings, policies),
+    )
     denials = providers.Singleton(Denials, storage, clock)
     key_check = providers.Singleton(ApiKeyCheck, peppers, storage, clock, denials)
+    keys = providers.Singleton(ApiKeys, units, peppers)
+    key_meter = providers.Singleton(KeyMeter, storage, clock)
+    key_warnings = providers.Singleton(KeyWarnings, units)
     standing = providers.Singleton(Standing, storage, clock, key_check)
     tickets = providers.Singleton(Tickets, providers.Singleton(_stream_tokens, signed_tokens), standing)
     authentication = providers.Singleton(
@@ -251,6 +271,8 @@ class Container(containers.DeclarativeContainer):
     workers = providers.List(
         providers.Factory(Worker, "outbox", relay.provided.run),
         providers.Factory(Worker, "denials", denials.provided.run),
+        providers.Factory(Worker, "key_usage", key_meter.provided.run),
+        providers.Factory(Worker, "key_warnings", key_warnings.provided.run),
     )
     crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, workers))
     activities = providers.Singleton(Activities, units)
@@ -304,8 +326,10 @@ async def opened(container: Container) -> AsyncIterator[Container]:
 async def close(container: Container) -> None:
     """Stop the workers and close whatever of a container was built. Idempotent."""
     await container.crew().stop()
-    with suppress(StorageError):
-        await container.denials().flush()
+    for counted in (container.denials(), container.key_meter()):
+        with suppress(StorageError):
+            await counted.flush()
+    await container.limiter().aclose()
     container.passwords().close()
     await container.store_life().aclose()
 

@@ -44,7 +44,7 @@ class ApiKeyCheck:
             account = await reader.get(ACCOUNTS, key.created_by)
         principal = key_principal(key, account, client)
         self._require(key, account, principal)
-        if forms.previous in (key.secret_hash, key.previous_hash):
+        if forms.previous is not None and forms.previous in (key.secret_hash, key.previous_hash):
             await self._move_under_current_root(key, forms)
         return principal
 

@@ -41,8 +41,18 @@ class Verdict:
 class RateLimiter(Protocol):
     """Counts hits by policy and key. Answers None for a policy that is off; never raises for want of its store."""
 
-    async def hit(self, policy: str, key: str, cost: int = 1) -> Verdict | None:
-        """Charge every window of a policy, smallest first; the first refusal decides, later ones are not charged."""
+    @property
+    def degraded(self) -> bool:
+        """Whether hits are counted per instance because the shared store is out of reach."""
+        ...
+
+    async def hit(
+        self, policy: str, key: str, cost: int = 1, windows: tuple[Window, ...] | None = None
+    ) -> Verdict | None:
+        """Charge every window of a policy, smallest first; the first refusal decides, later ones are not charged.
+
+        `windows` stand instead of the policy's, as those that an API key has of its own.
+        """
         ...
 
     async def peek(self, policy: str, key: str) -> Verdict | None:
@@ -51,4 +61,8 @@ class RateLimiter(Protocol):
 
     async def clear(self, policy: str, key: str) -> None:
         """Forget what was counted."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of every connection."""
         ...

@@ -234,6 +234,8 @@ class App:
             bytes_out=exchange.bytes_out,
             code=exchange.code,
         )
+        if exchange.principal is not None and exchange.principal.key_id is not None:
+            self.kernel.count_key(exchange.principal.key_id, status)
         for observe in self.observers:
             observe(exchange.method, route, status, seconds)
 

@@ -19,6 +19,7 @@ from entrypoints.http.pages import kernel_routes
 from entrypoints.http.paging import Cursors
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.activities import activity_routes
+from entrypoints.http.routes.api_keys import key_routes
 from entrypoints.http.routes.cache import cache_routes
 from entrypoints.http.routes.circuits import circuit_routes
 from entrypoints.http.routes.events import event_routes
@@ -50,6 +51,7 @@ def engine_routes(container: Container) -> list[Route]:
         *notification_routes(container.notifications()),
         *identifier_routes(),
         *cache_routes(container.cache()),
+        *key_routes(container.keys()),
         *ticket_routes(container.tickets()),
     ]
 
@@ -70,7 +72,11 @@ def health_of(container: Container, started_at: datetime) -> Health:
         mode=settings.storage,
         clock=container.clock(),
         ask_store=ask_store,
-        checks=lambda: {"cache": cache_state(container), "limiter": "up", "workers": container.crew().state},
+        checks=lambda: {
+            "cache": cache_state(container),
+            "limiter": "degraded" if container.limiter().degraded else "up",
+            "workers": container.crew().state,
+        },
     )
 
 
@@ -92,6 +98,7 @@ def kernel_of(container: Container, health: Health) -> Kernel:
         cursors=Cursors(_cursor_keys(settings)),
         idempotency=Idempotency(container.storage(), container.clock(), settings.idempotency_ttl, seal.seal, seal.open),
         limits=RequestLimits(container.limiter()),
+        count_key=container.key_meter().count,
         parse_dfid=parse_dfid,
         gate=health,
     )

@@ -1,38 +1,33 @@
 """Limits of requests: which windows a request is charged to, and what its headers say (http.md 11, platform.md 5.2)."""
 
-import ipaddress
 from collections.abc import Iterable
 from typing import Protocol
 
 import attrs
 
 from domain.access.principal import Principal, PrincipalKind
+from domain.addresses import counted_address
 from domain.errors import Refusal
+from domain.ports.limits import Verdict, Window
 
-
-class Verdict(Protocol):
-    """What the rate limiter answers about one policy (platform.md 5.1)."""
-
-    @property
-    def allowed(self) -> bool: ...
-    @property
-    def policy(self) -> str: ...
-    @property
-    def quota(self) -> int: ...
-    @property
-    def window_seconds(self) -> int: ...
-    @property
-    def remaining(self) -> int: ...
-    @property
-    def reset_seconds(self) -> int: ...
-    @property
-    def retry_after_seconds(self) -> int: ...
+MINUTE, DAY = 60, 86_400
 
 
 class Charges(Protocol):
     """Charges one request to one policy; None when the policy is off."""
 
-    async def hit(self, policy: str, key: str) -> Verdict | None: ...
+    async def hit(
+        self, policy: str, key: str, cost: int = 1, windows: tuple[Window, ...] | None = None
+    ) -> Verdict | None: ...
+
+
+@attrs.frozen
+class Charge:
+    """One policy that a request is charged to; `windows` stand instead of the policy's."""
+
+    policy: str
+    key: str
+    windows: tuple[Window, ...] | None = None
 
 
 @attrs.frozen
@@ -43,16 +38,16 @@ class RequestLimits:
 
     async def charge(self, principal: Principal, policy: str | None) -> list[Verdict]:
         """Charge a request. Returns the verdicts, the refusing one last if there is one."""
-        return await self._charge(_windows(principal, policy))
+        return await self._charge(_charges(principal, policy))
 
     async def charge_anonymous(self, address: str | None) -> list[Verdict]:
         """Charge a request whose credential failed."""
-        return await self._charge([("anonymous", limited_address(address))])
+        return await self._charge([Charge("anonymous", counted_address(address))])
 
-    async def _charge(self, windows: Iterable[tuple[str, str]]) -> list[Verdict]:
+    async def _charge(self, charges: Iterable[Charge]) -> list[Verdict]:
         verdicts = []
-        for policy, key in windows:
-            verdict = await self.limiter.hit(policy, key)
+        for each in charges:
+            verdict = await self.limiter.hit(each.policy, each.key, windows=each.windows)
             if verdict is not None:
                 verdicts.append(verdict)
                 if not verdict.allowed:
@@ -60,28 +55,26 @@ class RequestLimits:
         return verdicts
 
 
-def _windows(principal: Principal, policy: str | None) -> list[tuple[str, str]]:
+def _charges(principal: Principal, policy: str | None) -> list[Charge]:
     if principal.kind is PrincipalKind.API_KEY:
-        key = principal.key_id or ""
-        windows = [("key", key), ("key_day", key)]
+        charges = _of_key(principal)
     elif principal.user_id is not None:
-        windows = [("user", principal.user_id)]
+        charges = [Charge("user", principal.user_id)]
     else:
-        windows = [("anonymous", limited_address(principal.address))]
+        charges = [Charge("anonymous", counted_address(principal.address))]
     if policy is not None:
-        windows.append((policy, principal.user_id or limited_address(principal.address)))
-    return windows
+        charges.append(Charge(policy, principal.user_id or counted_address(principal.address)))
+    return charges
 
 
-def limited_address(address: str | None) -> str:
-    """Return what an address is counted as: the IPv4 address, the IPv6 /64 (platform.md 1.5)."""
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return address or "unknown"
-    if parsed.version == 4:
-        return str(parsed)
-    return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+def _of_key(principal: Principal) -> list[Charge]:
+    """Return the limits of a key: of the minute, its own or everybody's, then its own of the day."""
+    key = principal.key_id or ""
+    own = None if principal.per_minute is None else (Window(principal.per_minute, MINUTE),)
+    charges = [Charge("key", key, own)]
+    if principal.per_day is not None:
+        charges.append(Charge("key_day", key, (Window(principal.per_day, DAY),)))
+    return charges
 
 
 def limit_headers(verdicts: list[Verdict]) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from application.completion import completion
 from domain.access.principal import ANONYMOUS, Principal
 from domain.errors import Fault, Invalid, Refusal
 from domain.ids import parse_id
+from domain.ports.limits import Verdict
 from domain.ports.queries import Cursor
 from domain.ports.storage import Unit
 from entrypoints.http import conditional
@@ -22,7 +23,7 @@ from entrypoints.http.codec import kinds as codec_kinds
 from entrypoints.http.exchange import Exchange
 from entrypoints.http.idempotency import Idempotency, read_key
 from entrypoints.http.keyed import Keyed
-from entrypoints.http.limits import RequestLimits, Verdict, limit_headers, refuse_beyond
+from entrypoints.http.limits import RequestLimits, limit_headers, refuse_beyond
 from entrypoints.http.paging import Cursors, listing
 from entrypoints.http.presenting import PagePlace, deprecation_headers, present
 from entrypoints.http.routing import Call, PathKind, Route, Upload
@@ -49,7 +50,7 @@ class Nothing:
 
 @attrs.frozen(kw_only=True)
 class Kernel:
-    """What every route is served with."""
+    """What every route is served with; `count_key` is told the status of every request that came with a key."""
 
     settings: HttpSettings
     authenticator: Authenticator
@@ -58,6 +59,7 @@ class Kernel:
     limits: RequestLimits | None
     parse_dfid: DfidParser
     gate: Gate
+    count_key: Callable[[str, int], None] = lambda key_id, status: None
 
 
 @attrs.frozen(slots=False)

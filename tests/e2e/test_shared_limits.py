@@ -1,0 +1,56 @@
+"""Limits over several server processes (platform.md 5, 17)."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import Answer, Served
+from tests.servers import RedisServer, redis_server
+
+QUOTA = 30
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with redis_server(private=True) as server:
+        yield server
+
+
+@pytest.fixture
+def servers(tmp_path: Path, redis: RedisServer) -> Iterator[list[Served]]:
+    """Two processes that share nothing but Redis."""
+    variables = {
+        "DEFARM_STORAGE": "memory",
+        "REDIS_URL": redis.url,
+        "USE_REDIS_CACHE": "false",
+        "DEFARM_REDIS_TIMEOUT": "2s",
+        "DEFARM_LIMIT_ANONYMOUS": f"{QUOTA}/minute",
+    }
+    with ExitStack() as stack:
+        started = [stack.enter_context(Served(tmp_path / name, **variables)) for name in ("one", "two")]
+        yield [server.ready() for server in started]
+
+
+def knock(server: Served) -> Answer:
+    """A public request that is charged to the address."""
+    return server.ask("/api/auth/refresh", "POST", {"refresh_token": "none"})
+
+
+def test_scenarios_28_and_29_processes_share_a_limit_and_count_alone_without_redis(
+    servers: list[Served], redis: RedisServer
+):
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(knock, servers * QUOTA))
+    statuses = [answer.status for answer in answers]
+    assert (statuses.count(401), statuses.count(429)) == (QUOTA, QUOTA)
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert refused.body["code"] == "rate_limited" and int(refused.headers["retry-after"]) >= 1
+    assert f'"anonymous";q={QUOTA};w=60' in refused.headers["ratelimit-policy"]
+    redis.kill()
+    alone = [[knock(server).status for _ in range(QUOTA + 5)] for server in servers]
+    assert [(each.count(401), each.count(429)) for each in alone] == [(QUOTA, 5), (QUOTA, 5)]
+    assert servers[0].ask("/health/ready").body["checks"]["limiter"] == "degraded"
+    assert servers[0].events().count("limiter.degraded") == 1
