@@ -97,6 +97,13 @@ ROWS: Mapping[str, Row] = {
     "invitation_list": Row(managers, query=ALL),
     "invitation_get": Row(some("member")),
     "invitation_revoke": Row(some("member")),
+    "api_key_create": Row(users, {"name": "new", "scopes": ["items:read"]}),
+    "api_key_list": Row(users, query=ALL),
+    "api_key_get": Row(some("member")),
+    "api_key_usage": Row(some("member")),
+    "api_key_update": Row(some("member"), {"name": "new"}),
+    "api_key_rotate": Row(some("member")),
+    "api_key_revoke": Row(some("member")),
     # administration
     "cache_stats": Row(administrator),
     "cache_invalidate_items": Row(administrator),
@@ -259,6 +266,7 @@ KNOWN: Mapping[str, Group] = {
     "notification_id": some("bare"),
     "session_id": some("member"),
     "invitation_id": some("member"),
+    "key_id": some("member"),
 }
 """Who may know an object. To everybody else it is as if it did not exist."""
 
@@ -282,6 +290,7 @@ CANARIES: Mapping[str, Group] = {
     "canary-pending-text": home,
     "canary-import-text": home,
     "canary-invited@example.com": some("member"),
+    "canary-key-text": some("member"),
     "canary-held-text": home | APPROVERS,
     "canary-held-lot": home | APPROVERS,
     # They were told of it while they could decide it.

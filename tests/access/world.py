@@ -246,6 +246,8 @@ async def _queue_and_imports(world: World) -> None:
     invitation = {"email": "canary-invited@example.com"}
     made = await world.do("member", "POST", "/api/workspace/invitations", invitation)
     world.objects["invitation_id"] = made["invitation"]["invitation_id"]
+    wanted = {"name": "scales", "scopes": ["items:read"], "notes": "canary-key-text"}
+    world.objects["key_id"] = (await world.do("member", "POST", "/api/api-keys", wanted))["key"]["key_id"]
 
 
 async def _waiting(world: World) -> None:

@@ -16,6 +16,7 @@ from domain.ids import new_id
 from domain.items.dfid import parse_dfid
 from domain.ports import errors as storage_errors
 from domain.ports.clock import SystemClock
+from domain.ports.limits import Verdict, Window
 from domain.ports.queries import Page, Select
 from domain.ports.schema import WORKSPACES
 from domain.precondition import Versions, require_version
@@ -100,13 +101,6 @@ class Keys:
         raise Refusal("unauthenticated", "This credential is not known.")
 
 
-class ToyVerdict:
-    def __init__(self, policy: str, used: int, quota: int) -> None:
-        self.policy, self.quota, self.window_seconds = policy, quota, 60
-        self.allowed, self.remaining = used <= quota, quota - used
-        self.reset_seconds = self.retry_after_seconds = 7
-
-
 class Counter:
     """A rate limiter that counts and never forgets."""
 
@@ -114,11 +108,14 @@ class Counter:
         self.quotas = quotas
         self.used: dict[tuple[str, str], int] = {}
 
-    async def hit(self, policy: str, key: str) -> ToyVerdict | None:
+    async def hit(
+        self, policy: str, key: str, cost: int = 1, windows: tuple[Window, ...] | None = None
+    ) -> Verdict | None:
         if policy not in self.quotas:
             return None
         self.used[policy, key] = self.used.get((policy, key), 0) + 1
-        return ToyVerdict(policy, self.used[policy, key], self.quotas[policy])
+        left = self.quotas[policy] - self.used[policy, key]
+        return Verdict(left >= 0, policy, self.quotas[policy], 60, left, 7, 7)
 
 
 class Toy:
