@@ -21,6 +21,7 @@ from adapters.postgres.backing import JoinedServer, PostgresBacking, RemoteServe
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
+from application.access import Access
 from application.accounts import Accounts, AccountSettings, Desk
 from application.activity import Activities
 from application.authentication import AccessTokenCheck, Authentication
@@ -263,6 +264,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(_page_tokens, settings),
         circuits.provided.tallies,
     )
+    access = providers.Singleton(Access, units)
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
     cache = providers.Singleton(CacheAdministration, cache_control, units)

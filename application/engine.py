@@ -3,7 +3,7 @@
 import attrs
 
 from application.accounts import Accounts
-from application.accounts.desk import account_named
+from application.accounts.desk import account_named, principal_of
 from application.activity import Activities
 from application.circuits import Circuits
 from application.circuits.pages import Pages
@@ -12,8 +12,7 @@ from application.imports import Imports
 from application.items import Items
 from application.notifications import Notifications
 from application.units import Units
-from domain.access.principal import Principal, PrincipalKind
-from domain.accounts.values import Account
+from domain.access.principal import Principal
 from domain.errors import not_found
 from domain.ports.storage import Storage
 
@@ -40,15 +39,3 @@ class Engine:
         if account is None:
             raise not_found()
         return principal_of(account)
-
-
-def principal_of(account: Account) -> Principal:
-    """Return the principal that stands for an account without a session."""
-    return Principal(
-        PrincipalKind.USER,
-        user_id=account.user_id,
-        workspace_id=account.workspace_id,
-        is_admin=account.is_admin,
-        workspace_role=account.workspace_role,
-        locale=account.locale,
-    )

@@ -133,3 +133,15 @@ def as_user(principal: Principal, account: Account, session_id: str | None = Non
         session_id=session_id,
         locale=account.locale,
     )
+
+
+def principal_of(account: Account) -> Principal:
+    """Return the principal that stands for an account without a session."""
+    return Principal(
+        PrincipalKind.USER,
+        user_id=account.user_id,
+        workspace_id=account.workspace_id,
+        is_admin=account.is_admin,
+        workspace_role=account.workspace_role,
+        locale=account.locale,
+    )

@@ -83,7 +83,7 @@ class CircuitReading(CircuitSharing):
         async with self.units.storage.read() as reader:
             at = await scene(reader, principal, circuit_id)
             at.require(self.visit(principal), Action.CIRCUIT_VIEW)
-            query = Select(_placed(at, principal, wanted), ("placed_at", "placement_id"), descending=True)
+            query = Select(placed(at, principal, wanted), ("placed_at", "placement_id"), descending=True)
 
             async def shown(rows: Sequence[Placement]) -> list[PlacementView | PlacementWithItem | None]:
                 return await self._entries(reader, principal, rows, wanted)
@@ -295,7 +295,7 @@ async def _by_name(
     return Page(tuple(page), (page[-1].name, page[-1].circuit_id) if len(rest) > limit else None)
 
 
-def _placed(at: Scene, principal: Principal, wanted: PlacementFilter) -> dict[str, Condition]:
+def placed(at: Scene, principal: Principal, wanted: PlacementFilter) -> dict[str, Condition]:
     """Return the placements of a circuit that the reader sees: all with `pull` while it is active, else own ones."""
     where: dict[str, Condition] = {"circuit_id": at.circuit.circuit_id}
     filters = {"dfid": wanted.dfid and (parse_dfid(wanted.dfid) or wanted.dfid), "published": wanted.published}

@@ -17,6 +17,7 @@ from entrypoints.http.limits import RequestLimits
 from entrypoints.http.openapi import document
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.paging import Cursors
+from entrypoints.http.routes.access import access_routes
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.activities import activity_routes
 from entrypoints.http.routes.api_keys import key_routes
@@ -49,6 +50,7 @@ def engine_routes(container: Container) -> list[Route]:
         *sharing_routes(container.circuits()),
         *activity_routes(container.activities()),
         *notification_routes(container.notifications()),
+        *access_routes(container.access()),
         *identifier_routes(),
         *cache_routes(container.cache()),
         *key_routes(container.keys()),

@@ -226,7 +226,7 @@ class _Operation:
         if route.media_type is not None and route.answer is None:
             return {"schema": {"type": "string"}}
         schema = self.schemas.of(route.answer, "answer") if route.answer is not None else {}
-        if route.page:
+        if route.page and route.framed is None:
             schema = _page_schema(schema)
         return {"schema": schema} | ({} if route.answer_example is None else {"example": route.answer_example})
 

@@ -81,7 +81,9 @@ def _page(route: Route, page: Page[Any], place: PagePlace) -> Answer:
     )
     if cursor is not None and route.method == "GET":
         headers = (*headers, ("link", next_link(place.path, place.parameters, cursor)))
-    return Answer(route.success[0], encode(page_body(page, entries, cursor)), headers, route.secret)
+    body = page_body(page, entries, cursor)
+    whole = body if route.framed is None else {**route.framed(page), "items": body}
+    return Answer(route.success[0], encode(whole), headers, route.secret)
 
 
 def _raw(entry: Any) -> Any:

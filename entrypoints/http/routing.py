@@ -84,9 +84,9 @@ class Route:
     All of them are pure, because they run inside the unit of the effect too. Pages of the kernel itself may return an
     `Answer`.
 
-    `page` marks lists, `bulk` and `uploads` long bodies, `reads` a POST that changes nothing, `secret` answers
-    with secrets, `export` and `live` streams. `policy` names a limit of the route's own. `body` and `query` are
-    attrs classes.
+    `page` marks lists; with `framed` the page stands as `items` among those members, and `answer` is the whole. `bulk`
+    and `uploads` mark long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and
+    `live` streams. `policy` names a limit of the route's own. `body` and `query` are attrs classes.
     """
 
     method: str
@@ -114,6 +114,7 @@ class Route:
     version_of: Callable[[Any], int | None] | None = None
     cache_of: Callable[[Any], str] | None = None
     retry_after: Callable[[Any], int | None] | None = None
+    framed: Callable[[Any], Mapping[str, Any]] | None = None
     answer: Any = None
     media_type: str | None = None
     versioned: bool = False

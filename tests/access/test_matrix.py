@@ -60,7 +60,7 @@ class Matrix:
 
     async def _asked(self, route: Route, row: Row, who: str, objects: Mapping[str, str]) -> Answer:
         chosen = {**objects, **{name: objects[other] for name, other in row.objects.items()}}
-        path = route.path.format_map(chosen) + (f"?{row.query}" if row.query else "")
+        path = (route.path + (f"?{row.query}" if row.query else "")).format_map(chosen)
         return await self.world.ask(who, route.method, path, _filled(row.body, chosen), row.upload)
 
     def _judged_401(self, route: Route, who: str) -> bool:
@@ -112,7 +112,9 @@ class Matrix:
 
     def _unknown(self, route: Route, row: Row, who: str) -> list[str]:
         """Return the objects of a request that somebody may not know."""
-        asked = [row.objects.get(name, name) for name in KNOWN if f"{{{name}}}" in f"{route.path} {row.body}"]
+        asked = [
+            row.objects.get(name, name) for name in KNOWN if f"{{{name}}}" in f"{route.path} {row.query} {row.body}"
+        ]
         known = {name for name in asked if name in KNOWN and who in KNOWN[name].of(self.world.state)}
         if known.intersection(REACHED_WITHOUT_CIRCUIT):
             known.add("circuit_id")
