@@ -243,7 +243,7 @@ ROWS: Mapping[str, Row] = {
     "page_item_get": Row(visitors),
     "page_event_list": Row(visitors, query=ALL),
     # access
-    "access_explain": Row(readers, query="action=item.view&dfid={dfid}"),
+    "access_explain": Row(readers | users.while_open, query="action=item.view&dfid={dfid}"),
     "circuit_preview": Row(PEOPLE, query=f"{ALL}&as={{viewer_id}}"),
     # notifications
     "ticket_issue": Row(users),

@@ -3,6 +3,7 @@
 The table stands in `rows.py`; a route that it does not name fails here.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
+import structlog
 
 from container import opened
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
@@ -24,6 +26,14 @@ WRONG_CREDENTIAL = frozenset({"anonymous", "frozen"})
 GATES = frozenset({"manager_required", "admin_required", "session_required", "scope_missing"})
 LEFT_BEHIND = frozenset({"audit"})
 """What a refusal may leave behind."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Thousands of requests are not worth their log lines."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 @asynccontextmanager
