@@ -23,6 +23,9 @@ DEFARM_SECRET_KEY={root}
 #DATABASE_URL=postgresql://user:password@host:5432/defarm
 #REDIS_URL=redis://host:6379/0
 
+# The password of the PostgreSQL of compose.yaml. Nothing else reads it.
+POSTGRES_PASSWORD={database}
+
 #HOST=127.0.0.1
 #PORT=3000
 #DEFARM_PUBLIC_URL=https://trace.example.org
@@ -37,7 +40,7 @@ def init(
     """Write a .env with fresh secrets, readable by you alone."""
     output = output_of(context)
     path = directory / ".env"
-    text = _ENV.format(jwt=secrets.token_urlsafe(48), root=secrets.token_urlsafe(48))
+    text = _ENV.format(jwt=_secret(), root=_secret(), database=_secret())
     directory.mkdir(parents=True, exist_ok=True)
     draft = directory / f".env.{secrets.token_hex(4)}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -53,6 +56,10 @@ def init(
     finally:
         draft.unlink(missing_ok=True)
     output.result({"written": str(path)}, lambda: output.line(f"{path} written. Start with: defarm serve"))
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(48)
 
 
 def config(
