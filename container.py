@@ -35,6 +35,7 @@ from application.engine import Engine
 from application.events import Events
 from application.imports import Imports
 from application.items import Items
+from application.items.administration import ItemAdministration
 from application.keys.checking import ApiKeyCheck
 from application.keys.expiring import KeyWarnings
 from application.keys.metering import KeyMeter
@@ -46,6 +47,7 @@ from application.passwords import Passwords
 from application.sealing import Seal
 from application.secrets import Peppers, derive_key
 from application.settings import FIELDS, REGISTRY, Settings, load
+from application.storage_history import StorageHistories, StoreSettings
 from application.store_life import RootKeys, StoreLife
 from application.tickets import Standing, Tickets
 from application.tokens import AccessTokens, SignedTokens, TokenKeys
@@ -253,7 +255,10 @@ class Container(containers.DeclarativeContainer):
     )
     accounts = providers.Singleton(Accounts, desk)
     items = providers.Singleton(Items, units, identifier_keys)
-    events = providers.Singleton(Events, units)
+    item_administration = providers.Singleton(ItemAdministration, units, identifier_keys)
+    store_settings = providers.Singleton(StoreSettings, settings.provided.storage, settings.provided.store_label)
+    events = providers.Singleton(Events, units, store_settings)
+    storage_histories = providers.Singleton(StorageHistories, units, store_settings)
     circuits = providers.Singleton(
         Circuits, units, identifier_keys, passwords, limiter, settings.provided.join_cooldown
     )

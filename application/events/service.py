@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import attrs
 
 from application.events.appending import Appended, append
+from application.events.erasing import EraseEvent, erase
 from application.events.requests import AppendEvent, AppendEvents, Author, Direction, EventFilter, Time
 from application.events.verifying import check_chain
 from application.events.views import (
@@ -21,6 +22,7 @@ from application.events.views import (
 )
 from application.facts import about, items_facts
 from application.items.views import BatchError
+from application.storage_history import StoreSettings, may_read, storage_records
 from application.units import Units
 from domain.access.decide import Action, decide, require
 from domain.access.principal import Principal
@@ -46,6 +48,7 @@ class Events:
     """Everything that can be done with events. `dfid` arguments are in canonical form."""
 
     units: Units
+    store: StoreSettings = attrs.field(factory=StoreSettings)
 
     async def append(self, principal: Principal, request: AppendEvent) -> tuple[EventView, bool]:
         """Record an event and return it, and whether it is new: repeating an `event_id` gives the original.
@@ -155,9 +158,23 @@ class Events:
     async def timeline(
         self, principal: Principal, dfid: str, after: Cursor | None = None, limit: int = 50
     ) -> Page[TimelineEntry]:
-        """Return what happened to an item, oldest first (10.7). Raises Refusal `not_found`."""
-        page = await self.of_item(principal, dfid, after, limit)
-        return Page(tuple(TimelineEntry("event", event.recorded_at, event) for event in page.items), page.after)
+        """Return what happened to an item, oldest first: visible events, and for those who may read it where it was
+        kept (10.7). Raises Refusal `not_found`."""
+        position, passed = (int(str(part)) for part in after or (0, 0))
+        async with self.units.storage.read() as reader:
+            item = await self._viewable(reader, principal, dfid)
+            kept = await storage_records(reader, principal, item, self.store) if may_read(principal, item) else []
+        records = [TimelineEntry("storage", one.recorded_at, record=one) for one in kept[passed:]]
+        page = await self._viewed(principal, self._chain_view(principal, dfid), (position,), limit)
+        events = [TimelineEntry("event", one.recorded_at, one) for one in page.items]
+        # Records later than the last event at hand may come after an event that is not.
+        due = [one for one in records if page.after is None or one.at < events[-1].at]
+        entries = sorted((*events, *due), key=lambda entry: (entry.at, entry.kind))
+        shown = tuple(entries[:limit])
+        told = [entry.event for entry in shown if entry.event is not None]
+        place = (told[-1].position if told else position, passed + len(shown) - len(told))
+        more = page.after is not None or len(entries) > limit
+        return Page(shown, place if more else None)
 
     async def at_position(self, principal: Principal, dfid: str, position: int) -> EventView:
         """Return the event at a position of an item's chain. Raises Refusal `not_found`, also for a hidden one."""
@@ -194,6 +211,17 @@ class Events:
             checked_at=self.units.clock.now(),
             first_fault=FirstFault(*chain.fault) if chain.fault is not None else None,
         )
+
+    async def erase(self, principal: Principal, event_id: str, request: EraseEvent) -> None:
+        """Remove the payload of any event (10.8). That the principal is an administrator was checked before.
+
+        Raises Refusal `not_found`.
+        """
+
+        async def work(act: Act) -> None:
+            await erase(act, event_id, request.reason)
+
+        await self.units.perform(principal, work)
 
     async def export(self, principal: Principal, dfid: str) -> AsyncIterator[EventView]:
         """Return the visible events of an item by position, to be read as they come. Raises Refusal `not_found`."""

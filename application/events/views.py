@@ -7,6 +7,7 @@ import attrs
 
 from application.facts import about, items_facts
 from application.items.views import BatchError
+from application.storage_history import StorageRecordView
 from domain.access.decide import Action, decide
 from domain.access.facts import EventFact, Facts
 from domain.access.principal import Principal
@@ -89,11 +90,12 @@ class Verification:
 
 @attrs.frozen
 class TimelineEntry:
-    """One thing that happened to an item, of the kind that has a member here (10.7)."""
+    """One thing that happened to an item: an `event`, or a `record` of kind `storage` (10.7)."""
 
     kind: str
     at: datetime
-    event: EventView
+    event: EventView | None = None
+    record: StorageRecordView | None = None
 
 
 def event_fact(event: Event) -> EventFact:

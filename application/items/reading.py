@@ -19,11 +19,13 @@ from domain.identifiers import (
     Privacy,
     canonical_key,
     canonical_namespace,
+    check,
     kind_of,
     type_of,
 )
 from domain.identifiers.personal import IdentifierKeys
 from domain.items.search import words
+from domain.items.submission import IdentifierInput, Submission, read_submission
 from domain.items.values import Item
 from domain.ports.queries import Between, Cursor, Page
 from domain.ports.schema import ITEMS, MAPPINGS
@@ -40,8 +42,9 @@ class ItemReading:
     keys: IdentifierKeys
 
     def lookup(self, key: str, value: str) -> str | None:
-        """Return what a value is found by."""
-        raise NotImplementedError
+        """Return what a value is found by: its normalised form, the keyed hash for personal types."""
+        read = read_submission(Submission((IdentifierInput(key, value),)), self.keys)
+        return read.identifiers[0].lookup if read.identifiers else check(key, value).normalised
 
     async def get(self, principal: Principal, dfid: str) -> ItemView:
         """Return one item as the principal sees it. Raises Refusal `not_found`."""

@@ -25,7 +25,7 @@ from domain.accounts.roles import managers_of
 from domain.act import Act
 from domain.document import Document
 from domain.errors import Fault, Invalid, Refusal, not_found
-from domain.identifiers import GENERIC_NAMESPACE, canonical_key, canonical_namespace, check
+from domain.identifiers import GENERIC_NAMESPACE, canonical_key, canonical_namespace
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.items.draft_merges import alone, undecided, united
@@ -44,7 +44,7 @@ from domain.items.families import read_absorbed
 from domain.items.pending import Origin, park, parked_conflict
 from domain.items.register import Register
 from domain.items.resolution import Conflict
-from domain.items.submission import IdentifierInput, Submission, read_submission
+from domain.items.submission import Submission, read_submission
 from domain.items.tokenise import Tokenised, tokenise
 from domain.items.values import ContributionSource, Identifier, Item, Outcome
 from domain.ports.schema import ITEMS, MAPPINGS
@@ -228,11 +228,6 @@ class Items(Statistics):
                 raise Refusal("identifier_absent", f"The item carries no such {key}.")
             found.append(match)
         return found
-
-    def lookup(self, key: str, value: str) -> str | None:
-        """Return what a value is found by: its normalised form, the keyed hash for personal types."""
-        read = read_submission(Submission((IdentifierInput(key, value),)), self.keys)
-        return read.identifiers[0].lookup if read.identifiers else check(key, value).normalised
 
     async def create_draft(self, principal: Principal, request: CreateDraft) -> ItemView:
         """Create a local draft (6.6). Raises Refusal `local_id_taken`."""

@@ -209,7 +209,9 @@ def identifier_view(identifier: Identifier, item_key: str, keys: IdentifierKeys,
     value: str | None = identifier.value
     normalised, display, masked = identifier.normalised, identifier.display, False
     if is_personal(identifier):
-        if clear:
+        if identifier.lookup is None and not identifier.value:
+            value, masked = None, True
+        elif clear:
             value, normalised, display = _opened(identifier, item_key, keys)
         else:
             value, normalised, masked = None, None, True

@@ -104,6 +104,9 @@ class Settings:
         "auto",
         "storage stack; `auto` = `redis_cached` if the cache is on, else `postgres`",
     )
+    store_label: str | None = _setting(
+        "DEFARM_STORE_LABEL", Line(64), "", "what the store is called in the storage history of items"
+    )
     data_dir: Path = _setting(
         "DEFARM_DATA_DIR", Directory(), "./.defarm", "embedded server and local files; made with mode 0700"
     )

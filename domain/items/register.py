@@ -301,7 +301,7 @@ class Register:
         )
         self.detach(item, removed)
         self._attach(item, added)
-        self._tell_update(contribution, added, removed, data, reason)
+        self.tell_update(contribution, added=added, removed=removed, data=data, reason=reason)
         return self._items[item.key]
 
     def set_status(self, item: Item, status: ItemStatus, reason: str | None) -> Item:
@@ -523,14 +523,18 @@ class Register:
         visibility = EventVisibility.CIRCUIT_ONLY if through else EventVisibility.PUBLIC
         self._drafts.append(EventDraft(contribution.item, kind, visibility, Document(members), circuit_id=through))
 
-    def _tell_update(
+    def tell_update(
         self,
         contribution: Contribution,
-        added: tuple[Identifier, ...],
-        removed: tuple[Identifier, ...],
-        data: Document,
-        reason: str | None,
+        *,
+        added: tuple[Identifier, ...] = (),
+        removed: tuple[Identifier, ...] = (),
+        data: Document = EMPTY,
+        reason: str | None = None,
+        evidence: str | None = None,
     ) -> None:
+        """Record the `updated` event of a contribution; `evidence` is the level to which it raised what it added."""
+
         def named(identifiers: tuple[Identifier, ...]) -> list[dict[str, object]]:
             return [{"namespace": i.namespace, "key": i.key, "kind": i.kind.value} for i in identifiers]
 
@@ -541,6 +545,7 @@ class Register:
             "withdrawn_keys": sorted(key for key, value in data.items() if value is None),
             "added": named(added),
             "removed": named(removed),
+            **({"evidence": evidence} if evidence else {}),
             **({"reason": reason} if reason else {}),
         }
         self._drafts.append(EventDraft(contribution.item, EventType.UPDATED, EventVisibility.PUBLIC, Document(members)))

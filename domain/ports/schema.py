@@ -28,6 +28,7 @@ from domain.events.values import ChainHead, Event
 from domain.idempotency import IdempotencyRecord
 from domain.items.profile import profile
 from domain.items.search import search_tokens
+from domain.items.storage_records import StorageRecord
 from domain.items.values import (
     Claim,
     Contribution,
@@ -192,7 +193,11 @@ PENDING = Facet(
         ),
     ),
     unique=(("open_digest",),),
-    indexes=(("workspace_id", "status", "urgency", "created_at", "pending_id"), ("local_id", "status")),
+    indexes=(
+        ("workspace_id", "status", "urgency", "created_at", "pending_id"),
+        ("local_id", "status"),
+        ("reason", "status", "created_at", "pending_id"),
+    ),
 )
 IMPORTS = Facet(
     "imports",
@@ -238,6 +243,15 @@ EVENTS = Facet(
     ),
 )
 CHAINS = Facet("chains", ChainHead, ("dfid",), _members("dfid"))
+STORAGE_RECORDS = Facet(
+    "storage_records",
+    StorageRecord,
+    ("record_id",),
+    _members("record_id", "dfid", "store_id", "action", "run_id", "recorded_at", "copied_in"),
+    versioned=False,
+    unique=(("copied_in",),),
+    indexes=(("dfid", "recorded_at", "record_id"), ("action", "run_id"), ("action", "store_id")),
+)
 CIRCUITS = Facet(
     "circuits",
     Circuit,
@@ -550,6 +564,7 @@ FACETS: tuple[Facet[Any], ...] = (
     OPERATIONS,
     CHAINS,
     EVENTS,
+    STORAGE_RECORDS,
     ACTIVITY,
     AUDIT,
     NOTIFICATIONS,

@@ -26,10 +26,12 @@ from entrypoints.http.routes.circuits import circuit_routes
 from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
+from entrypoints.http.routes.item_administration import item_administration_routes
 from entrypoints.http.routes.items import item_routes
 from entrypoints.http.routes.notifications import notification_routes
 from entrypoints.http.routes.pages import page_routes
 from entrypoints.http.routes.sharing import sharing_routes
+from entrypoints.http.routes.storage_history import storage_history_routes
 from entrypoints.http.routes.tickets import ticket_routes
 from entrypoints.http.routes.workspaces import workspace_routes
 from entrypoints.http.routing import Route
@@ -47,6 +49,8 @@ def engine_routes(container: Container) -> list[Route]:
         *event_routes(container.events()),
         *circuit_routes(container.circuits(), container.pages()),
         *page_routes(container.pages()),
+        *item_administration_routes(container.item_administration(), container.events()),
+        *storage_history_routes(container.storage_histories()),
         *sharing_routes(container.circuits()),
         *activity_routes(container.activities()),
         *notification_routes(container.notifications()),

@@ -32,7 +32,7 @@ from tests.access.people import (
     users,
     visitors,
 )
-from tests.access.world import PASSWORD
+from tests.access.world import NUMBERS, PASSWORD
 
 
 @attrs.frozen
@@ -62,6 +62,8 @@ class Row:
 
 ALL = "limit=200"
 LOT = [{"key": "lote", "value": "matrix"}]
+RELEASE, ERASE = ({**number, "reason": "wrong"} for number in NUMBERS)
+CONFIRM = {**NUMBERS[0], "source": "SISBOV", "confirmed_at": "2026-01-01T00:00:00Z"}
 EVENT = {"dfid": "{dfid}", "category": "vaccination", "payload": {}}
 SETTINGS = holding("manage_settings")
 PEOPLE = holding("manage_members")
@@ -108,6 +110,11 @@ ROWS: Mapping[str, Row] = {
     "cache_stats": Row(administrator),
     "cache_invalidate_items": Row(administrator),
     "cache_invalidate_circuits": Row(administrator),
+    "dispute_list": Row(administrator, query=ALL),
+    "identifier_confirm": Row(administrator, CONFIRM),
+    "identifier_release": Row(administrator, RELEASE),
+    "identifier_erase": Row(administrator, ERASE),
+    "event_erase": Row(administrator, {"reason": "personal data"}),
     # activity and notifications
     "activity_list": Row(users, query=ALL),
     "activity_stats": Row(users),
@@ -146,6 +153,10 @@ ROWS: Mapping[str, Row] = {
     "contribution_list": Row(readers, query=ALL),
     "item_stats": Row(users),
     "item_duplicates": Row(users, query=ALL),
+    "item_storage_history": Row(home | administrator),
+    "storage_history_get": Row(home | administrator),
+    "storage_location_list": Row(home | administrator),
+    "storage_statistics": Row(administrator),
     "item_timeline": Row(readers, query=ALL),
     "item_timeline_position": Row(readers),
     "placement_list_of_item": Row(readers, query=ALL),

@@ -27,6 +27,7 @@ OPTIONS = {
     "DEFARM_SECRET_KEY": "root key of the tests, long enough",
 }
 PASSWORD = "seven brown oxen graze"
+NUMBERS = [{"key": "sisbov", "value": "076000000000009"}, {"key": "cpf", "value": "52998224725"}]
 ABSENT = {"name": "nobody-made-it", "dfid": "DFID-20250108-000042-94E", "home_dfid": "DFID-20250108-000042-94E"}
 ABSENT_ID = "018f3a00-0000-7000-8000-00000000ffff"
 
@@ -199,7 +200,7 @@ def at(world: World) -> str:
 
 async def _items(world: World) -> None:
     item = {
-        "identifiers": [{"key": "lote", "value": "canary-lot"}],
+        "identifiers": [{"key": "lote", "value": "canary-lot"}, *NUMBERS],
         "data": {"nota": "canary-item-text"},
     }
     dfid = (await world.do("member", "POST", "/api/items", item))["dfid"]

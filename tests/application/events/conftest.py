@@ -14,6 +14,7 @@ from application.events.requests import AppendEvent
 from application.items.requests import EnrichItem
 from application.items.service import Items
 from application.items.views import ItemOutcome
+from application.store_life import STORE_KEY
 from application.units import DfidSource, Units
 from domain.access.permissions import ROLE_PERMISSIONS, BaseRole, Permission
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
@@ -39,10 +40,12 @@ from domain.ports.schema import (
     OUTBOX,
     PLACEMENTS,
     SHARES,
+    STORE,
     Facet,
     Key,
 )
 from domain.ports.storage import Storage
+from domain.store import StoreRecord
 
 V = TypeVar("V")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -77,6 +80,7 @@ class World:
         await self.join(self.owner, BaseRole.OWNER)
         await self.join(self.member, BaseRole.MEMBER)
         await self.join(self.reader, BaseRole.VIEWER)
+        await self.put(STORE, StoreRecord(STORE_KEY, new_id(), "sealed", NOW))
         self.dfid = await self.item()
         await self.place(self.dfid)
 

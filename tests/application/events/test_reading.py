@@ -56,7 +56,8 @@ async def _of_item(world: World, principal: Principal) -> list[list[str]]:
         return []
     exported = [event.event_id async for event in await world.events.export(principal, world.dfid)]
     timeline = await world.events.timeline(principal, world.dfid, limit=200)
-    return [[one.event_id for one in page.items], exported, [one.event.event_id for one in timeline.items]]
+    told = [one.event.event_id for one in timeline.items if one.event is not None]
+    return [[one.event_id for one in page.items], exported, told]
 
 
 async def readers(world: World, event_id: str) -> set[str]:

@@ -192,11 +192,10 @@ def _digest(value: dict[str, Any]) -> str:
 async def test_the_timeline_of_an_item_tells_its_events_oldest_first(farm: Farm) -> None:
     event = (await farm.ana.client.post("/api/events", json=farm.body())).json()
     entries = (await farm.ana.client.get(f"/api/items/{farm.dfid}/timeline")).json()["items"]
-    assert [(entry["kind"], entry["event"]["event_type"]) for entry in entries] == [
-        ("event", "created"),
-        ("event", "recorded"),
-    ]
-    assert entries[1] == {"kind": "event", "at": event["recorded_at"], "event": event}
+    assert [entry["kind"] for entry in entries] == ["event", "storage", "event"]
+    assert entries[0]["event"]["event_type"] == "created"
+    assert entries[1]["record"]["action"] == "created"
+    assert entries[2] == {"kind": "event", "at": event["recorded_at"], "event": event, "record": None}
     assert (await farm.ana.client.get(f"/api/items/{farm.dfid}/timeline/2")).json() == event
     for position in ("0", "3", "999999999"):
         answer = await farm.ana.client.get(f"/api/items/{farm.dfid}/timeline/{position}")
