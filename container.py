@@ -52,6 +52,9 @@ from application.store_life import RootKeys, StoreLife
 from application.tickets import Standing, Tickets
 from application.tokens import AccessTokens, SignedTokens, TokenKeys
 from application.units import DfidSource, Units
+from application.webhooks import Courier, Webhooks
+from application.webhooks.feeding import JOBS as WEBHOOK_JOBS
+from application.webhooks.vault import Vault
 from application.workers import Crew, Worker
 from domain.identifiers.personal import IdentifierKeys
 from domain.ports.backing import StoreRefused
@@ -62,6 +65,7 @@ from domain.ports.limits import Policies, Policy, RateLimiter, Window
 if TYPE_CHECKING:
     from adapters.caching.control import SharedCacheControl
     from adapters.caching.storage import CachedStorage
+    from domain.ports.posting import Poster
 
 
 def _server(settings: Settings, *, joins: bool) -> Server:
@@ -149,6 +153,13 @@ def policies(settings: Settings) -> Policies:
         name: Policy(tuple(Window(each.quota, each.seconds) for each in windows), exact=name in _EXACT_POLICIES)
         for name, windows in limits.items()
     }
+
+
+def _poster(settings: Settings) -> "Poster":
+    # The HTTP client is loaded by what delivers only: commands and the start do without it.
+    from adapters.webhooks.poster import GuardedPoster  # noqa: PLC0415
+
+    return GuardedPoster(settings.webhook_timeout.total_seconds(), settings.webhook_allowed_networks)
 
 
 def _workers(life: StoreLife, settings: Settings, workers: list[Worker]) -> list[Worker]:
@@ -272,11 +283,33 @@ class Container(containers.DeclarativeContainer):
     access = providers.Singleton(Access, units)
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
+    vault = providers.Singleton(
+        Vault,
+        providers.Singleton(
+            Seal.of, "defarm/webhook", settings.provided.secret_key, settings.provided.secret_key_previous
+        ),
+    )
+    webhooks = providers.Singleton(Webhooks, units, vault, settings.provided.webhook_allowed_networks)
+    poster = providers.Singleton(_poster, settings)
+    courier = providers.Singleton(
+        Courier,
+        units,
+        vault,
+        poster.provider,
+        workers=settings.provided.webhook_workers,
+        retention=settings.provided.webhook_retention,
+    )
+
     cache = providers.Singleton(CacheAdministration, cache_control, units)
-    jobs = providers.Dict(cancel_waiting=providers.Object(clear_waiting), notify=providers.Object(tell_many))
+    jobs = providers.Dict(
+        {name: providers.Object(job) for name, job in WEBHOOK_JOBS.items()},
+        cancel_waiting=providers.Object(clear_waiting),
+        notify=providers.Object(tell_many),
+    )
     relay = providers.Singleton(Relay, units, jobs)
     workers = providers.List(
         providers.Factory(Worker, "outbox", relay.provided.run),
+        providers.Factory(Worker, "webhooks", courier.provided.run),
         providers.Factory(Worker, "denials", denials.provided.run),
         providers.Factory(Worker, "key_usage", key_meter.provided.run),
         providers.Factory(Worker, "key_warnings", key_warnings.provided.run),

@@ -27,6 +27,7 @@ from domain.ids import new_id
 from domain.items.resolution import Conflict
 from domain.items.values import Item
 from domain.ports.schema import ACCOUNTS, ITEMS, OPERATIONS, PLACEMENTS
+from domain.webhooks.triggers import Trigger, fire
 
 _NEEDED = {OperationType.PUSH: Permission.PUSH, OperationType.PULL: Permission.PULL}
 
@@ -117,6 +118,9 @@ async def approve(
     if isinstance(done, Operation):
         if case.account is not None:
             await act.unit.confirm(ACCOUNTS, case.account)
+        if done.operation_type is OperationType.PUSH:
+            ids = {"dfid": done.dfid, "operation_id": done.operation_id}
+            await fire(act, case.at.circuit, Trigger.ITEM_APPROVED, **ids)
         await _tell(case, done, "approved", [] if quiet else [done.requester_id])
     return done
 

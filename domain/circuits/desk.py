@@ -25,6 +25,7 @@ from domain.events.values import EventType
 from domain.items.values import Item
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
+from domain.webhooks.triggers import Trigger, fire
 
 _RESHARING = (GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL)
 
@@ -167,6 +168,21 @@ class Desk:
             drafts = [draft for by, draft in self._events if by.user_id == user]
             await record(attrs.evolve(self.act, principal=author), *drafts)
         await self._tell_placed()
+        await self._fire()
+
+    async def _fire(self) -> None:
+        """Leave a trigger for every placement, publication and DFID minted here."""
+        for placement, _ in self.placed_now:
+            await self._trigger(Trigger.ITEM_PUSHED, placement.dfid, operation_id=placement.operation_id)
+            if placement.published:
+                await self._trigger(Trigger.ITEM_PUBLISHED, placement.dfid)
+        for operation in (*self._new.values(), *self._saved.values()):
+            if operation.status is OperationStatus.COMPLETED and operation.item_outcome == "created":
+                dfid = str(operation.dfid)
+                await self._trigger(Trigger.ITEM_TOKENIZED, dfid, operation_id=operation.operation_id)
+
+    async def _trigger(self, trigger: Trigger, dfid: str, **more: str) -> None:
+        await fire(self.act, self.circuit, trigger, dfid=dfid, **more)
 
     async def _tell_placed(self) -> None:
         published = [item for placement, item in self.placed_now if placement.published]

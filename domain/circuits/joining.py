@@ -94,7 +94,7 @@ async def _join_at_once(act: Act, at: Scene, request: JoinRequest) -> Asked:
     earlier = at.memberships.get(act.user_id)
     member = joined(earlier, circuit, act.user_id, role, act.now, via="auto_approved")
     await act.unit.add(JOIN_REQUESTS, approved)
-    await store_joined(act, member)
+    await store_joined(act, circuit, member)
     subject = ("member", member.user_id)
     data = {"role": name}
     await act.activity("member_joined", subject, circuit_id=circuit.circuit_id, data=data)
@@ -162,7 +162,7 @@ async def approve(act: Act, circuit_id: str, request_id: str, name: str) -> Join
     await act.unit.confirm(MEMBERSHIPS, at.memberships[act.user_id])
     await act.unit.confirm(ACCOUNTS, account)
     await act.unit.save(JOIN_REQUESTS, approved)
-    await store_joined(act, member)
+    await store_joined(act, at.circuit, member)
     await _tell_decided(act, approved, "approved", {"role": name})
     return approved
 

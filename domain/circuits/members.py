@@ -10,13 +10,14 @@ from domain.act import Act
 from domain.circuits.facts import role_name
 from domain.circuits.rules import Role, decided, ended, joined, role_named, role_unknown, with_role
 from domain.circuits.scene import Scene, holders, known, scene, settle
-from domain.circuits.values import Membership
+from domain.circuits.values import Circuit, Membership
 from domain.errors import Refusal, not_found
 from domain.instants import wire
 from domain.ports.queries import Condition, Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
+from domain.webhooks.triggers import Trigger, fire
 
 MAX_MEMBERS = 10_000
 
@@ -53,7 +54,7 @@ async def add(act: Act, circuit_id: str, user_id: str | None, role_given: str) -
     await _approve_waiting(act, member, role)
     await at.confirm(act)
     await act.unit.confirm(ACCOUNTS, account)
-    await store_joined(act, member)
+    await store_joined(act, at.circuit, member)
     data = {"role": role.name}
     subject = ("member", member.user_id)
     activity = await act.activity("member_added", subject, circuit_id=circuit_id, data=data)
@@ -79,12 +80,13 @@ async def check_room(act: Act, circuit_id: str) -> None:
         raise Refusal("quota_reached", f"A circuit has at most {MAX_MEMBERS} members.")
 
 
-async def store_joined(act: Act, member: Membership) -> None:
-    """Stage a membership that begins now."""
+async def store_joined(act: Act, circuit: Circuit, member: Membership) -> None:
+    """Stage a membership that begins now, and its trigger."""
     if member.version == 1:
         await act.unit.add(MEMBERSHIPS, member)
     else:
         await act.unit.save(MEMBERSHIPS, member)
+    await fire(act, circuit, Trigger.MEMBER_JOINED, user_id=member.user_id)
 
 
 async def _approve_waiting(act: Act, member: Membership, role: Role) -> None:

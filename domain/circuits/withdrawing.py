@@ -21,6 +21,7 @@ from domain.events.values import EventType
 from domain.items.values import Item
 from domain.ports.queries import Select
 from domain.ports.schema import FINGERPRINTS, ITEMS, PLACEMENTS
+from domain.webhooks.triggers import Trigger, fire
 
 
 async def withdraw(act: Act, circuit_id: str, dfid: str, reason: str | None = None) -> None:
@@ -45,6 +46,7 @@ async def withdraw(act: Act, circuit_id: str, dfid: str, reason: str | None = No
     )
     visibility = EventVisibility.CIRCUIT_ONLY
     await record(act, EventDraft(dfid, EventType.WITHDRAWN, visibility, Document(payload), circuit_id=circuit_id))
+    await fire(act, at.circuit, Trigger.ITEM_WITHDRAWN, dfid=dfid)
     await _tell(act, circuit_id, "withdrawn", [item])
 
 
@@ -101,6 +103,8 @@ async def publish(act: Act, circuit_id: str, dfids: Sequence[str], *, shown: boo
         await act.unit.confirm(ITEMS, *(items[dfid] for dfid in sorted(changed)))
         await act.unit.save(PLACEMENTS, *changed.values())
         verb = "published" if shown else "unpublished"
+        for dfid in changed if shown else ():
+            await fire(act, at.circuit, Trigger.ITEM_PUBLISHED, dfid=dfid)
         await _tell(act, circuit_id, verb, [items[dfid] for dfid in changed], bulk=bulk)
     return results
 

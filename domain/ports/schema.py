@@ -48,6 +48,7 @@ from domain.keys.values import ApiKey, KeyUsage, KeyUse
 from domain.notifications.values import Notification
 from domain.outbox.values import OutboxRow, ready_at
 from domain.store import StoreRecord
+from domain.webhooks.values import Delivery, Webhook, cause, due_at
 
 V = TypeVar("V")
 Key = str | tuple[str, ...]
@@ -442,6 +443,39 @@ OUTBOX = Facet(
     _members("row_id", "kind", "status", "created_at", ready_at=ready_at),
     indexes=(("status", "kind", "created_at", "row_id"), ("ready_at", "row_id")),
 )
+WEBHOOKS = Facet(
+    "webhooks",
+    Webhook,
+    ("webhook_id",),
+    _members("webhook_id", "circuit_id", "created_at"),
+    indexes=(("circuit_id", "created_at", "webhook_id"),),
+)
+DELIVERIES = Facet(
+    "deliveries",
+    Delivery,
+    ("delivery_id",),
+    _members(
+        "delivery_id",
+        "webhook_id",
+        "circuit_id",
+        "status",
+        "trigger",
+        "created_at",
+        "ended_at",
+        due_at=due_at,
+        cause=cause,
+    ),
+    unique=(("cause",),),
+    indexes=(
+        ("due_at", "delivery_id"),
+        ("webhook_id", "due_at", "delivery_id"),
+        ("webhook_id", "status", "created_at", "delivery_id"),
+        ("webhook_id", "created_at", "delivery_id"),
+        ("circuit_id", "created_at", "delivery_id"),
+        ("ended_at", "delivery_id"),
+        ("status", "created_at", "delivery_id"),
+    ),
+)
 WORKSPACES = Facet(
     "workspaces",
     Workspace,
@@ -568,6 +602,8 @@ FACETS: tuple[Facet[Any], ...] = (
     ACTIVITY,
     AUDIT,
     NOTIFICATIONS,
+    WEBHOOKS,
+    DELIVERIES,
     OUTBOX,
 )
 """The one fixed order in which a unit takes its rows, so that units never wait for each other in a circle."""

@@ -33,6 +33,7 @@ from entrypoints.http.routes.pages import page_routes
 from entrypoints.http.routes.sharing import sharing_routes
 from entrypoints.http.routes.storage_history import storage_history_routes
 from entrypoints.http.routes.tickets import ticket_routes
+from entrypoints.http.routes.webhooks import webhook_routes
 from entrypoints.http.routes.workspaces import workspace_routes
 from entrypoints.http.routing import Route
 from entrypoints.http.serving import Kernel
@@ -55,6 +56,7 @@ def engine_routes(container: Container) -> list[Route]:
         *activity_routes(container.activities()),
         *notification_routes(container.notifications()),
         *access_routes(container.access()),
+        *webhook_routes(container.webhooks()),
         *identifier_routes(),
         *cache_routes(container.cache()),
         *key_routes(container.keys()),

@@ -256,6 +256,19 @@ ROWS: Mapping[str, Row] = {
     # access
     "access_explain": Row(readers | users.while_open, query="action=item.view&dfid={dfid}"),
     "circuit_preview": Row(PEOPLE, query=f"{ALL}&as={{viewer_id}}"),
+    # webhooks
+    "post_actions_get": Row(SETTINGS),
+    "post_actions_update": Row(SETTINGS, {"enabled": False}, acts=True),
+    "webhook_list": Row(SETTINGS, query=ALL),
+    "webhook_create": Row(SETTINGS, {"name": "ERP", "url": "https://erp.example.org/"}, acts=True),
+    "webhook_get": Row(SETTINGS),
+    "webhook_update": Row(SETTINGS, {"name": "new"}, acts=True),
+    "webhook_delete": Row(SETTINGS, acts=True),
+    "webhook_rotate_secret": Row(SETTINGS, {}, acts=True),
+    "webhook_test": Row(SETTINGS, acts=True),
+    "delivery_list": Row(SETTINGS, query=ALL),
+    "delivery_get": Row(SETTINGS),
+    "delivery_replay": Row(nobody, refused=("delivery_running", "circuit_not_active")),
     # notifications
     "ticket_issue": Row(users),
     # identifiers

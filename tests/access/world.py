@@ -141,6 +141,7 @@ async def populate(world: World) -> None:
     await _waiting(world)
     await _departures(world)
     await _told(world)
+    await _webhook(world)
     world.backend.keep()
 
 
@@ -276,6 +277,14 @@ async def _told(world: World) -> None:
     world.objects["activity_id"] = happened["items"][0]["activity_id"]
     told = await world.do("bare", "GET", "/api/notifications")
     world.objects["notification_id"] = told["items"][0]["notification_id"]
+
+
+async def _webhook(world: World) -> None:
+    root = f"{at(world)}/post-actions"
+    hook = {"name": "canary-webhook-name", "url": "https://erp.example.org/", "headers": {"X-Key": "canary-header"}}
+    world.objects["webhook_id"] = (await world.do("owner", "POST", f"{root}/webhooks", hook))["webhook"]["webhook_id"]
+    tried = await world.do("owner", "POST", f"{root}/webhooks/{world.objects['webhook_id']}/test")
+    world.objects["delivery_id"] = tried["delivery_id"]
 
 
 async def enter(world: World, state: str) -> None:
