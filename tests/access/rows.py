@@ -294,6 +294,8 @@ KNOWN: Mapping[str, Group] = {
     "session_id": some("member"),
     "invitation_id": some("member"),
     "key_id": some("member"),
+    "webhook_id": SETTINGS,
+    "delivery_id": SETTINGS,
 }
 """Who may know an object. To everybody else it is as if it did not exist."""
 
@@ -325,6 +327,8 @@ CANARIES: Mapping[str, Group] = {
     "member@example.com": some("member"),
     "colleague@example.com": home,
     "stranger@example.com": some("stranger"),
+    "canary-webhook-name": SETTINGS,
+    "canary-header": nobody,
     PASSWORD: nobody,
     "$argon2": nobody,
 }
