@@ -29,7 +29,13 @@ def _written_alike(value: Any) -> bool:
     if value is None or isinstance(value, str | bool):
         return True
     if isinstance(value, dict):
-        return all(map(_sorted_alike, value)) and all(map(_written_alike, value.values()))
+        for key, member in value.items():
+            # Most members are plain texts, and calls are what costs here.
+            if not ((key.__class__ is str and key.isascii()) or _sorted_alike(key)):
+                return False
+            if not (member.__class__ is str or member is None or _written_alike(member)):
+                return False
+        return True
     if isinstance(value, list | tuple):
         return all(map(_written_alike, value))
     if isinstance(value, int):

@@ -10,7 +10,8 @@ _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:[0-5]\d)(?:\.(\d+))
 
 def wire(instant: datetime) -> str:
     """Return `2026-03-01T12:00:00.000000Z`, always with six digits."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    known = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return known.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_instant(text: str) -> datetime | None:

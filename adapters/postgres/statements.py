@@ -5,7 +5,8 @@ whole value as a JSON body. Statements that change rows end in `defarm_expect`, 
 fewer rows were met than the unit relied on, so that a unit is one round trip.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property, lru_cache
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -13,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 import attrs
 
 from domain.ports.queries import AnyOf, Between, Condition, Cursor, Select, StartsWith
-from domain.ports.schema import FACETS, Facet, Key
+from domain.ports.schema import FACETS, Column, Facet, Key
 
 LONGEST_TOKEN = 500
 """Characters of a word that are searched; PostgreSQL refuses words of more than 2,046 bytes."""
@@ -248,9 +249,13 @@ class Statements:
         }
         return frozenset(name for name, kind in kinds.items() if kind is None or NoneType in get_args(kind))
 
+    @cached_property
+    def _getters(self) -> tuple[Column, ...]:
+        return tuple(self.facet.columns[name] for name in self.columns if name in self.facet.columns)
+
     def parameters(self, value: Any, body: str) -> list[Any]:
         """Return the parameters of one stored row, in the order of `columns`."""
-        row: list[Any] = [self.facet.columns[name](value) for name in self.columns if name in self.facet.columns]
+        row: list[Any] = [column(value) for column in self._getters]
         if self.facet.versioned:
             row.append(value.version)
         if self.facet.tokens is not None:
@@ -322,11 +327,22 @@ def _fetching(parts: tuple[tuple[str, bool], ...]) -> str:
     )
 
 
-def escape_copy(value: Any, as_text: Callable[[Any], str]) -> str:
+def copy_field(value: Any) -> str:
     """Return one field of a COPY text line."""
-    if value is None:
-        return "\\N"
-    text = as_text(value)
+    match value:
+        case None:
+            return "\\N"
+        case str():
+            return _escaped(value)
+        case bool():
+            return "t" if value else "f"
+        case datetime():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _escaped(text: str) -> str:
     if "\\" in text:
         text = text.replace("\\", "\\\\")
     if "\t" in text or "\n" in text or "\r" in text:

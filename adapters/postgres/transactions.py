@@ -1,7 +1,6 @@
 """What a unit becomes: the statements of one transaction, and how they are sent."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import attrs
@@ -11,7 +10,7 @@ from psycopg.pq import TransactionStatus
 from adapters.caching.guard import Guard
 from adapters.changes import Changes, FacetChanges, order_key, ordered
 from adapters.postgres.codec import encode
-from adapters.postgres.statements import STATEMENTS, escape_copy
+from adapters.postgres.statements import STATEMENTS, copy_field
 from domain.ports.schema import Facet, Key
 
 COPY_FROM = 200
@@ -220,19 +219,6 @@ def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
 
 
 def copy_lines(facet: Facet[Any], values: list[Any]) -> bytes:
+    """Return rows as COPY takes them."""
     parameters = STATEMENTS[facet.name].parameters
-    return "".join(
-        "\t".join([escape_copy(field, _text) for field in parameters(value, encode(value))]) + "\n" for value in values
-    ).encode()
-
-
-def _text(value: Any) -> str:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "t" if value else "f"
-        case datetime():
-            return value.isoformat()
-        case _:
-            return str(value)
+    return "".join(["\t".join(map(copy_field, parameters(value, encode(value)))) + "\n" for value in values]).encode()

@@ -4,12 +4,11 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-import attrs
-
 from domain.access.principal import Principal
 from domain.audit.values import AuditEntry
 from domain.canonical import canonical, sha256_hex
 from domain.document import Document
+from domain.evolving import evolve
 from domain.ids import new_id
 from domain.instants import wire
 
@@ -87,7 +86,7 @@ def audit_entry(
         personal_digest=personal_digest(salt, personal) if salt and personal is not None else None,
         entry_hash="",
     )
-    return attrs.evolve(entry, entry_hash=entry_hash(entry))
+    return evolve(entry, entry_hash=entry_hash(entry))
 
 
 def _personal(principal: Principal, submitted_name: str | None) -> Document | None:

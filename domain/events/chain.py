@@ -13,6 +13,7 @@ from domain.access.vocabulary import EventVisibility
 from domain.canonical import digest
 from domain.document import Document
 from domain.events.values import ChainHead, Event, EventType
+from domain.evolving import evolve
 from domain.ids import new_id
 from domain.instants import strictly_after, wire
 
@@ -106,7 +107,7 @@ def link(draft: EventDraft, head: ChainHead | None, author: Principal, now: date
         recipient_user_id=draft.recipient_user_id,
         corrects=draft.corrects,
     )
-    return attrs.evolve(event, hash=event_hash(event))
+    return evolve(event, hash=event_hash(event))
 
 
 def head_of(event: Event, before: ChainHead | None = None) -> ChainHead:

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-import attrs
-
 from domain.canonical import digest
 from domain.document import EMPTY, Document
 from domain.events.chain import new_salt
+from domain.evolving import evolve
 from domain.identifiers import Privacy, type_of
 from domain.ids import new_id
 from domain.instants import wire
@@ -92,7 +91,7 @@ def new_contribution(
         removed_identifiers=tuple(removed_identifiers),
         data=data,
     )
-    return attrs.evolve(contribution, hash=contribution_hash(contribution))
+    return evolve(contribution, hash=contribution_hash(contribution))
 
 
 def commits(contribution: Contribution) -> dict[str, str]:

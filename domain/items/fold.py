@@ -8,6 +8,7 @@ import attrs
 
 from domain.canonical import digest
 from domain.document import EMPTY, Document
+from domain.evolving import evolve
 from domain.identifiers import Evidence, IdentifierKind, IdentifierScope
 from domain.items.values import (
     NO_LINEAGE,
@@ -204,7 +205,7 @@ def _joined(held: Identifier | None, added: Identifier, contribution: Contributi
 
 
 def _proved(identifier: Identifier, proof: Identifier) -> Identifier:
-    return attrs.evolve(
+    return evolve(
         identifier,
         evidence=Evidence.REGISTRY_OK.value,
         evidence_source=proof.evidence_source,
@@ -251,7 +252,7 @@ def refolded(item: Item, family: Family) -> Item:
     identifiers = fold_identifiers(live)
     through = {c.circuit_id for contributions in live for c in contributions if c.circuit_id is not None}
     public = [[c for c in contributions if c.circuit_id is None] for contributions in live] if through else live
-    return attrs.evolve(
+    return evolve(
         item,
         data=fold_data(public),
         identifiers=identifiers,

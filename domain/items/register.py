@@ -15,6 +15,7 @@ from domain.errors import Fault, Invalid
 from domain.events.chain import EventDraft
 from domain.events.engine import record
 from domain.events.values import EventType
+from domain.evolving import evolve
 from domain.identifiers import GENERIC_NAMESPACE, IdentifierKind, IdentifierScope
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
@@ -249,7 +250,7 @@ class Register:
         merged = _overlaid(item.data, data) if circuit_id is None else item.data
         through = item.contributed if circuit_id is None else tuple(sorted({*item.contributed, circuit_id}))
         self.change(
-            attrs.evolve(
+            evolve(
                 item,
                 identifiers=tuple(sorted((*item.identifiers, *identifiers), key=lambda i: i.order)),
                 data=merged,
@@ -291,7 +292,7 @@ class Register:
             item, ContributionSource.UPDATE, added, data, contribution_id=contribution_id, removed=removed
         )
         self.change(
-            attrs.evolve(
+            evolve(
                 item,
                 identifiers=tuple(sorted((*kept, *added), key=lambda i: i.order)),
                 data=_overlaid(item.data, data),
@@ -307,7 +308,7 @@ class Register:
     def set_status(self, item: Item, status: ItemStatus, reason: str | None) -> Item:
         """Deprecate or restore an item (items-events.md 6.11)."""
         payload: dict[str, object] = {"from": item.status.value, "to": status.value}
-        changed = self.change(attrs.evolve(item, status=status))
+        changed = self.change(evolve(item, status=status))
         self.tell(item.key, EventType.STATUS_CHANGED, payload | ({"reason": reason} if reason else {}))
         return changed
 
@@ -318,7 +319,7 @@ class Register:
         saved = [self._items[key] for key in self._changed if key in self._stored]
         await unit.remove(ITEMS, *self._consumed)
         await unit.add(ITEMS, *new)
-        await unit.save(ITEMS, *(attrs.evolve(item, version=self._stored[item.key] + 1) for item in saved))
+        await unit.save(ITEMS, *(evolve(item, version=self._stored[item.key] + 1) for item in saved))
         await unit.add(MAPPINGS, *self._mappings)
         await close_pushed(self.act, self._mappings, self.resolving)
         await unit.remove(CLAIMS, *self._ended_claims)
@@ -429,7 +430,7 @@ class Register:
         identifiers = (
             resealed(identifier, self.keys, origins[identifier.added_by], item.key) for identifier in folded.identifiers
         )
-        return attrs.evolve(folded, identifiers=tuple(identifiers))
+        return evolve(folded, identifiers=tuple(identifiers))
 
     def change(self, item: Item, *made: Contribution) -> Item:
         """Take over a changed item, the contributions that changed it, and what is derived of them; return it.
@@ -443,7 +444,7 @@ class Register:
             raise Invalid([Fault("too_many", f"At most {MAX_ITEM_ALIASES} aliases.", pointer="/aliases")])
         if not fold_fits(item.data):
             raise Invalid([Fault("data_too_large", "The item's data would exceed its bounds.", pointer="/data")])
-        updated = attrs.evolve(
+        updated = evolve(
             item,
             updated_at=strictly_after(item.updated_at, self.act.now),
             version=self._stored.get(item.key, 0) + 1,
@@ -460,7 +461,7 @@ class Register:
 
     @staticmethod
     def _derived(item: Item) -> Item:
-        return attrs.evolve(
+        return evolve(
             item,
             fingerprint=fingerprint("workspace", item.workspace_id, item.identifiers),
             confidence=confidence(item.identifiers),

@@ -1,5 +1,6 @@
 """The words by which an item is found (items-events.md 9.1, parameter `q`)."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
@@ -8,10 +9,13 @@ from typing import Any
 from domain.items.values import Item
 
 MAX_TOKENS = 400
+_PLAIN_WORD = re.compile("[0-9a-z]+")
 
 
 def words(text: str) -> tuple[str, ...]:
     """Cut `text` at non-alphanumerics after NFKD, marks dropped, lower-cased; order kept, repeats dropped."""
+    if text.isascii():
+        return tuple(dict.fromkeys(_PLAIN_WORD.findall(text.lower())))
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).lower()
     return tuple(dict.fromkeys("".join(run) for alnum, run in groupby(plain, str.isalnum) if alnum))
 

@@ -7,6 +7,7 @@ import attrs
 
 from domain.document import EMPTY, Document
 from domain.errors import Fault
+from domain.evolving import evolve
 from domain.identifiers import (
     GENERIC_NAMESPACE,
     WELL_KNOWN_NAMESPACES,
@@ -158,7 +159,7 @@ def read_submission(
         tuple(malformed),
         tuple(data_faults(submission.data, "/data", reserved=True)),
     )
-    return attrs.evolve(content, warnings=tuple(dict.fromkeys(_warnings(content))))
+    return evolve(content, warnings=tuple(dict.fromkeys(_warnings(content))))
 
 
 def _shape_faults(given: IdentifierInput, pointer: str) -> Iterable[Fault]:

@@ -5,6 +5,7 @@ statements, the cache its keys. A column is a scalar computed from the value; on
 """
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -77,8 +78,10 @@ class Facet(Generic[V]):
 
     def key_of(self, value: V) -> Key:
         """Return the key of a value: a text, or a tuple of texts for composite keys."""
-        parts = tuple(self.columns[name](value) for name in self.key)
-        return parts[0] if len(parts) == 1 else parts
+        if len(self.key) == 1:
+            key: str = self.columns[self.key[0]](value)
+            return key
+        return tuple([self.columns[name](value) for name in self.key])
 
     def row(self, value: V) -> dict[str, Any]:
         """Return the columns of a value."""
@@ -86,10 +89,7 @@ class Facet(Generic[V]):
 
 
 def _members(*names: str, **computed: Column) -> dict[str, Column]:
-    def member(name: str) -> Column:
-        return lambda value: getattr(value, name)
-
-    return {name: member(name) for name in names} | computed
+    return {name: attrgetter(name) for name in names} | computed
 
 
 def operation_slot(value: Operation) -> str | None:

@@ -1,7 +1,7 @@
 """From values to JSON bytes (http.md 2)."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
@@ -56,12 +56,6 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _instant(value: datetime) -> str:
-    if value.tzinfo is UTC:
-        return value.isoformat(timespec="microseconds")[:26] + "Z"
-    return wire(value)
-
-
 def _sequence(value: Any) -> list[Any]:
     return [plain(entry) for entry in value]
 
@@ -86,7 +80,7 @@ _PLAIN: dict[type[Any], _Plain] = {
     type(None): _same,
     msgspec.Raw: _same,
     Document: _same,
-    datetime: _instant,
+    datetime: wire,
     date: date.isoformat,
     tuple: _sequence,
     list: _sequence,
@@ -96,7 +90,7 @@ _PLAIN: dict[type[Any], _Plain] = {
 }
 _BASES: tuple[tuple[type[Any], _Plain], ...] = (
     (Enum, lambda value: value.value),
-    (datetime, _instant),
+    (datetime, wire),
     (str, str),
     (Mapping, _mapping),
     (tuple, _sequence),
