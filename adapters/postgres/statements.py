@@ -84,15 +84,15 @@ class Statements:
         return ", ".join('"tokens"::tsvector' if name == "tokens" else f'"{name}"' for name in self.columns)
 
     def _unnest(self, extra: str = "") -> str:
-        arrays = _listed("%s::{}[]", self.types)
-        return f"unnest({arrays}{', %s::bigint[]' if extra else ''}) as d({self._names}{extra})"
+        arrays = _listed("%b::{}[]", self.types)
+        return f"unnest({arrays}{', %b::bigint[]' if extra else ''}) as d({self._names}{extra})"
 
     @cached_property
     def fetch(self) -> str:
         keys, table = self.facet.key, self.facet.name
         if len(keys) == 1:
-            return f'select {self.answer} from {table} where "{keys[0]}" = any(%s)'
-        arrays, names = _listed("%s::text[]", keys), _listed('"{}"', keys)
+            return f'select {self.answer} from {table} where "{keys[0]}" = any(%b)'
+        arrays, names = _listed("%b::text[]", keys), _listed('"{}"', keys)
         return f"select {self.answer} from {table} join unnest({arrays}) as d({names}) using ({names})"
 
     @cached_property
@@ -157,8 +157,8 @@ class Statements:
 
     @cached_property
     def _keys(self) -> str:
-        arrays, names = _listed("%s::text[]", self.facet.key), _listed('"{}"', self.facet.key)
-        return f"unnest({arrays}, %s::bigint[]) as d({names}, expected)"
+        arrays, names = _listed("%b::text[]", self.facet.key), _listed('"{}"', self.facet.key)
+        return f"unnest({arrays}, %b::bigint[]) as d({names}, expected)"
 
     @cached_property
     def _expected(self) -> str:
@@ -178,7 +178,7 @@ class Statements:
 
     @cached_property
     def lock(self) -> str:
-        arrays, names = _listed("%s::text[]", self.facet.key), _listed('"{}"', self.facet.key)
+        arrays, names = _listed("%b::text[]", self.facet.key), _listed('"{}"', self.facet.key)
         return (
             f"with held as materialized (select 1 from {self.facet.name} t join unnest({arrays}) as d({names})"
             f" on {self._same_key} order by {self._order} for no key update of t) select count(*) from held"
@@ -243,11 +243,17 @@ class Statements:
     def _nullable(self) -> frozenset[str]:
         hints = get_type_hints(self.facet.value)
         kinds = {
-            name: hints.get(name) or get_type_hints(column).get("return")
-            for name, column in self.facet.columns.items()
+            name: hints.get(name) or self._computed_kind(name)
+            for name in self.facet.columns
             if name not in self.facet.key
         }
         return frozenset(name for name, kind in kinds.items() if kind is None or NoneType in get_args(kind))
+
+    def _computed_kind(self, name: str) -> Any:
+        """Return the declared type of a column that no member holds, None when nothing declares it."""
+        member = getattr(self.facet.value, name, None)
+        computing = member.fget if isinstance(member, property) else self.facet.columns[name]
+        return get_type_hints(computing).get("return")
 
     @cached_property
     def _getters(self) -> tuple[Column, ...]:

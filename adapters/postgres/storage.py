@@ -117,6 +117,8 @@ class PostgresBackend:
         await self.ping()
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
+        if not keys:
+            return {}
         wanted: Wanted = {facet.name: keys}
         found = await (self._rows(wanted) if len(keys) > MOST_JOINED else self._reads.ask(wanted))
         rows = found[facet.name]

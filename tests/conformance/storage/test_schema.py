@@ -1,6 +1,7 @@
 """The schema is what the migrations make, and every statement of the adapter stands and runs by its index."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -167,7 +168,7 @@ def texts(facet: Facet[Any]) -> Iterator[str]:
 def numbered(text: str) -> str:
     """Write the holes of a statement as the server names them."""
     holes = count(1)
-    return "".join(f"{part}${next(holes)}" for part in text.split("%s")[:-1]) + text.rsplit("%s", maxsplit=1)[-1]
+    return re.sub("%[sb]", lambda _: f"${next(holes)}", text)
 
 
 @each_facet
