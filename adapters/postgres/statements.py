@@ -265,7 +265,7 @@ class Statements:
         if self.facet.versioned:
             row.append(value.version)
         if self.facet.tokens is not None:
-            row.append(" ".join(token[:LONGEST_TOKEN] for token in self.facet.tokens(value)))
+            row.append(" ".join(map(_lexeme, self.facet.tokens(value))))
         row.append(body)
         return row
 
@@ -331,6 +331,14 @@ def _fetching(parts: tuple[tuple[str, bool], ...]) -> str:
         f"select '{name}', r.* from ({STATEMENTS[name].fetch_one if single else STATEMENTS[name].fetch}) as r"
         for name, single in parts
     )
+
+
+def _lexeme(token: str) -> str:
+    """Return a word as tsvector reads it."""
+    word = token[:LONGEST_TOKEN]
+    if word.isalnum() or not word:
+        return word
+    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def copy_field(value: Any) -> str:
