@@ -24,6 +24,8 @@ from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresS
 from application.access import Access
 from application.accounts import Accounts, AccountSettings, Desk
 from application.activity import Activities
+from application.audit import Audit
+from application.audit.sequencer import Sequencer
 from application.authentication import AccessTokenCheck, Authentication
 from application.caching import CacheAdministration, NoCache
 from application.circuits import Circuits
@@ -307,7 +309,9 @@ class Container(containers.DeclarativeContainer):
         notify=providers.Object(tell_many),
     )
     relay = providers.Singleton(Relay, units, jobs)
+    sequencer = providers.Singleton(Sequencer, units, settings.provided.log_key)
     workers = providers.List(
+        providers.Factory(Worker, "sequencer", sequencer.provided.run),
         providers.Factory(Worker, "outbox", relay.provided.run),
         providers.Factory(Worker, "webhooks", courier.provided.run),
         providers.Factory(Worker, "denials", denials.provided.run),
@@ -317,6 +321,7 @@ class Container(containers.DeclarativeContainer):
     crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, workers))
     activities = providers.Singleton(Activities, units)
     notifications = providers.Singleton(Notifications, units)
+    audit = providers.Singleton(Audit, units)
 
     engine = providers.Singleton(
         Engine,
@@ -330,6 +335,7 @@ class Container(containers.DeclarativeContainer):
         imports=imports,
         activities=activities,
         notifications=notifications,
+        audit=audit,
     )
 
 

@@ -5,6 +5,7 @@ import attrs
 from application.accounts import Accounts
 from application.accounts.desk import account_named, principal_of
 from application.activity import Activities
+from application.audit import Audit
 from application.circuits import Circuits
 from application.circuits.pages import Pages
 from application.events import Events
@@ -31,6 +32,7 @@ class Engine:
     imports: Imports
     activities: Activities
     notifications: Notifications
+    audit: Audit
 
     async def principal(self, username: str) -> Principal:
         """Return who an account is, by user name or e-mail. Raises Refusal `not_found`."""

@@ -22,6 +22,7 @@ from domain.accounts.values import (
     Workspace,
 )
 from domain.activity.values import Activity
+from domain.audit.log import AuditDay, Checkpoint, LogTile, checkpoint_id, tile_id
 from domain.audit.values import AuditEntry
 from domain.circuits.directory import is_scheduled, listed, page_words
 from domain.circuits.values import Circuit, FingerprintEntry, JoinRequest, Membership, Operation, Placement
@@ -380,8 +381,10 @@ AUDIT = Facet(
         action_group=lambda value: value.action.partition(".")[0],
         concern=lambda value: None if value.severity == "info" else value.severity,
         setback=lambda value: None if value.outcome == "success" else value.outcome,
+        erasable_at=lambda value: None if value.personal is None else value.at,
     ),
     indexes=(
+        ("erasable_at", "entry_id"),
         ("at", "entry_id"),
         ("log_index", "at", "entry_id"),
         ("circuit_id", "at", "entry_id"),
@@ -397,6 +400,20 @@ AUDIT = Facet(
         ("trace_id", "at", "entry_id"),
     ),
 )
+LOG_TILES = Facet(
+    "log_tiles",
+    LogTile,
+    ("tile_id",),
+    _members(tile_id=lambda value: tile_id(value.level, value.number)),
+)
+LOG_CHECKPOINTS = Facet(
+    "log_checkpoints",
+    Checkpoint,
+    ("checkpoint_id",),
+    _members(checkpoint_id=lambda value: checkpoint_id(value.tree_size)),
+    versioned=False,
+)
+AUDIT_DAYS = Facet("audit_days", AuditDay, ("actor", "day"), _members("actor", "day"), indexes=(("day", "actor"),))
 ACTIVITY = Facet(
     "activity",
     Activity,
@@ -601,6 +618,9 @@ FACETS: tuple[Facet[Any], ...] = (
     STORAGE_RECORDS,
     ACTIVITY,
     AUDIT,
+    LOG_TILES,
+    LOG_CHECKPOINTS,
+    AUDIT_DAYS,
     NOTIFICATIONS,
     WEBHOOKS,
     DELIVERIES,

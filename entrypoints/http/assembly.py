@@ -21,6 +21,7 @@ from entrypoints.http.routes.access import access_routes
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.activities import activity_routes
 from entrypoints.http.routes.api_keys import key_routes
+from entrypoints.http.routes.audit import audit_routes
 from entrypoints.http.routes.cache import cache_routes
 from entrypoints.http.routes.circuits import circuit_routes
 from entrypoints.http.routes.events import event_routes
@@ -57,6 +58,7 @@ def engine_routes(container: Container) -> list[Route]:
         *notification_routes(container.notifications()),
         *access_routes(container.access()),
         *webhook_routes(container.webhooks()),
+        *audit_routes(container.audit()),
         *identifier_routes(),
         *cache_routes(container.cache()),
         *key_routes(container.keys()),

@@ -129,6 +129,13 @@ ROWS: Mapping[str, Row] = {
     "notification_remove_read": Row(users, query="read=true"),
     "notification_preferences_get": Row(users),
     "notification_preferences_set": Row(users, {"muted": ["item_reshared"]}),
+    # audit
+    "audit_entry_list": Row(administrator | holding("audit"), query=f"{ALL}&circuit_id={{circuit_id}}"),
+    "audit_entry_get": Row(administrator | holding("audit")),
+    "audit_export": Row(administrator),
+    "audit_checkpoint_get": Row(administrator),
+    "audit_entry_prove": Row(administrator),
+    "audit_log_prove": Row(administrator, query="from=1"),
     # items
     "item_create": Row(users, {"identifiers": LOT}),
     "item_create_batch": Row(users, {"items": [{"identifiers": LOT}]}),
@@ -291,6 +298,7 @@ KNOWN: Mapping[str, Group] = {
     "name": members,
     "activity_id": members,
     "notification_id": some("bare"),
+    "entry_id": administrator | holding("audit"),
     "session_id": some("member"),
     "invitation_id": some("member"),
     "key_id": some("member"),

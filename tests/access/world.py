@@ -275,6 +275,9 @@ async def _told(world: World) -> None:
     circuit_id = world.objects["circuit_id"]
     happened = await world.do("bare", "GET", f"/api/activities?circuit_id={circuit_id}")
     world.objects["activity_id"] = happened["items"][0]["activity_id"]
+    await world.container.sequencer().drain()
+    audited = await world.do("owner", "GET", f"/api/audit/entries?circuit_id={circuit_id}")
+    world.objects["entry_id"] = audited["items"][0]["entry_id"]
     told = await world.do("bare", "GET", "/api/notifications")
     world.objects["notification_id"] = told["items"][0]["notification_id"]
 

@@ -1,0 +1,82 @@
+"""What the audit is asked (platform.md 6.5)."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import attrs
+
+from domain.ports.queries import Between, Condition
+from domain.shape import Id, Pattern, Raw
+
+
+class Outcome(StrEnum):
+    """How it ended: done, refused by a rule, or accepted but not carried out."""
+
+    SUCCESS = "success"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class ExportFormat(StrEnum):
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+Action = Annotated[str, Pattern(r"[a-z_]+\.([a-z_]+|\*)", "An action as item.created, or a group as item.*.")]
+TraceId = Annotated[str, Pattern("[0-9a-f]{32}", "32 hexadecimal digits.", fold=True)]
+
+
+@attrs.frozen
+class AuditFilter:
+    """Which entries; `from_` is inclusive, `to` exclusive."""
+
+    from_: datetime | None = None
+    to: datetime | None = None
+    actor_user_id: Id | None = None
+    key_id: Id | None = None
+    action: Action | None = None
+    resource_kind: Annotated[str, Raw(1, 32)] | None = None
+    resource_id: Annotated[str, Raw(1, 128)] | None = None
+    circuit_id: Id | None = None
+    workspace_id: Id | None = None
+    outcome: Outcome | None = None
+    severity: Severity | None = None
+    trace_id: TraceId | None = None
+
+    @property
+    def where(self) -> dict[str, Condition]:
+        """The conditions on the columns of the audit."""
+        equal = {
+            "actor_user_id": self.actor_user_id,
+            "actor_key_id": self.key_id,
+            "resource_kind": self.resource_kind,
+            "resource_id": self.resource_id,
+            "circuit_id": self.circuit_id,
+            "workspace_id": self.workspace_id,
+            "trace_id": self.trace_id,
+        }
+        where: dict[str, Condition] = {name: value for name, value in equal.items() if value is not None}
+        if self.action is not None:
+            group, _, verb = self.action.partition(".")
+            where |= {"action_group": group} if verb == "*" else {"action": self.action}
+        if self.outcome is not None:
+            where["setback"] = None if self.outcome is Outcome.SUCCESS else self.outcome.value
+        if self.severity is not None:
+            where["concern"] = None if self.severity is Severity.INFO else self.severity.value
+        if self.from_ is not None or self.to is not None:
+            where["at"] = Between(self.from_, self.to)
+        return where
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What was asked for, as the audit keeps it."""
+        members = attrs.asdict(self)
+        return {name.rstrip("_"): str(value) for name, value in members.items() if value is not None}
