@@ -8,7 +8,7 @@ import attrs
 from application.events.appending import Appended, append
 from application.events.erasing import EraseEvent, erase
 from application.events.requests import AppendEvent, AppendEvents, Author, Direction, EventFilter, Time
-from application.events.verifying import check_chain
+from application.events.verifying import Chain, check_chains, registered
 from application.events.views import (
     EventBatch,
     EventResult,
@@ -25,11 +25,11 @@ from application.items.views import BatchError
 from application.storage_history import StoreSettings, may_read, storage_records
 from application.units import Units
 from domain.access.decide import Action, decide, require
-from domain.access.principal import Principal
+from domain.access.principal import Principal, system
 from domain.act import Act
 from domain.document import Document
 from domain.errors import Fault, Invalid, Refusal, not_found
-from domain.events.chain import ALGORITHM
+from domain.events.chain import ALGORITHM, ChainFault
 from domain.events.values import Event
 from domain.ids import new_id
 from domain.items.dfid import parse_dfid
@@ -192,25 +192,49 @@ class Events:
         """
         async with self.units.storage.read() as reader:
             await self._viewable(reader, principal, dfid)
-            chain = await check_chain(reader, dfid)
-        if chain.fault is not None:
-            position, fault = chain.fault
+            chains = await check_chains(reader, [dfid])
+        return (await self._verified(principal, chains))[0]
+
+    async def verify_chains(self, dfids: Sequence[str]) -> list[Verification]:
+        """Recompute the chains of any items, for the command line. Raises Refusal `not_found`, naming the item."""
+        async with self.units.storage.read() as reader:
+            known = {item.key for item in (await reader.get_many(ITEMS, dfids)).values()}
+            for dfid in dfids:
+                if dfid not in known:
+                    raise Refusal("not_found", f"There is no item {dfid}.")
+            chains = await check_chains(reader, dfids)
+        return await self._verified(system(), chains)
+
+    async def verify_all(self) -> AsyncIterator[list[Verification]]:
+        """Recompute the chains of all items, some at a time, for the command line."""
+        async with self.units.storage.read() as reader:
+            async for dfids in registered(reader):
+                yield await self._verified(system(), await check_chains(reader, dfids))
+
+    async def _verified(self, principal: Principal, chains: Sequence[Chain]) -> list[Verification]:
+        for chain in chains:
+            if chain.fault is not None:
+                await self._tell_broken(principal, chain.dfid, *chain.fault)
+        return [
+            Verification(
+                dfid=chain.dfid,
+                valid=chain.fault is None,
+                algorithm=ALGORITHM,
+                length=chain.length,
+                head_hash=chain.head_hash,
+                erased=chain.erased,
+                checked_at=self.units.clock.now(),
+                first_fault=FirstFault(*chain.fault) if chain.fault is not None else None,
+            )
+            for chain in chains
+        ]
+
+    async def _tell_broken(self, principal: Principal, dfid: str, position: int, fault: ChainFault) -> None:
+        async def broken(act: Act) -> None:
             details = {"position": position, "fault": fault.value}
+            await act.audit("event.chain_broken", ("item", dfid), details=details)
 
-            async def broken(act: Act) -> None:
-                await act.audit("event.chain_broken", ("item", dfid), details=details)
-
-            await self.units.perform(principal, broken)
-        return Verification(
-            dfid=dfid,
-            valid=chain.fault is None,
-            algorithm=ALGORITHM,
-            length=chain.length,
-            head_hash=chain.head_hash,
-            erased=chain.erased,
-            checked_at=self.units.clock.now(),
-            first_fault=FirstFault(*chain.fault) if chain.fault is not None else None,
-        )
+        await self.units.perform(principal, broken)
 
     async def erase(self, principal: Principal, event_id: str, request: EraseEvent) -> None:
         """Remove the payload of any event (10.8). That the principal is an administrator was checked before.
@@ -223,16 +247,17 @@ class Events:
 
         await self.units.perform(principal, work)
 
-    async def export(self, principal: Principal, dfid: str) -> AsyncIterator[EventView]:
+    async def export(self, principal: Principal, dfid: str) -> AsyncIterator[Event]:
         """Return the visible events of an item by position, to be read as they come. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
             await self._viewable(reader, principal, dfid)
-        return self._exported(principal, self._chain_view(principal, dfid))
+        return self._exported(self._chain_view(principal, dfid))
 
-    async def _exported(self, principal: Principal, view: EventsView) -> AsyncIterator[EventView]:
+    async def _exported(self, view: EventsView) -> AsyncIterator[Event]:
         after: Cursor | None = None
         while True:
-            page = await self._viewed(principal, view, after, MAX_PAGE)
+            async with self.units.storage.read() as reader:
+                page = await reader.view(view, after, MAX_PAGE)
             for event in page.items:
                 yield event
             after = page.after

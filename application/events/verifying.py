@@ -1,4 +1,7 @@
-"""Checking a whole chain against the store (items-events.md 10.6)."""
+"""Checking whole chains against the store (items-events.md 10.6)."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 import attrs
 
@@ -6,65 +9,84 @@ from domain.events.chain import ChainFault, is_erased
 from domain.events.history import commits, first_fault
 from domain.events.values import ChainHead, Event
 from domain.items.values import Contribution
-from domain.ports.queries import Cursor, Select
-from domain.ports.schema import CHAINS, CONTRIBUTIONS, EVENTS
+from domain.ports.queries import AnyOf, Cursor, Select
+from domain.ports.schema import CHAINS, CONTRIBUTIONS, EVENTS, ITEMS, Facet
 from domain.ports.storage import MAX_PAGE, Reader
+
+V = TypeVar("V")
+AT_ONCE = 200
 
 
 @attrs.frozen
 class Chain:
     """What was found. `erased` counts events and contributions; `fault` is the first one."""
 
+    dfid: str
     length: int
     head_hash: str | None
     erased: int
     fault: tuple[int, ChainFault] | None
 
 
-async def check_chain(reader: Reader, dfid: str) -> Chain:
-    """Read a chain and check it, up to the head that stood when reading began.
+async def check_chains(reader: Reader, dfids: Sequence[str]) -> list[Chain]:
+    """Read chains and check them in order, each up to the head that stood when reading began.
 
     Contributions are read before events, so that each has its event; what is appended meanwhile is left out.
     """
-    head = await reader.find(CHAINS, dfid)
-    contributions = await _contributions(reader, dfid)
-    events = await _events(reader, dfid)
-    moved = await reader.find(CHAINS, dfid) != head
+    heads = await _heads(reader, dfids)
+    contributions = await _all(reader, CONTRIBUTIONS, "item", dfids, ("recorded_at", "contribution_id"))
+    events = await _all(reader, EVENTS, "dfid", dfids, ("position",))
+    later = await _heads(reader, dfids)
+    return [
+        _checked(dfid, events[dfid], heads.get(dfid), contributions[dfid], moved=heads.get(dfid) != later.get(dfid))
+        for dfid in dfids
+    ]
+
+
+async def registered(reader: Reader) -> AsyncIterator[list[str]]:
+    """Yield the DFIDs of all items, some at a time."""
+    after: Cursor | None = None
+    while True:
+        page = await reader.page(ITEMS, Select(), after, AT_ONCE)
+        yield [item.dfid for item in page.items if item.dfid is not None]
+        after = page.after
+        if after is None:
+            return
+
+
+def _checked(
+    dfid: str, events: list[Event], head: ChainHead | None, contributions: list[Contribution], *, moved: bool
+) -> Chain:
     length = head.version if head is not None and moved else len(events)
     events, later = events[:length], events[length:]
     committed_later = {event.payload["contribution_id"] for event in later if commits(event) and event.payload}
     known = [one for one in contributions if one.contribution_id not in committed_later]
-    return _chain(events, head, known)
-
-
-def _chain(events: list[Event], head: ChainHead | None, contributions: list[Contribution]) -> Chain:
-    erased = sum(map(is_erased, events)) + sum(contribution.salt is None for contribution in contributions)
     return Chain(
+        dfid=dfid,
         length=len(events),
         head_hash=head.hash if head is not None else None,
-        erased=erased,
-        fault=first_fault(events, head, contributions),
+        erased=sum(map(is_erased, events)) + sum(contribution.salt is None for contribution in known),
+        fault=first_fault(events, head, known),
     )
 
 
-async def _events(reader: Reader, dfid: str) -> list[Event]:
-    found: list[Event] = []
-    after: Cursor | None = None
-    while True:
-        page = await reader.page(EVENTS, Select({"dfid": dfid}, ("position",)), after, MAX_PAGE)
-        found += page.items
-        after = page.after
-        if after is None:
-            return found
+async def _heads(reader: Reader, dfids: Sequence[str]) -> dict[str, ChainHead]:
+    return {head.dfid: head for head in (await reader.get_many(CHAINS, dfids)).values()}
 
 
-async def _contributions(reader: Reader, dfid: str) -> list[Contribution]:
-    found: list[Contribution] = []
-    query = Select({"item": dfid}, ("recorded_at", "contribution_id"))
+async def _all(
+    reader: Reader, facet: Facet[V], column: str, dfids: Sequence[str], order: tuple[str, ...]
+) -> dict[str, list[V]]:
+    """Return all rows of these items, by item, in order."""
+    found: dict[str, list[V]] = {dfid: [] for dfid in dfids}
+    query = Select({column: AnyOf(tuple(dfids))}, (column, *order))
+    item: Callable[[Any], Any] = facet.columns[column]
     after: Cursor | None = None
-    while True:
-        page = await reader.page(CONTRIBUTIONS, query, after, MAX_PAGE)
-        found += page.items
+    while dfids:
+        page = await reader.page(facet, query, after, MAX_PAGE)
+        for row in page.items:
+            found[item(row)].append(row)
         after = page.after
         if after is None:
-            return found
+            break
+    return found

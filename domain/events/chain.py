@@ -62,26 +62,29 @@ def payload_hash(salt: str | None, payload: Any) -> str:
 
 def event_hash(event: Event) -> str:
     """Return the hash of an event, over everything but the payload itself and what erasure leaves behind."""
-    return digest(
-        {
-            "v": ALGORITHM,
-            "event_id": event.event_id,
-            "dfid": event.dfid,
-            "position": event.position,
-            "event_type": event.event_type,
-            "category": event.category,
-            "visibility": event.visibility,
-            "circuit_id": event.circuit_id,
-            "recipient_user_id": event.recipient_user_id,
-            "author_user_id": event.author_user_id,
-            "author_workspace_id": event.author_workspace_id,
-            "occurred_at": wire(event.occurred_at),
-            "recorded_at": wire(event.recorded_at),
-            "corrects": event.corrects,
-            "payload_hash": event.payload_hash,
-            "prev_hash": event.prev_hash,
-        }
-    )
+    return digest(hashed_members(event))
+
+
+def hashed_members(event: Event) -> dict[str, Any]:
+    """Return what the hash of an event covers, with the tag of the rule."""
+    return {
+        "v": ALGORITHM,
+        "event_id": event.event_id,
+        "dfid": event.dfid,
+        "position": event.position,
+        "event_type": event.event_type,
+        "category": event.category,
+        "visibility": event.visibility,
+        "circuit_id": event.circuit_id,
+        "recipient_user_id": event.recipient_user_id,
+        "author_user_id": event.author_user_id,
+        "author_workspace_id": event.author_workspace_id,
+        "occurred_at": wire(event.occurred_at),
+        "recorded_at": wire(event.recorded_at),
+        "corrects": event.corrects,
+        "payload_hash": event.payload_hash,
+        "prev_hash": event.prev_hash,
+    }
 
 
 def link(draft: EventDraft, head: ChainHead | None, author: Principal, now: datetime, salt: str) -> Event:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.identifiers import REGISTRY, Check, Evidence, check, type_of
-from entrypoints.cli.context import DIFFERENT, USAGE, Halt, output_of
+from entrypoints.cli.context import FAILED, USAGE, Halt, output_of
 
 app = typer.Typer(help="Check identifiers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,7 +21,7 @@ def check_values(
     type_name: Annotated[str, typer.Argument(metavar="TYPE", help="A type such as sisbov, rfid or cpf, or an alias.")],
     values: Annotated[list[str], typer.Argument(metavar="VALUE...", help="Numbers as people write them.")],
 ) -> None:
-    """Say what numbers prove; exit code 5 when one of them is not right."""
+    """Say what numbers prove; exit code 1 when one of them is not right."""
     if type_of(type_name) is None:
         raise Halt(f"{type_name} is no type; there are {', '.join(REGISTRY)}.", USAGE)
     output = output_of(context)
@@ -35,7 +35,7 @@ def check_values(
         lambda: output.table(("value", "evidence", "canonical", "reasons"), rows, styles=("bold",)),
     )
     if any(each.evidence < Evidence.FORMAT_OK for _, each in found):
-        raise typer.Exit(DIFFERENT)
+        raise typer.Exit(FAILED)
 
 
 def _document(value: str, found: Check) -> dict[str, Any]:

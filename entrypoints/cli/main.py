@@ -27,7 +27,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "config": ("configuration", "config"),
     "admin": ("admin", "app"),
     "import": ("importing", "import_file"),
+    "items": ("items", "app"),
     "identifiers": ("identifiers", "app"),
+    "verify": ("verifying", "verify"),
     "openapi": ("openapi", "openapi"),
 }
 """Each command with the module and the name that hold it; only what a call needs is loaded."""

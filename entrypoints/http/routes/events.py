@@ -8,9 +8,10 @@ import attrs
 from application.events import Events
 from application.events.requests import AppendEvent, AppendEvents, EventFilter
 from application.events.views import EventBatch, EventView, TimelineEntry, Verification
+from domain.events.export import export_line
+from domain.events.values import Event
 from domain.ports.queries import Page
 from entrypoints.http.answers import Stream
-from entrypoints.http.codec import encode
 from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
 
@@ -79,9 +80,9 @@ class EventHandlers:
         return await self.events.at_position(call.principal, call.path["dfid"], call.path["position"])
 
 
-async def _lines(events: AsyncIterator[EventView]) -> AsyncIterator[bytes]:
+async def _lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     async for event in events:
-        yield encode(event) + b"\n"
+        yield export_line(event)
 
 
 def event_routes(events: Events) -> Sequence[Route]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from domain.events.export import export_line
 from entrypoints.cli.main import COMMANDS, command_line
 from tests.unit.cli.conftest import Defarm
+from tests.unit.events.test_export import chain
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -126,7 +128,7 @@ def test_identifiers_are_checked_without_a_store(defarm: Defarm, tmp_path: Path)
     good = defarm("identifiers", "check", "cpf", "529.982.247-25", "--json")
     assert good.code == 0
     assert [found["evidence"] for found in json.loads(good.out)] == ["check_ok"]
-    assert defarm("identifiers", "check", "cpf", "529.982.247-25", "529.982.247-26").code == 5
+    assert defarm("identifiers", "check", "cpf", "529.982.247-25", "529.982.247-26").code == 1
     assert defarm("identifiers", "check", "barcode", "1").code == 2
     assert not list(tmp_path.iterdir())
 
@@ -140,3 +142,28 @@ def test_a_document_written_is_the_document_compared(defarm: Defarm, tmp_path: P
     (tmp_path / "openapi.json").write_text(json.dumps({**document, "paths": {}}))
     assert defarm("openapi", "--check", "openapi.json").code == 5
     assert defarm("openapi", "--check", "absent.json").code == 2
+
+
+def test_an_exported_chain_is_checked_without_settings_server_or_store(defarm: Defarm, tmp_path: Path) -> None:
+    events = chain()
+    file = tmp_path / "chain.ndjson"
+    file.write_bytes(b"".join(map(export_line, events)))
+    whole = defarm("verify", str(file), "--head", events[-1].hash, "--complete")
+    assert (whole.code, whole.err) == (0, "")
+    assert "3 events up to position 3" in whole.out
+    file.write_bytes(file.read_bytes().replace(b"Nelore", b"Angus").replace(b'"vet":null', b'"vet":1'))
+    ended = defarm("verify", str(file), "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["valid"], told["faults"][0]["line"], told["faults"][0]["fault"]) == (
+        5,
+        False,
+        2,
+        "payload",
+    )
+    assert "line 2, position 2: payload" in defarm("verify", str(file)).out
+    file.write_bytes(export_line(events[0]) + export_line(events[2]))
+    gap = defarm("verify", str(file))
+    assert (gap.code, "position 2 is not in the file" in gap.out) == (0, True)
+    assert defarm("verify", str(file), "--complete").code == 5
+    assert defarm("verify", str(tmp_path / "absent")).code == 2
+    assert list(tmp_path.iterdir()) == [file]

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from entrypoints.cli import doctor
@@ -165,3 +166,31 @@ def test_equal_secrets_are_a_fault(defarm: Defarm) -> None:
     same = "the same secret of thirty-two bytes"
     ended = defarm("doctor", "--only", "secrets", DEFARM_STORAGE="memory", JWT_SECRET=same, DEFARM_SECRET_KEY=same)
     assert ended.code == 1
+
+
+def test_chains_of_a_store_are_verified_and_a_broken_one_is_named(
+    with_admin: Defarm, tmp_path: Path, database_url: str
+) -> None:
+    (tmp_path / "items.csv").write_text("sisbov\n076000000000001\n076000000000002\n076000000000003\n")
+    assert with_admin("import", "items.csv", "--as", "root").code == 0
+    whole = with_admin("items", "verify", "--all", "--json")
+    assert (whole.code, json.loads(whole.out)) == (0, {"checked": 3, "broken": 0, "chains": []})
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("select dfid from events order by dfid limit 1").fetchone()
+        assert row is not None
+        connection.execute(
+            """update events set body = jsonb_set(body::jsonb, '{payload,source}', '"other"')::json where dfid = %s""",
+            row,
+        )
+    broken = with_admin("items", "verify", "--all")
+    assert broken.code == 5
+    assert f"{row[0]}: broken at position 1: payload" in broken.out
+    named = json.loads(with_admin("items", "verify", row[0], "--json").out)
+    assert (named["checked"], named["chains"][0]["first_fault"]["position"]) == (1, 1)
+    with psycopg.connect(database_url) as connection:
+        told = connection.execute("select count(*) from audit where action = 'event.chain_broken'").fetchone()
+    assert told == (2,)
+    assert with_admin("items", "verify").code == 2
+    assert with_admin("items", "verify", "DFID-20250108-000042-94F").code == 2
+    absent = with_admin("items", "verify", "DFID-20250108-000042-94E")
+    assert (absent.code, "DFID-20250108-000042-94E" in absent.err) == (4, True)
