@@ -4,8 +4,8 @@ One row in the database carries (generation, open, server). An instance holds a 
 saw the row open, at its generation, for the server it is connected to. The rules below are what the exploration
 showed to be needed; `AsWritten` is the shorter wording, which does not keep the promise.
 
-Epochs, deadlines and reaping are left to `model`; here marks simply stay. Cells: () absent, ("V", version),
-("L", reader), ("M", highest version, writers), in one place per server and generation.
+Deadlines and reaping are left to `model`; here marks simply stay until a wipe takes them. Cells: () absent,
+("V", version), ("L", reader), ("M", highest version, writers), in one place per server and generation.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,9 @@ class Rules:
     open_wait: bool = True  # and for every right from before the closing to lapse
     fresh: bool = True  # and raises the generation
     bound: bool = True  # the row names the server it is open for
+    close_wiped: bool = True  # a cache that lost its marks begins an epoch only as the row is opened again
+    epoch: bool = True  # and nobody fills it before that
+    mark_epoch: bool = True  # and a mark made before that never leaves a value
 
 
 class Row(NamedTuple):
@@ -64,9 +67,12 @@ class State(NamedTuple):
     writers: tuple[Writer, ...]
     readers: tuple[Reader, ...]
     promoted: bool
+    wipes: int = 0
+    wiped: bool = False
 
 
 Step = tuple[str, State, str | None]
+_VOID = 99
 _HOLDING = ("checked", "checked without marks")
 
 
@@ -82,16 +88,17 @@ class Degraded:
         writes: int = 2,
         generations: int = 3,
         replica: bool = False,
+        wipes: int = 0,
     ) -> None:
         self.rules = rules or Rules()
         self.generations = generations
         self.writers, self.readers = writers, readers
-        self.writes, self.replica = writes, replica
+        self.writes, self.replica, self.wipes = writes, replica, wipes
 
     def start(self) -> State:
         cells = (ABSENT,) * (2 * self.generations)
         readers = (Reader(right=1),) * self.readers
-        return State(0, 0, 0, Row(), cells, (Writer(),) * self.writers, readers, promoted=False)
+        return State(0, 0, 0, Row(), cells, (Writer(),) * self.writers, readers, promoted=False, wipes=self.wipes)
 
     def canonical(self, state: State) -> State:
         """Return one of the states that differ only in names, or in cells that nobody can read any more."""
@@ -151,9 +158,14 @@ class Degraded:
     def marked(self, state: State, index: int, server: int, generation: int) -> State:
         place = self.place(server, generation)
         cell = state.cells[place]
-        mark = (*cell[:2], tuple(sorted({*cell[2], index}))) if cell[:1] == ("M",) else ("M", 0, (index,))
+        mark = (
+            (*cell[:2], tuple(sorted({*cell[2], index}))) if cell[:1] == ("M",) else ("M", self.lowest(state), (index,))
+        )
         moved = self.moved(state, index, phase="marked", row=Row(generation, True, server))
         return moved._replace(cells=put(state.cells, place, mark))
+
+    def lowest(self, state: State) -> int:
+        return _VOID if state.wiped and self.rules.mark_epoch else 0
 
     def unmarked(self, state: State, index: int, writer: Writer) -> State:
         place = self.place(writer.row.server, writer.row.generation)
@@ -164,7 +176,7 @@ class Degraded:
             left = tuple(other for other in cell[2] if other != index)
             if left:
                 after = ("M", highest, left)
-            elif writer.version and writer.version == highest:
+            elif writer.version and writer.version == highest and not state.wiped:
                 after = ("V", writer.version)
         cells = put(state.cells, place, after)
         return state._replace(writers=put(state.writers, index, Writer()), cells=cells)
@@ -213,14 +225,14 @@ class Degraded:
                 yield self.hit(state, index, reader, cell[1])
             else:
                 yield f"{name} misses", _turned(state, index, _rested(reader)), None
-            if cell == ABSENT:
+            if cell == ABSENT and self.may_fill(state):
                 leading = _turned(state, index, reader._replace(phase="leading", floor=(0, 0)))
                 yield f"{name} leads", leading._replace(cells=put(state.cells, at, ("L", index))), None
         elif reader.phase == "leading":
             loaded = _turned(state, index, reader._replace(phase="loaded", version=state.db))
             yield f"{name} loads {state.db}", loaded._replace(seen=state.db), None
         else:
-            value = ("V", reader.version) if cell == ("L", index) else cell
+            value = ("V", reader.version) if cell == ("L", index) and self.may_fill(state) else cell
             filled = _turned(state, index, _rested(reader))._replace(cells=put(state.cells, at, value))
             yield f"{name} fills {reader.version}", filled, None
 
@@ -251,6 +263,17 @@ class Degraded:
             copied = state.cells[: self.generations] * 2
             yield "a replica is promoted", state._replace(cells=copied, promoted=True), None
 
+        if state.wipes:
+            lost = (ABSENT,) * len(state.cells)
+            yield "a wipe", state._replace(cells=lost, wipes=state.wipes - 1, wiped=True), None
+        if state.wiped and state.row.open:
+            yield "the wiped cache is closed", state._replace(row=state.row._replace(open=False)), None
+        if state.wiped and not self.rules.close_wiped:
+            yield "an epoch begins", state._replace(wiped=False), None
+
+    def may_fill(self, state: State) -> bool:
+        return not state.wiped or not self.rules.epoch
+
     def opening(self, state: State) -> Iterator[Step]:
         generation = state.row.generation + self.rules.fresh
         if generation > self.generations:
@@ -260,7 +283,7 @@ class Degraded:
         if self.rules.open_wait and not self.no_rights(state):
             return
         for server in range(1 + state.promoted):
-            opened = state._replace(row=Row(generation, True, server))
+            opened = state._replace(row=Row(generation, True, server), wiped=False)
             yield f"the row is opened at {server}/{generation}", opened, None
 
 

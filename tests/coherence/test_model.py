@@ -32,6 +32,8 @@ DEGRADED = {
     "two readers": Degraded(generations=2),
     "three writes, two openings": Degraded(readers=1, writes=3),
     "a promoted replica": Degraded(readers=1, generations=2, replica=True),
+    "two wipes": Degraded(readers=1, generations=2, wipes=2),
+    "two wipes, one writer, two readers": Degraded(writers=1, generations=2, wipes=2),
 }
 
 
@@ -88,7 +90,8 @@ def test_writers_without_redis_keep_the_promise(model: Degraded) -> None:
 
 @pytest.mark.parametrize("rule", [field.name for field in attrs.fields(DegradedRules)])
 def test_without_any_one_rule_writers_without_redis_break_it(rule: str) -> None:
-    model = Degraded(DegradedRules(**{rule: False}), readers=1, generations=2, replica=rule == "bound")
+    wipes = int(rule in ("close_wiped", "epoch", "mark_epoch"))
+    model = Degraded(DegradedRules(**{rule: False}), readers=1, generations=2, replica=rule == "bound", wipes=wipes)
     assert explored(model).fault == LOST
 
 
