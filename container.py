@@ -97,11 +97,13 @@ def _redis_cached_storage(settings: Settings, server: Server) -> "CachedStorage"
     from adapters.caching.keys import KeySpace, layout  # noqa: PLC0415
     from adapters.caching.storage import CachedStorage  # noqa: PLC0415
     from adapters.redis.cache import SCRIPTS, RedisCache  # noqa: PLC0415
+    from adapters.redis.cluster import TAGS, ClusterLink  # noqa: PLC0415
     from adapters.redis.link import RedisLink, Scripts  # noqa: PLC0415
 
-    space = KeySpace(prefix=settings.cache_prefix, schema=layout())
+    space = KeySpace(settings.cache_prefix, layout(), TAGS if settings.redis_cluster else 1)
     scripts = Scripts(SCRIPTS)
-    link = RedisLink(settings.redis_url or "", scripts, settings.redis_timeout.total_seconds())
+    reach = ClusterLink if settings.redis_cluster else RedisLink
+    link = reach(settings.redis_url or "", scripts, settings.redis_timeout.total_seconds())
     cache = RedisCache(link, scripts, space, value_life=settings.cache_ttl.total_seconds())
     bounds = _bounds(settings)
     ledger = PostgresLedger(lambda: server.url, bounds)

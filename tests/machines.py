@@ -166,10 +166,11 @@ class PackagedPostgres(_Processes):
 
 
 class PackagedRedis(_Processes):
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0, *options: str) -> None:
         self._program = _redis_program()
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._port = free_port()
+        self._port = port or free_port()
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def pid(self) -> int | None:
@@ -182,7 +183,7 @@ class PackagedRedis(_Processes):
             # The server must not outlive a test run that is killed.
             leash = [setpriv, "--pdeathsig", "KILL"] if setpriv and _in_main_thread() else []
             options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
-            options += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "volatile-lru"]
+            options += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "volatile-lru", *self._options]
             with (self._folder / "redis.log").open("ab") as log:
                 self._process = subprocess.Popen(
                     [*leash, str(self._program), *options],

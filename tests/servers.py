@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -163,6 +164,48 @@ class RedisServer(_Server):
         """Empty the database of this test process."""
         with redis.Redis.from_url(self.url, socket_timeout=5) as client:
             client.flushdb()
+
+
+class RedisCluster:
+    """Redis servers of a package that share the slots of one cluster, without replicas."""
+
+    def __init__(self, size: int = 3) -> None:
+        ports = [_cluster_port() for _ in range(size)]
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+        self.nodes = [RedisServer(PackagedRedis(port, *options)).start() for port in ports]
+        share = -(-16384 // size)
+        for number, (node, port) in enumerate(zip(self.nodes, ports, strict=True)):
+            with redis.Redis.from_url(node.url) as client:
+                client.execute_command("CLUSTER", "ADDSLOTS", *range(16384)[number * share : (number + 1) * share])  # type: ignore[no-untyped-call]
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0] if port != ports[0] else ports[1])  # type: ignore[no-untyped-call]
+        self.settle()
+
+    @property
+    def url(self) -> str:
+        """The address of one node, from which a client finds the others."""
+        return self.nodes[0].url
+
+    def settle(self) -> None:
+        """Wait until every node takes part and knows who holds every slot."""
+        wait_until(lambda: all(map(self._is_well, self.nodes)), 30, "the nodes do not become a cluster")
+
+    def _is_well(self, node: RedisServer) -> bool:
+        with redis.Redis.from_url(node.url, socket_timeout=1) as client:
+            state = str(client.execute_command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
+        return "cluster_state:ok" in state.replace("'", "").replace(" ", "")
+
+    def remove(self) -> None:
+        for node in self.nodes:
+            node.remove()
+
+
+def _cluster_port() -> int:
+    """Return a free port whose number plus 10,000, on which the nodes talk to each other, is free, too."""
+    while True:
+        port = secrets.randbelow(30_000) + 20_000
+        both = (socket.create_server(("127.0.0.1", number)) for number in (port, port + 10_000))
+        with contextlib.suppress(OSError), next(both), next(both):
+            return port
 
 
 def postgres_server(*, private: bool = False) -> PostgresServer:

@@ -11,7 +11,7 @@ import attrs
 
 from adapters.caching.keys import KeySpace
 from adapters.redis.cells import deadline_text, decode, encode_mark, open_epoch, split_epoch
-from adapters.redis.link import Command, Commands, RedisLink, Scripts, info
+from adapters.redis.link import Command, Commands, Link, RedisLink, Scripts, info
 from domain.ports.cache import (
     Absent,
     CacheServer,
@@ -34,11 +34,11 @@ T = TypeVar("T")
 
 
 class RedisCache:
-    """Keeps cells in one Redis server, shared by every instance that uses the same key space."""
+    """Keeps cells in one Redis server or cluster, shared by every instance that uses the same key space."""
 
     def __init__(
         self,
-        link: RedisLink,
+        link: Link,
         scripts: Scripts,
         keyspace: KeySpace,
         *,
@@ -108,14 +108,10 @@ class RedisCache:
 
     async def keys(self, kind: str | None = None) -> AsyncIterator[Sequence[str]]:
         """Walk over the keys of one kind, or of all, by SCAN."""
-        cursor = b"0"
         pattern = _literal(self._space.start(kind)) + "*"
-        while True:
-            cursor, found = await self._one(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000))
-            if found:
-                yield [key.decode() for key in found]
-            if cursor == b"0":
-                return
+        for link in await self._link.links():
+            async for found in _scanned(link, pattern):
+                yield found
 
     async def run(self) -> str:
         """Ask which run of the server answers."""
@@ -145,18 +141,22 @@ class RedisCache:
         return bool(swapped) and all(swapped)
 
     async def server(self) -> CacheServer | None:
-        """Ask INFO; the latency is that of this very call."""
+        """Ask INFO of every server; the latency is that of this very call."""
+        links = await self._link.links()
         started = time.perf_counter()
-        about, memory = (await self._link.exchange(lambda _: [("INFO", "server"), ("INFO", "memory")]))[1]
+        abouts = await asyncio.gather(
+            *(link.exchange(_always([("INFO", "server"), ("INFO", "memory")])) for link in links)
+        )
+        latency = (time.perf_counter() - started) * 1000
         return CacheServer(
-            version=info(about)["redis_version"],
-            latency=(time.perf_counter() - started) * 1000,
-            used_memory=int(info(memory)["used_memory"]),
+            version=info(abouts[0][1][0])["redis_version"],
+            latency=latency,
+            used_memory=sum(int(info(memory)["used_memory"]) for _, (_, memory) in abouts),
         )
 
     def stats(self) -> CacheStats:
         """Return this instance's counters."""
-        return attrs.evolve(self._counts, failures=self._link.failures, degraded_since=self._link.breaker.open_since)
+        return attrs.evolve(self._counts, failures=self._link.failures, degraded_since=self._link.open_since)
 
     async def aclose(self) -> None:
         """Close the link."""
@@ -265,6 +265,16 @@ def _retrieve(task: "asyncio.Task[Mapping[str, Cell]]") -> None:
     # All who waited may be cancelled; the loop must not complain about an answer nobody fetched.
     if not task.cancelled():
         task.exception()
+
+
+async def _scanned(link: RedisLink, pattern: str) -> AsyncIterator[Sequence[str]]:
+    cursor = b"0"
+    while True:
+        _, ((cursor, found),) = await link.exchange(_always([("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)]))
+        if found:
+            yield [key.decode() for key in found]
+        if cursor == b"0":
+            return
 
 
 def _value(outcome: Outcome) -> tuple[str | bytes | int, ...]:

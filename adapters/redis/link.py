@@ -8,9 +8,10 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
@@ -48,6 +49,24 @@ class Scripts:
         return ("EVALSHA", self.hashes[name], len(keys), *keys, *args)
 
 
+class Link(Protocol):
+    """What a cache in Redis speaks through: one server, or a cluster of them."""
+
+    @property
+    def failures(self) -> int: ...
+
+    @property
+    def open_since(self) -> datetime | None: ...
+
+    def bind(self, run: bytes) -> None: ...
+
+    async def exchange(self, commands: Commands, *, any_run: bool = False) -> tuple[bytes, list[Any]]: ...
+
+    async def links(self) -> "list[RedisLink]": ...
+
+    async def aclose(self) -> None: ...
+
+
 class RedisLink:
     """Exchanges commands and answers with one server.
 
@@ -70,6 +89,15 @@ class RedisLink:
         self._bound: bytes | None = None
         self.failures = 0
         self.breaker = Breaker(self._answered, probe_interval)
+
+    @property
+    def open_since(self) -> datetime | None:
+        """Since when the server is given up."""
+        return self.breaker.open_since
+
+    async def links(self) -> "list[RedisLink]":
+        """Return this link: one server holds everything."""
+        return [self]
 
     def bind(self, run: bytes) -> None:
         """Reach no other run of the server from now on."""

@@ -122,6 +122,12 @@ class Settings:
     cache_prefix: str = _setting(
         "DEFARM_CACHE_PREFIX", Line(32, "[a-z0-9:_-]"), "defarm", "one per deployment sharing a Redis"
     )
+    redis_cluster: bool = _setting(
+        "DEFARM_REDIS_CLUSTER",
+        Boolean(),
+        "false",
+        "`REDIS_URL` names a node of a Redis Cluster; the same for every instance",
+    )
     redis_timeout: timedelta = _setting(
         "DEFARM_REDIS_TIMEOUT",
         Duration(0.01, 5),

@@ -16,6 +16,7 @@ from adapters.postgres.codec import decode, encode
 from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBackend, PostgresBounds
 from adapters.redis.cache import SCRIPTS, RedisCache
+from adapters.redis.cluster import TAGS, ClusterLink
 from adapters.redis.link import RedisLink, Scripts
 from adapters.staging import StagedStorage
 from domain.access.permissions import BaseRole
@@ -35,11 +36,13 @@ async def cached_storage(
     timeout: float = 0.2,
     prefix: str = "defarm",
     backend: PostgresBackend | None = None,
+    cluster: bool = False,
 ) -> CachedStorage:
     """Return an opened instance of the stack `redis_cached`."""
-    space = KeySpace(prefix=prefix)
+    space = KeySpace(prefix=prefix, tags=TAGS if cluster else 1)
     scripts = Scripts(SCRIPTS)
-    cache = RedisCache(RedisLink(redis_url, scripts, timeout), scripts, space)
+    link = (ClusterLink if cluster else RedisLink)(redis_url, scripts, timeout)
+    cache = RedisCache(link, scripts, space)
     storage = CachedStorage(backend or PostgresBackend(url, BOUNDS), PostgresLedger(url, BOUNDS), cache, space)
     await storage.open()
     return storage

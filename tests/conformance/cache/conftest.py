@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from domain.ports.cache import Cache
-from tests.conformance.cache.stacks import MemoryStack, RedisStack, Stack, open_epoch
-from tests.servers import RedisServer, redis_server
+from tests.conformance.cache.stacks import MemoryStack, RedisClusterStack, RedisStack, Stack, open_epoch
+from tests.servers import RedisCluster, RedisServer, redis_server
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +30,23 @@ async def redis(redis_process: RedisServer) -> AsyncIterator[RedisStack]:
     await stack.aclose()
 
 
-@pytest.fixture(params=["memory", "redis", "redis-4-tags"])
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    cluster = RedisCluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(params=["memory", "redis", "redis-4-tags", "redis-cluster"])
 async def stack(request: pytest.FixtureRequest) -> AsyncIterator[Stack]:
     if request.param == "memory":
         yield MemoryStack()
         return
-    process: RedisServer = request.getfixturevalue("redis_process")
-    stack = RedisStack(process, tags=4 if request.param.endswith("tags") else 1)
+    if request.param == "redis-cluster":
+        stack: RedisStack = RedisClusterStack(request.getfixturevalue("redis_cluster"))
+    else:
+        process: RedisServer = request.getfixturevalue("redis_process")
+        stack = RedisStack(process, tags=4 if request.param.endswith("tags") else 1)
     await stack.wipe()
     yield stack
     await stack.aclose()

@@ -1,16 +1,19 @@
 """The caches under test, each with the means to hurt what is behind it."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
+from redis.crc import key_slot
 
 from adapters.caching.keys import KeySpace
 from adapters.memory.cache import MemoryCache, MemoryCells
 from adapters.redis.cache import SCRIPTS, RedisCache
-from adapters.redis.link import RedisLink, Scripts
+from adapters.redis.cluster import TAGS, ClusterLink
+from adapters.redis.link import Link, RedisLink, Scripts
 from domain.ports.cache import Cache, EpochState
-from tests.servers import RedisServer
+from tests.servers import RedisCluster, RedisServer
 
 
 class Stack(Protocol):
@@ -63,9 +66,12 @@ class RedisStack:
 
     def instance(self, *, timeout: float = 2.0, **settings: float) -> RedisCache:
         scripts = Scripts(SCRIPTS)
-        cache = RedisCache(RedisLink(self.server.url, scripts, timeout), scripts, self.space, **settings)
+        cache = RedisCache(self._link(scripts, timeout), scripts, self.space, **settings)
         self._caches.append(cache)
         return cache
+
+    def _link(self, scripts: Scripts, timeout: float) -> Link:
+        return RedisLink(self.server.url, scripts, timeout)
 
     async def command(self, *words: str) -> Any:
         async with Redis.from_url(self.server.url) as client:
@@ -96,6 +102,36 @@ class RedisStack:
             await self.command("SAVE")
         for cache in self._caches:
             await cache.aclose()
+
+
+class RedisClusterStack(RedisStack):
+    """Instances over a cluster of three servers."""
+
+    def __init__(self, cluster: RedisCluster) -> None:
+        super().__init__(cluster.nodes[0], tags=TAGS)
+        self._cluster = cluster
+
+    def _link(self, scripts: Scripts, timeout: float) -> Link:
+        return ClusterLink(self._cluster.url, scripts, timeout)
+
+    async def command(self, *words: str) -> Any:
+        """Run a command on the node of its key, without one on every node."""
+        nodes = self._cluster.nodes
+        if len(words) > 1:
+            slots = -(-16384 // len(nodes))
+            nodes = [nodes[key_slot(words[1].encode()) // slots]]
+        for node in nodes:
+            async with Redis.from_url(node.url) as client:
+                answer = await client.execute_command(*words)  # type: ignore[no-untyped-call]
+        return answer
+
+    async def restart_from_snapshot(self) -> None:
+        """Restart one node of three: the others keep what they had, which is void all the same."""
+        await super().restart_from_snapshot()
+        await asyncio.to_thread(self._cluster.settle)
+        for cache in self._caches:
+            with suppress(Exception):
+                await cache.epoch()
 
 
 async def open_epoch(cache: Cache, name: str = "first") -> None:

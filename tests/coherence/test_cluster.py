@@ -1,0 +1,38 @@
+"""The promise holds over a Redis cluster, also while one of its nodes dies and comes back with nothing."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.coherence.instances import Watch, cached_storage, in_use
+from tests.servers import RedisCluster
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    servers = RedisCluster()
+    yield servers
+    servers.remove()
+
+
+async def test_no_read_is_stale_while_a_node_of_the_cluster_dies_and_returns_empty(
+    migrated_url: str, cluster: RedisCluster
+) -> None:
+    instances = [await cached_storage(migrated_url, node.url, cluster=True) for node in cluster.nodes[:2]]
+    for storage in instances:
+        await in_use(storage)
+    watch = Watch(list(instances))
+    await watch.prepare()
+    load = asyncio.create_task(watch.run(7.0, pause=0.01))
+    await asyncio.sleep(1.5)
+    assert all(storage.cache.stats().hits > 50 for storage in instances)
+    cluster.nodes[0].kill()
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(cluster.nodes[0].start)
+    await load
+    assert not watch.stale
+    await asyncio.to_thread(cluster.settle)
+    for storage in instances:
+        await in_use(storage, 20)
+        await storage.aclose()
