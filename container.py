@@ -23,7 +23,10 @@ from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
 from application.access import Access
 from application.accounts import Accounts, AccountSettings, Desk
+from application.accounts.erasing import JOB as ERASING
+from application.accounts.erasing import erase_traces
 from application.activity import Activities
+from application.admin.directory import Directory
 from application.audit import Audit
 from application.audit.sequencer import Sequencer
 from application.authentication import AccessTokenCheck, Authentication
@@ -269,6 +272,7 @@ class Container(containers.DeclarativeContainer):
         denials=denials,
     )
     accounts = providers.Singleton(Accounts, desk)
+    directory = providers.Singleton(Directory, units)
     items = providers.Singleton(Items, units, identifier_keys)
     item_administration = providers.Singleton(ItemAdministration, units, identifier_keys)
     store_settings = providers.Singleton(StoreSettings, settings.provided.storage, settings.provided.store_label)
@@ -306,7 +310,7 @@ class Container(containers.DeclarativeContainer):
 
     cache = providers.Singleton(CacheAdministration, cache_control, units)
     jobs = providers.Dict(
-        {name: providers.Object(job) for name, job in WEBHOOK_JOBS.items()},
+        {name: providers.Object(job) for name, job in WEBHOOK_JOBS.items()} | {ERASING: providers.Object(erase_traces)},
         cancel_waiting=providers.Object(clear_waiting),
         notify=providers.Object(tell_many),
     )

@@ -10,6 +10,7 @@ from application.accounts.guard import LoginGuard
 from application.accounts.invitations import Invitations
 from application.accounts.logins import Logins
 from application.accounts.profiles import Profiles
+from application.accounts.provisioning import Provisioning
 from application.accounts.refreshing import Refreshing
 from application.accounts.registration import Registrations
 from application.accounts.resets import PasswordResets
@@ -61,3 +62,7 @@ class Accounts:
     @cached_property
     def administration(self) -> Administration:
         return Administration(self.desk, self.resets)
+
+    @cached_property
+    def provisioning(self) -> Provisioning:
+        return Provisioning(self.desk, self.resets)

@@ -5,17 +5,26 @@ from typing import TypeVar
 
 import attrs
 
-from application.accounts.desk import Desk, account_named
+from application.accounts.desk import Desk, account_named, normal_email, refuse_taken
+from application.accounts.erasing import erase
 from application.accounts.resets import PasswordResets
 from application.accounts.roster import administrators
-from application.accounts.standing import end_sessions, freeze, set_admin, unfreeze
-from application.accounts.values import IssuedReset
+from application.accounts.standing import (
+    change_account,
+    end_sessions,
+    freeze,
+    refuse_erased,
+    set_admin,
+    unfreeze,
+)
+from application.accounts.values import IssuedReset, UserPatch
 from domain.access.principal import Principal
 from domain.accounts.values import Account
 from domain.act import Act
-from domain.errors import not_found
+from domain.errors import Fault, Invalid, not_found
 from domain.ports.schema import ACCOUNTS
 from domain.precondition import Versions, require_version
+from domain.shape import UNSET
 
 R = TypeVar("R")
 
@@ -55,6 +64,36 @@ class Administration:
         Raises Refusal `not_found`, `self_forbidden`, `last_admin`, `account_erased`.
         """
         return await self._on(principal, user_id, lambda act, account: set_admin(act, account, is_admin), if_match)
+
+    async def update(self, principal: Principal, user_id: str, request: UserPatch, if_match: Versions) -> Account:
+        """Change an account.
+
+        Raises Invalid; Refusal `not_found`, `self_forbidden`, `last_admin`, `last_manager`, `account_exists`,
+        `account_erased`.
+        """
+        faults: list[Fault] = []
+        wanted = {field.name: getattr(request, field.name) for field in attrs.fields(UserPatch)}
+        wanted = {name: value for name, value in wanted.items() if value is not UNSET}
+        if "email" in wanted:
+            wanted["email"] = normal_email(wanted["email"], faults)
+        if faults:
+            raise Invalid(faults)
+
+        async def change(act: Act, account: Account) -> Account:
+            folded = wanted.get("email", account.email).lower()
+            refuse_erased(account)
+            if folded != account.email.lower():
+                await refuse_taken(act.unit, [folded])
+            return await change_account(act, account, wanted)
+
+        return await self._on(principal, user_id, change, if_match)
+
+    async def erase(self, principal: Principal, user_id: str, reason: str, if_match: Versions = None) -> Account:
+        """Erase the person behind a frozen account.
+
+        Raises Refusal `not_found`, `not_frozen`, `owns_circuits`, `account_erased`.
+        """
+        return await self._on(principal, user_id, lambda act, account: erase(act, account, reason), if_match)
 
     async def logout_all(self, principal: Principal, user_id: str, if_match: Versions = None) -> Account:
         """End every session of a user. Raises Refusal `not_found`."""

@@ -28,7 +28,7 @@ class Newcomer:
 
     username: str
     email: str
-    password_hash: str = attrs.field(repr=False)
+    password_hash: str | None = attrs.field(repr=False)
     display_name: str
     workspace_name: str | None
     locale: str = "en"
@@ -84,11 +84,11 @@ class Registrations:
 
         async def work(act: Act) -> Account:
             await refuse_taken(act.unit, (newcomer.username, newcomer.email.lower()))
-            account = _account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=True)
+            account = new_account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=True)
             name = newcomer.workspace_name
             known = await workspace_named(act.unit, folded_name(name)) if name else None
             if known is None:
-                known = await _found_workspace(act, newcomer, account)
+                known = await found_workspace(act, newcomer, account)
             account = attrs.evolve(account, workspace_id=known.workspace_id)
             await act.unit.add(ACCOUNTS, account)
             await enrol(act, account.user_id)
@@ -120,8 +120,8 @@ class Registrations:
     async def _founded(self, act: Act, newcomer: Newcomer, action: str, *, is_admin: bool = False) -> TokenPair:
         """Add a workspace with its first user."""
         await refuse_taken(act.unit, (newcomer.username, newcomer.email.lower()))
-        account = _account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=is_admin)
-        workspace = await _found_workspace(act, newcomer, account)
+        account = new_account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=is_admin)
+        workspace = await found_workspace(act, newcomer, account)
         if is_admin:
             await enrol(act, account.user_id)
         return await self._signed_in(act, account, workspace, action)
@@ -130,7 +130,7 @@ class Registrations:
         """Add a user to the workspace of an invitation."""
         await refuse_taken(act.unit, (newcomer.username, newcomer.email.lower()))
         workspace = await act.unit.get(WORKSPACES, invitation.workspace_id)
-        account = _account(act, newcomer, workspace.workspace_id, invitation.workspace_role)
+        account = new_account(act, newcomer, workspace.workspace_id, invitation.workspace_role)
         await act.unit.save(INVITATIONS, used(invitation, act, account.user_id))
         pair = await self._signed_in(act, account, workspace, "account.registered", invitation.invitation_id)
         await attrs.evolve(act, principal=as_user(act.principal, account)).notify(
@@ -169,9 +169,10 @@ async def _refuse_second_setup(reader: Reader) -> None:
         raise Refusal("setup_done", "An administrator exists already.")
 
 
-def _account(
+def new_account(
     act: Act, newcomer: Newcomer, workspace_id: str, role: WorkspaceRole, *, is_admin: bool = False
 ) -> Account:
+    """Return the account that a newcomer gets."""
     return Account(
         user_id=new_id(),
         workspace_id=workspace_id,
@@ -184,11 +185,11 @@ def _account(
         is_admin=is_admin,
         workspace_role=role,
         locale=newcomer.locale,
-        password_changed_at=act.now,
+        password_changed_at=act.now if newcomer.password_hash is not None else None,
     )
 
 
-async def _found_workspace(act: Act, newcomer: Newcomer, founder: Account) -> Workspace:
+async def found_workspace(act: Act, newcomer: Newcomer, founder: Account) -> Workspace:
     """Add the founder's workspace. Raises Refusal `workspace_name_taken` for a name that was asked for."""
     name = newcomer.workspace_name or newcomer.username
     while await workspace_named(act.unit, folded_name(name)) is not None:

@@ -29,6 +29,11 @@ class PasswordResets:
         if not is_active(account):
             raise Refusal("account_not_active", "The account is frozen.")
         await void_resets(act.unit, account.user_id)
+        await act.unit.confirm(ACCOUNTS, account)
+        return await self.issue_first(act, account)
+
+    async def issue_first(self, act: Act, account: Account) -> IssuedReset:
+        """Add a reset of an account that this unit makes."""
         secret = mint(SecretKind.PASSWORD_RESET)
         reset = PasswordReset(
             reset_id=new_id(),
@@ -39,7 +44,6 @@ class PasswordResets:
             expires_at=act.now + LIFE,
         )
         await act.unit.add(PASSWORD_RESETS, reset)
-        await act.unit.confirm(ACCOUNTS, account)
         return IssuedReset(secret.text, reset.expires_at)
 
     async def use(self, principal: Principal, request: PasswordResetUse) -> None:

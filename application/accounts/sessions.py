@@ -1,5 +1,7 @@
 """Ending and listing one's sessions (platform.md 3.4, 3.5)."""
 
+from datetime import datetime
+
 import attrs
 
 from application.accounts.desk import Desk, changed
@@ -7,11 +9,13 @@ from application.accounts.opening import ended
 from application.accounts.values import SessionView
 from domain.access.principal import Principal
 from domain.accounts.rules import session_holds, standing_of
+from domain.accounts.values import Account
 from domain.act import Act
 from domain.errors import not_found
 from domain.instants import MICROSECOND
-from domain.ports.queries import Between, Cursor, Page, Select
+from domain.ports.queries import Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, SESSIONS
+from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
 
 
@@ -56,8 +60,19 @@ class Sessions:
         """Return the caller's active sessions, newest first."""
         async with self.desk.units.storage.read() as reader:
             account = await reader.get(ACCOUNTS, principal.user_id or "")
-            alive = Between(self.desk.now() + MICROSECOND)
-            standing = standing_of(account.user_id, account.token_epoch)
-            query = Select({"standing": standing, "dies_at": alive}, ("created_at",), descending=True)
-            page = await reader.page(SESSIONS, query, after, limit)
-        return Page(tuple(SessionView.of(session, principal.session_id) for session in page.items), page.after)
+            return await active_sessions(reader, account, self.desk.now(), after, limit, principal.session_id)
+
+
+async def active_sessions(
+    reader: Reader, account: Account, now: datetime, after: Cursor | None, limit: int, current: str | None = None
+) -> Page[SessionView]:
+    """Return the active sessions of an account, newest first; `current` is the caller's own."""
+    query = Select(alive(account, now), ("created_at",), descending=True)
+    page = await reader.page(SESSIONS, query, after, limit)
+    return Page(tuple(SessionView.of(session, current) for session in page.items), page.after)
+
+
+def alive(account: Account, now: datetime) -> dict[str, Condition]:
+    """Return what the active sessions of an account have in common."""
+    standing = standing_of(account.user_id, account.token_epoch)
+    return {"standing": standing, "dies_at": Between(now + MICROSECOND)}

@@ -1,5 +1,8 @@
 """Freezing, unfreezing, roles and administrators: what others do to an account (platform.md 2.3, 3.6, 9.2)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 
 from application.accounts.desk import changed
@@ -64,33 +67,66 @@ async def set_admin(act: Act, account: Account, is_admin: bool) -> Account:
 
     Raises Refusal `self_forbidden`, `last_admin`, `account_erased`.
     """
-    refuse_erased(account)
-    if account.is_admin == is_admin:
-        return account
-    refuse_self(act, account)
-    if is_active(account):
-        await (enrol if is_admin else strike)(act, account.user_id)
-    now_admin = changed(account, act.now, is_admin=is_admin, token_epoch=account.token_epoch + 1)
-    await act.unit.save(ACCOUNTS, now_admin)
-    await _record(act, "account.admin_granted" if is_admin else "account.admin_revoked", now_admin)
-    await act.notify("account_updated", [account.user_id], source_id=new_id(), data={"changed": ["is_admin"]})
-    return now_admin
+    return await change_account(act, account, {"is_admin": is_admin})
 
 
 async def set_role(act: Act, account: Account, role: WorkspaceRole) -> Account:
     """Change the standing of a user in their workspace. Raises Refusal `last_manager`, `account_erased`."""
+    return await change_account(act, account, {"workspace_role": role})
+
+
+async def change_account(act: Act, account: Account, wanted: Mapping[str, Any]) -> Account:
+    """Set members of somebody else's account, with one audit entry, and tell its user; sessions end with `is_admin`.
+
+    `wanted` may hold `email`, `display_name`, `is_admin` and `workspace_role`; that an e-mail is free was checked
+    before. Raises Refusal `self_forbidden`, `last_admin`, `last_manager`, `account_erased`.
+    """
     refuse_erased(account)
-    if account.workspace_role is role:
+    members = {name: value for name, value in wanted.items() if value != getattr(account, name)}
+    if not members:
         return account
-    await touch_workspace(act, account.workspace_id)
-    await _refuse_last_manager(act, account)
-    old = account.workspace_role
-    placed = changed(account, act.now, workspace_role=role)
-    await act.unit.save(ACCOUNTS, placed)
-    roles = {"old": old.value, "new": role.value}
-    await _record(act, "workspace.role_changed", placed, {"workspace_role": roles})
-    await act.notify("workspace_role_changed", [account.user_id], source_id=new_id(), data=roles)
-    return placed
+    if "is_admin" in members:
+        await _settle_roster(act, account, members["is_admin"])
+        members["token_epoch"] = account.token_epoch + 1
+    if "workspace_role" in members:
+        await touch_workspace(act, account.workspace_id)
+        await _refuse_last_manager(act, account)
+    after = changed(account, act.now, **members)
+    await act.unit.save(ACCOUNTS, after)
+    await _record(act, _action_of(members), after, _told(account, members))
+    await _tell_user(act, account, members)
+    return after
+
+
+async def _settle_roster(act: Act, account: Account, is_admin: bool) -> None:
+    refuse_self(act, account)
+    if is_active(account):
+        await (enrol if is_admin else strike)(act, account.user_id)
+
+
+def _action_of(members: Mapping[str, Any]) -> str:
+    """Return the action under which a change is audited: the gravest of what it does."""
+    if "is_admin" in members:
+        return "account.admin_granted" if members["is_admin"] else "account.admin_revoked"
+    return "workspace.role_changed" if set(members) == {"workspace_role"} else "account.updated"
+
+
+def _told(account: Account, members: Mapping[str, Any]) -> dict[str, object]:
+    """Return the details of a change: old and new value of what is not personal, the names of what is."""
+    open_ones = [name for name in ("is_admin", "workspace_role") if name in members]
+    personal = sorted({"email", "display_name"} & set(members))
+    told: dict[str, object] = {name: {"old": getattr(account, name), "new": members[name]} for name in open_ones}
+    return told | ({"changed": personal} if personal else {})
+
+
+async def _tell_user(act: Act, account: Account, members: Mapping[str, Any]) -> None:
+    """Notify a user of what somebody else changed about them."""
+    if "workspace_role" in members:
+        roles = {"old": account.workspace_role.value, "new": members["workspace_role"].value}
+        await act.notify("workspace_role_changed", [account.user_id], source_id=new_id(), data=roles)
+    others = sorted(set(members) - {"workspace_role", "token_epoch"})
+    if others:
+        await act.notify("account_updated", [account.user_id], source_id=new_id(), data={"changed": others})
 
 
 async def end_sessions(act: Act, account: Account) -> Account:

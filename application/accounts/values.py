@@ -7,7 +7,7 @@ import attrs
 
 from domain.access.principal import WorkspaceRole
 from domain.accounts.values import Account, AccountStatus, Invitation, Session, Workspace
-from domain.shape import UNSET, Line, Pattern, Range, Raw, Unset
+from domain.shape import UNSET, Id, Line, Pattern, Range, Raw, Unset
 
 Username = Annotated[
     str,
@@ -56,6 +56,34 @@ class NewAdministrator:
     display_name: DisplayName = ""
     workspace_name: WorkspaceName | None = None
     locale: Locale = "en"
+
+
+@attrs.frozen
+class NewUser:
+    """An account made by an administrator: in a workspace that exists, or in a new one.
+
+    Without a password it gets one by the reset token of the answer.
+    """
+
+    username: Username
+    email: EmailText
+    password: Password | None = attrs.field(default=None, repr=False)
+    display_name: DisplayName = ""
+    workspace_id: Id | None = None
+    workspace_name: WorkspaceName | None = None
+    workspace_role: WorkspaceRole | None = None
+    is_admin: bool = False
+    locale: Locale = "en"
+
+
+@attrs.frozen
+class UserPatch:
+    """What an administrator changes about an account."""
+
+    email: EmailText | Unset = UNSET
+    display_name: DisplayName | Unset = UNSET
+    is_admin: bool | Unset = UNSET
+    workspace_role: WorkspaceRole | Unset = UNSET
 
 
 @attrs.frozen

@@ -38,7 +38,7 @@ class Workspaces:
             workspace = await act.unit.get(WORKSPACES, act.workspace_id)
             require_version(if_match, workspace.version)
             if request.name != workspace.name:
-                workspace = await _renamed(act, workspace, request.name)
+                workspace = await rename_workspace(act, workspace, request.name)
             return await _view(act.unit, workspace)
 
         return await self.desk.units.perform(principal, work)
@@ -95,7 +95,8 @@ class Workspaces:
         return await self.desk.units.perform(principal, work)
 
 
-async def _renamed(act: Act, workspace: Workspace, name: str) -> Workspace:
+async def rename_workspace(act: Act, workspace: Workspace, name: str) -> Workspace:
+    """Rename a workspace, with its audit entry. Raises Refusal `workspace_name_taken`."""
     folded = folded_name(name)
     holder = await workspace_named(act.unit, folded)
     if holder is not None and holder.workspace_id != workspace.workspace_id:

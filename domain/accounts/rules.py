@@ -15,6 +15,11 @@ def is_active(account: Account) -> bool:
     return account.status is AccountStatus.ACTIVE
 
 
+def place_of(account: Account) -> str:
+    """Return what has become of an account: `active`, `frozen` or `erased`."""
+    return "erased" if account.erased_at is not None else account.status.value
+
+
 def session_holds(session: Session, account: Account, now: datetime) -> bool:
     """Tell whether a session is active: the account's, not revoked, in time, of the account's present epoch."""
     return (
@@ -44,3 +49,8 @@ def open_until(invitation: Invitation) -> datetime | None:
     """Return when an open invitation expires; None for one that was used or revoked."""
     closed = invitation.used_at is not None or invitation.revoked_at is not None
     return None if closed else invitation.expires_at
+
+
+def invitee(invitation: Invitation) -> str | None:
+    """Return the folded address that an invitation names, None when anybody may use it."""
+    return invitation.email.lower() if invitation.email else None

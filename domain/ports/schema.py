@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from domain.access.permissions import Permission
-from domain.accounts.rules import dies_at, open_until, standing
+from domain.accounts.rules import dies_at, invitee, open_until, place_of, standing
 from domain.accounts.values import (
     Account,
     AdminRoster,
@@ -499,6 +499,7 @@ WORKSPACES = Facet(
     ("workspace_id",),
     _members("workspace_id", "folded_name", "created_at"),
     unique=(("folded_name",),),
+    indexes=(("created_at", "workspace_id"),),
 )
 ACCOUNTS = Facet(
     "accounts",
@@ -510,10 +511,18 @@ ACCOUNTS = Facet(
         "username",
         "is_admin",
         "created_at",
+        "last_login_at",
         email_key=lambda value: value.email.lower() or None,
+        place=place_of,
     ),
     unique=(("username",), ("email_key",)),
-    indexes=(("workspace_id", "created_at", "user_id"), ("created_at", "user_id")),
+    indexes=(
+        ("workspace_id", "created_at", "user_id"),
+        ("created_at", "user_id"),
+        ("place", "created_at", "user_id"),
+        ("is_admin", "place"),
+        ("last_login_at", "user_id"),
+    ),
 )
 SESSIONS = Facet(
     "sessions",
@@ -533,9 +542,9 @@ INVITATIONS = Facet(
     "invitations",
     Invitation,
     ("invitation_id",),
-    _members("invitation_id", "workspace_id", "token_hash", "created_at", open_until_at=open_until),
+    _members("invitation_id", "workspace_id", "token_hash", "created_at", open_until_at=open_until, invitee=invitee),
     unique=(("token_hash",),),
-    indexes=(("workspace_id", "created_at", "invitation_id"),),
+    indexes=(("workspace_id", "created_at", "invitation_id"), ("invitee", "invitation_id")),
 )
 PASSWORD_RESETS = Facet(
     "password_resets",

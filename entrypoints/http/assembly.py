@@ -20,6 +20,7 @@ from entrypoints.http.paging import Cursors
 from entrypoints.http.routes.access import access_routes
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.activities import activity_routes
+from entrypoints.http.routes.admin_accounts import admin_account_routes
 from entrypoints.http.routes.api_keys import key_routes
 from entrypoints.http.routes.audit import audit_routes
 from entrypoints.http.routes.cache import cache_routes
@@ -61,6 +62,7 @@ def engine_routes(container: Container) -> list[Route]:
         *audit_routes(container.audit()),
         *identifier_routes(),
         *cache_routes(container.cache()),
+        *admin_account_routes(container.accounts(), container.directory()),
         *key_routes(container.keys()),
         *ticket_routes(container.tickets()),
     ]

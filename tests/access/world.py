@@ -112,6 +112,7 @@ class World:
         credential = {"authorization": f"Bearer {made['access_token']}"}
         self.people[name] = Person(name, made["user"]["user_id"], credential)
         self.objects.setdefault("session_id", made["session_id"])
+        self.objects.setdefault("workspace_id", made["workspace"]["workspace_id"])
 
     async def invite(self, manager: str, name: str, role: str = "member") -> None:
         """Register somebody in the workspace of a manager."""
@@ -190,7 +191,7 @@ async def _circuit(world: World) -> None:
     for name, role in given.items():
         adding = {"member_id": world.id_of(name), "role": role}
         await world.do("owner", "POST", f"{circuit}/members", adding)
-    named = ("bare", "viewer", "stranger", "friend", "colleague", "member")
+    named = ("bare", "viewer", "stranger", "friend", "colleague", "member", "frozen")
     world.objects |= {f"{name}_id": world.id_of(name) for name in named} | {"user_id": world.id_of("bare")}
 
 
