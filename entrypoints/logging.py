@@ -146,8 +146,34 @@ class OncePerMinute:
 
 
 def redact(_: Any, __: str, event: Event) -> Event:
-    """Take secrets out of a record, by the name of a member and by the shape of a text; a structlog processor."""
-    return {name: REDACTED if _secret(name, value) else _clean(value) for name, value in event.items()}
+    """Take secrets out of a record, by the name of a member and by the shape of a text; a structlog processor.
+
+    Changes the record itself, and only where there is something to take out: it runs for every request.
+    """
+    for name, value in event.items():
+        if value is None or name in _OWN:
+            continue
+        kind = type(value)
+        if kind is str:
+            if _names_secret(name):
+                event[name] = REDACTED
+            elif _may_hold_secret(value):
+                event[name] = clean(value)
+        elif kind is not bool and _names_secret(name):
+            event[name] = REDACTED
+        elif kind not in _NUMBERS:
+            event[name] = _clean(value)
+    return event
+
+
+_OWN: Final = frozenset({"ts", "level", "logger", "instance_id", "version", "method", "route", "trace_id", "principal"})
+"""Members that the engine itself makes, and into which nothing from outside comes."""
+_NUMBERS: Final = frozenset({bool, int, float})
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Tell whether a text is worth a closer look; cheaper than the expressions themselves."""
+    return "://" in text or "df" in text or "eyJ" in text or "ssw" in text.lower()
 
 
 def clean(text: str) -> str:

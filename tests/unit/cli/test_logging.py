@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from entrypoints.logging import OncePerMinute, configure
+from entrypoints.logging import OncePerMinute, configure, redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
@@ -68,6 +68,13 @@ def test_secrets_are_taken_out_by_name_and_by_shape(lines: io.StringIO, members:
     assert "[redacted]" in lines.getvalue()
     assert "hunter2x" not in lines.getvalue()
     assert JWT not in lines.getvalue()
+
+
+def test_a_record_without_secrets_is_left_as_it_is() -> None:
+    event = {"event": "http.request", "status": 200, "duration_ms": 1.5, "code": None, "route": "/api/items/{dfid}"}
+    kept = dict(event)
+    assert redact(None, "info", event) is event
+    assert event == kept
 
 
 def test_secrets_are_taken_out_of_stacks_and_of_other_libraries(lines: io.StringIO) -> None:
