@@ -7,6 +7,7 @@ store, and what it returns is put in as `identifier_keys`. Tests exchange parts 
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.backing import JoinedServer, PostgresBacking, RemoteServer, Server
 from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.observed import ObservedBackend
 from adapters.postgres.rights import PostgresLedger
-from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
+from adapters.postgres.storage import PostgresBounds, PostgresStorage
 from application.access import Access
 from application.accounts import Accounts, AccountSettings, Desk
 from application.accounts.erasing import JOB as ERASING
@@ -70,6 +72,7 @@ from domain.ports.limits import Policies, Policy, RateLimiter, Window
 if TYPE_CHECKING:
     from adapters.caching.control import SharedCacheControl
     from adapters.caching.storage import CachedStorage
+    from adapters.meter import Meter
     from domain.ports.posting import Poster
 
 
@@ -90,11 +93,15 @@ def _bounds(settings: Settings) -> PostgresBounds:
     )
 
 
-def _postgres_storage(settings: Settings, server: Server) -> PostgresStorage:
-    return PostgresStorage(lambda: server.url, _bounds(settings))
+def _postgres_backend(settings: Settings, server: Server) -> ObservedBackend:
+    return ObservedBackend(lambda: server.url, _bounds(settings))
 
 
-def _redis_cached_storage(settings: Settings, server: Server) -> "CachedStorage":
+def _postgres_storage(settings: Settings, server: Server, backend: ObservedBackend) -> PostgresStorage:
+    return PostgresStorage(lambda: server.url, _bounds(settings), backend)
+
+
+def _redis_cached_storage(settings: Settings, server: Server, backend: ObservedBackend) -> "CachedStorage":
     """Make the stack whose reads by key are answered by Redis; REDIS_URL is set, or the settings were refused."""
     # The other stacks start a quarter of a second sooner without the client of Redis.
     from adapters.caching.keys import KeySpace, layout  # noqa: PLC0415
@@ -108,9 +115,8 @@ def _redis_cached_storage(settings: Settings, server: Server) -> "CachedStorage"
     reach = ClusterLink if settings.redis_cluster else RedisLink
     link = reach(settings.redis_url or "", scripts, settings.redis_timeout.total_seconds())
     cache = RedisCache(link, scripts, space, value_life=settings.cache_ttl.total_seconds())
-    bounds = _bounds(settings)
-    ledger = PostgresLedger(lambda: server.url, bounds)
-    return CachedStorage(PostgresBackend(lambda: server.url, bounds), ledger, cache, space)
+    ledger = PostgresLedger(lambda: server.url, _bounds(settings))
+    return CachedStorage(backend, ledger, cache, space)
 
 
 def _shared_cache_control(storage: "CachedStorage") -> "SharedCacheControl":
@@ -162,6 +168,13 @@ def policies(settings: Settings) -> Policies:
     }
 
 
+def _meter(settings: Settings) -> "Meter":
+    # Only a serving process counts.
+    from adapters.meter import Meter  # noqa: PLC0415
+
+    return Meter(version("defarm-engine"), settings.storage)
+
+
 def _poster(settings: Settings) -> "Poster":
     # The HTTP client is loaded by what delivers only: commands and the start do without it.
     from adapters.webhooks.poster import GuardedPoster  # noqa: PLC0415
@@ -191,9 +204,16 @@ class Container(containers.DeclarativeContainer):
 
     server = providers.Singleton(_server, settings, joins=joins)
     memory_storage = providers.Singleton(MemoryStorage)
-    postgres_storage = providers.Singleton(_postgres_storage, settings, server)
+    postgres_backend = providers.Singleton(_postgres_backend, settings, server)
+    postgres_storage = providers.Singleton(_postgres_storage, settings, server, postgres_backend)
     postgres_backing = providers.Singleton(PostgresBacking, server, postgres_storage)
-    redis_cached_storage = providers.Singleton(_redis_cached_storage, settings, server)
+    redis_cached_storage = providers.Singleton(_redis_cached_storage, settings, server, postgres_backend)
+    observed_backend = providers.Selector(
+        settings.provided.storage,
+        memory=providers.Object(None),
+        postgres=postgres_backend,
+        redis_cached=postgres_backend,
+    )
 
     backing = providers.Selector(
         settings.provided.storage,
@@ -324,6 +344,7 @@ class Container(containers.DeclarativeContainer):
         providers.Factory(Worker, "key_usage", key_meter.provided.run),
         providers.Factory(Worker, "key_warnings", key_warnings.provided.run),
     )
+    meter = providers.Singleton(_meter, settings)
     crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, workers))
     activities = providers.Singleton(Activities, units)
     notifications = providers.Singleton(Notifications, units)

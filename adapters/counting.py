@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -21,13 +22,20 @@ class Counts(Protocol):
 
 
 class Counter:
-    """Judges hits by policy and key. Keys are stored as digests, so that no name or address stands in a store."""
+    """Judges hits by policy and key; `refused` hears of every policy that is used up.
+
+    Keys are stored as digests, so that no name or address stands in a store.
+    """
 
     def __init__(self, policies: Policies, storage: Any) -> None:
         self._policies = policies
+        self.refused: Callable[[str], None] = lambda policy: None
         self._counts: Counts = storage
         self._exact = MovingWindowRateLimiter(storage)
         self._sliding = SlidingWindowCounterRateLimiter(storage)
+
+    def listen(self, refused: Callable[[str], None]) -> None:
+        self.refused = refused
 
     async def hit(
         self, policy: str, key: str, cost: int = 1, windows: tuple[Window, ...] | None = None
@@ -37,6 +45,7 @@ class Counter:
         for item in self._items(policy, windows):
             found = await self.charge(policy, item, _digest(key), cost)
             if not found.allowed:
+                self.refused(policy)
                 return found
             least = _tighter(least, found)
         return least

@@ -54,7 +54,7 @@ class Passwords:
         self._places = workers + queue
         self._taken = 0
         self._lock = threading.Lock()
-        self._observe = observe
+        self.observe = observe
 
     @property
     def waiting(self) -> int:
@@ -109,7 +109,7 @@ class Passwords:
         try:
             return work()
         finally:
-            self._observe(time.perf_counter() - start)
+            self.observe(time.perf_counter() - start)
 
 
 def password_faults(

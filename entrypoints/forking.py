@@ -21,18 +21,20 @@ _PR_SET_PDEATHSIG: Final = 1
 Serve = Callable[[int], int]
 
 
-def fork(count: int, serve: Serve) -> int:
+def fork(count: int, serve: Serve, mourn: Callable[[int], None] = lambda pid: None) -> int:
     """Run `serve(1)` to `serve(count)` in processes of their own until a signal, and return the worst exit code.
 
-    A process that dies is replaced; one that cannot start ends all. Must be called before there is any thread.
+    A process that dies is replaced, and `mourn` is told its id; one that cannot start ends all. Must be
+    called before there is any thread.
     """
-    return _Family(count, serve).live()
+    return _Family(count, serve, mourn).live()
 
 
 @attrs.define
 class _Family:
     count: int
     serve: Serve
+    mourn: Callable[[int], None]
     members: dict[int, int] = attrs.field(factory=dict)
     ending: bool = False
     code: int = 0
@@ -45,6 +47,7 @@ class _Family:
         while self.members:
             pid, status = os.wait()
             if pid in self.members:
+                self.mourn(pid)
                 self._mourn(self.members.pop(pid), os.waitstatus_to_exitcode(status))
         return self.code
 

@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -29,7 +31,10 @@ from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
 from entrypoints.http.exchange import Receive, Scope, Send
+from entrypoints.http.routes.metrics import metrics_route
+from entrypoints.http.routing import Route
 from entrypoints.logging import clean, configure
+from entrypoints.watching import Watcher
 
 BACKLOG: Final = 2048
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
@@ -55,7 +60,25 @@ def serve(settings: Settings) -> int:
             _tell(f"Listening on {address}")
         if settings.workers == 1:
             return serve_on(settings, listener, address)
-        return fork(settings.workers, lambda number: _one_of_many(settings, number, listener, address))
+        with _added_up() as forget:
+            return fork(settings.workers, lambda number: _one_of_many(settings, number, listener, address), forget)
+
+
+@contextlib.contextmanager
+def _added_up() -> Iterator[Callable[[int], None]]:
+    """Let the processes born in this block add up what they count, in files of their own; yields what forgets the
+    present state of one that died."""
+    with tempfile.TemporaryDirectory(prefix="defarm-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+
+        def forget(pid: int) -> None:
+            for file in Path(folder).glob(f"gauge_live*_{pid}.db"):
+                file.unlink(missing_ok=True)
+
+        try:
+            yield forget
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
 def serve_on(settings: Settings, listener: socket.socket, address: str, *, joins: bool = False) -> int:
@@ -140,7 +163,9 @@ class Process:
         self.log = structlog.get_logger("engine")
         self.health = health_of(container, container.clock().now())
         self.kernel = kernel_of(container, self.health)
-        self.door = _Door(assembled((), self.kernel, self.health))
+        self.watcher = Watcher(container, self.health, container.meter())
+        self.metrics = metrics_route(self.watcher.scrape, self.settings.metrics_token)
+        self.door = _Door(self._assembled())
         self.server = _Server(self._uvicorn())
         self.signalled = asyncio.Event()
 
@@ -158,6 +183,9 @@ class Process:
             timeout_graceful_shutdown=max(1, int(self.settings.shutdown_grace.total_seconds())),
         )
 
+    def _assembled(self, *routes: Route) -> App:
+        return assembled((*routes, self.metrics), self.kernel, self.health, (self.watcher.meter.request,))
+
     async def run(self) -> int:
         """Serve until a signal, or until the store turns out not to be usable."""
         loop = asyncio.get_running_loop()
@@ -166,6 +194,7 @@ class Process:
         serving = asyncio.create_task(self.server.serve([self.listener]))
         opening = asyncio.create_task(self._open())
         signalled = asyncio.create_task(self.signalled.wait())
+        watching = asyncio.create_task(self.watcher.run())
         code = DONE
         try:
             await asyncio.wait({signalled, opening, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,6 +202,7 @@ class Process:
         finally:
             signalled.cancel()
             await self._end(opening, serving)
+            watching.cancel()
         return code
 
     async def _until_the_end(
@@ -203,9 +233,10 @@ class Process:
         """Open the store, however long it takes, and let requests in. Raises StoreRefused and StoreBroken."""
         keys = await retried(self.container.store_life().open, self._tell_of_retry)
         self.container.identifier_keys.override(providers.Object(keys))
-        app = assembled(engine_routes(self.container), self.kernel, self.health)
+        app = self._assembled(*engine_routes(self.container))
         await self._print_setup_token()
         await self._audit("system.started")
+        self.watcher.listen()
         self.container.relay().tell = self._tell_of_job
         self.container.crew().start(self._tell_of_crash)
         self.door.app = app

@@ -284,8 +284,10 @@ class PostgresStorage(StagedStorage):
 
     backend: PostgresBackend
 
-    def __init__(self, url: Address, bounds: PostgresBounds = PostgresBounds()) -> None:
-        super().__init__(PostgresBackend(url, bounds))
+    def __init__(
+        self, url: Address, bounds: PostgresBounds = PostgresBounds(), backend: PostgresBackend | None = None
+    ) -> None:
+        super().__init__(PostgresBackend(url, bounds) if backend is None else backend)
 
     async def open(self) -> None:
         """Open the pool. Raises Unavailable when the server does not answer; may be called again after that."""

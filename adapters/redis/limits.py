@@ -122,6 +122,10 @@ class SharedRateLimiter:
         """Whether this instance counts for itself at the moment."""
         return self._breaker.is_open
 
+    def listen(self, refused: Callable[[str], None]) -> None:
+        self._shared.listen(refused)
+        self._alone.listen(refused)
+
     async def hit(
         self, policy: str, key: str, cost: int = 1, windows: tuple[Window, ...] | None = None
     ) -> Verdict | None:

@@ -1,6 +1,6 @@
 """The rate-limiter port (platform.md 5.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import attrs
@@ -44,6 +44,10 @@ class RateLimiter(Protocol):
     @property
     def degraded(self) -> bool:
         """Whether hits are counted per instance because the shared store is out of reach."""
+        ...
+
+    def listen(self, refused: Callable[[str], None]) -> None:
+        """Let `refused` hear of every policy that is found used up."""
         ...
 
     async def hit(

@@ -36,9 +36,9 @@ _UNRESERVED: Final = "!$&'()*+,;=:@-._~"
 
 
 class Observer(Protocol):
-    """Is told of every finished request: its route template or None, and how long it took."""
+    """Is told of every finished request: its route template or None, how long it took, the code of its refusal."""
 
-    def __call__(self, method: str, route: str | None, status: int, seconds: float) -> None: ...
+    def __call__(self, method: str, route: str | None, status: int, seconds: float, code: str | None) -> None: ...
 
 
 @attrs.frozen
@@ -123,12 +123,14 @@ class App:
         if self.in_flight >= self.settings.max_in_flight:
             raise Refusal("overloaded", "Too many requests are in flight.", retry_after_seconds=1)
         self.in_flight += 1
+        self.health.in_flight = self.in_flight
         exchange.in_flight = True
 
     def _leave(self, exchange: Exchange) -> None:
         if exchange.in_flight:
             exchange.in_flight = False
             self.in_flight -= 1
+            self.health.in_flight = self.in_flight
 
     async def _routed(self, exchange: Exchange, scope: Scope) -> Answer | None:
         """Let Litestar find the route. Returns None when a stream was sent.
@@ -237,7 +239,7 @@ class App:
         if exchange.principal is not None and exchange.principal.key_id is not None:
             self.kernel.count_key(exchange.principal.key_id, status)
         for observe in self.observers:
-            observe(exchange.method, route, status, seconds)
+            observe(exchange.method, route, status, seconds, exchange.code)
 
 
 def _handlers(app: App) -> list[Any]:

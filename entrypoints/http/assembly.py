@@ -30,6 +30,7 @@ from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
 from entrypoints.http.routes.item_administration import item_administration_routes
 from entrypoints.http.routes.items import item_routes
+from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routes.notifications import notification_routes
 from entrypoints.http.routes.pages import page_routes
 from entrypoints.http.routes.sharing import sharing_routes
@@ -143,10 +144,15 @@ def assembled(routes: Sequence[Route], kernel: Kernel, health: Health, observers
     return App([*routes, *kernel_routes(routes, health, kernel.settings.docs)], kernel, health, observers)
 
 
+async def _unwatched() -> tuple[str, bytes]:
+    """Stand for the counters of a process that does not serve."""
+    return "text/plain", b""
+
+
 def openapi_document(settings: Settings) -> dict[str, object]:
     """Return the OpenAPI document of this release. No store is opened."""
     container = Container(settings=settings)
     container.identifier_keys.override(IdentifierKeys(new_data_key()))
     health = health_of(container, container.clock().now())
-    routes = engine_routes(container)
+    routes = [*engine_routes(container), metrics_route(_unwatched, None)]
     return document([*routes, *kernel_routes(routes, health, settings.docs)], health.version)

@@ -1,11 +1,12 @@
 """From the credential of a request to the principal, and what a route demands of it (platform.md 1.4, 3.1)."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
 import attrs
 
-from domain.access.principal import ANONYMOUS, Principal, PrincipalKind, WorkspaceRole
+from domain.access.principal import ANONYMOUS, Principal, PrincipalKind, WorkspaceRole, system
 from domain.errors import Refusal
 from entrypoints.http.exchange import Exchange
 
@@ -58,6 +59,7 @@ class Demand:
     manager: bool = False
     credential_if_sent: bool = False
     ticket: bool = False
+    opened_by: Callable[[str], bool] | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         chosen = (self.scope is not None, self.session, self.any_credential, self.public)
@@ -70,6 +72,8 @@ async def authenticate(exchange: Exchange, demand: Demand, authenticator: Authen
     client = client_of(exchange)
     if demand.public and not demand.credential_if_sent:
         return _anonymous(client)
+    if demand.opened_by is not None and demand.opened_by(_bare_bearer(exchange)):
+        return _opener(client, demand)
     credential = read_credential(exchange, demand.ticket)
     if credential is None:
         if demand.public:
@@ -77,6 +81,18 @@ async def authenticate(exchange: Exchange, demand: Demand, authenticator: Authen
         raise Refusal("unauthenticated", "This route needs a credential.")
     exchange.credential_sent = True
     return await authenticator.authenticate(credential, client)
+
+
+def _bare_bearer(exchange: Exchange) -> str:
+    """Return the text of a bearer of whatever form."""
+    scheme, _, text = (exchange.header(b"authorization") or "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _opener(client: Client, demand: Demand) -> Principal:
+    """Return who comes with the bearer of one route: nobody in particular, admitted there."""
+    scopes = frozenset({demand.scope} if demand.scope else ())
+    return attrs.evolve(system(client.trace_id), is_admin=True, scopes=scopes, address=client.address)
 
 
 def client_of(exchange: Exchange) -> Client:

@@ -42,6 +42,7 @@ class Health:
     checks: Callable[[], Mapping[str, str]] = dict
     phase: Phase = "starting"
     read_only: bool = False
+    in_flight: int = 0
     _asked: tuple[float, dict[str, Any]] | None = None
     _asking: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 

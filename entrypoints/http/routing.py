@@ -77,8 +77,9 @@ class Route:
     """One operation of the API.
 
     Exactly one of `scope`, `session`, `any_credential`, `public` says who may call; a route without one does not
-    start. `handler` returns what the use case returned, or a `Stream`; `view` makes the representation of it (of
-    each entry, for a page), `status_of` chooses among `success` when there are several, `location` its address,
+    start. `opened_by` knows a bearer that opens this route alone, beside the credentials that do. `handler` returns
+    what the use case returned, or a `Stream`; `view` makes the representation of it (of each
+    entry, for a page), `status_of` chooses among `success` when there are several, `location` its address,
     `version_of` its version, `links` the addresses of related things with their relations, `cache_of` its Cache-Control
     where the usual one does not hold, `retry_after` the seconds after which unfinished work is worth another look.
     All of them are pure, because they run inside the unit of the effect too. Pages of the kernel itself may return an
@@ -103,6 +104,7 @@ class Route:
     manager: bool = False
     credential_if_sent: bool = False
     ticket: bool = False
+    opened_by: Callable[[str], bool] | None = attrs.field(default=None, repr=False)
     body: type[Any] | None = None
     query: type[Any] | None = None
     kinds: Mapping[str, PathKind] = attrs.field(factory=dict)
@@ -163,6 +165,7 @@ class Route:
             manager=self.manager,
             credential_if_sent=self.credential_if_sent,
             ticket=self.ticket,
+            opened_by=self.opened_by,
         )
 
     @cached_property

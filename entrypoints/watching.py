@@ -1,0 +1,82 @@
+"""Keeps the metrics of a serving process current (platform.md 10.2)."""
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from application.measuring import LOOKS, measured
+from container import Container
+from domain.ports.errors import StorageError
+from domain.ports.measures import Measure
+from entrypoints.http.health import Health
+
+if TYPE_CHECKING:
+    from adapters.meter import Meter
+
+TICK: Final = 0.25
+TICKS_PER_SAMPLE: Final = 8
+
+
+@attrs.define
+class Watcher:
+    """Listens to the parts of a container and looks at them now and then."""
+
+    container: Container
+    health: Health
+    meter: "Meter"
+
+    def listen(self) -> None:
+        """Let every part that counts tell the meter."""
+        self.container.passwords().observe = self.meter.password
+        self.container.limiter().listen(self.meter.limited)
+        self.container.courier().told = self.meter.delivery
+        backend = self.container.observed_backend()
+        if backend is not None:
+            backend.observe = self.meter.store
+
+    async def run(self) -> None:
+        """Measure how late the event loop is, and take a sample every other second; until cancelled."""
+        ticks = 0
+        while True:
+            begun = perf_counter()
+            await asyncio.sleep(TICK)
+            self.meter.lag(max(0.0, perf_counter() - begun - TICK))
+            ticks += 1
+            if ticks % TICKS_PER_SAMPLE == 0:
+                self.sample()
+
+    def sample(self) -> None:
+        """Set the gauges to what is so now; asks nobody outside the process."""
+        meter, container = self.meter, self.container
+        meter.set("ready", 1 if self.health.phase == "ready" else 0)
+        meter.set("http_in_flight", self.health.in_flight)
+        meter.set("password_queue", container.passwords().waiting)
+        meter.set("limiter_degraded", 1 if container.limiter().degraded else 0)
+        meter.set("cache_degraded", 0 if container.cache_control().degraded_since is None else 1)
+        backend = container.observed_backend()
+        if backend is not None:
+            states = backend.connections()
+            meter.set("pool_waiting", states.pop("waiting"))
+            for state, number in states.items():
+                meter.set("pool_connections", number, state=state)
+
+    async def scrape(self) -> tuple[str, bytes]:
+        """Return the media type and the text of everything there is to see. A store that is down has no say."""
+        self.sample()
+        return self.meter.content_type, self.meter.text(await self._measures())
+
+    async def _measures(self) -> list[Measure]:
+        if self.health.phase == "starting":
+            return []
+        try:
+            report = await self.container.cache_control().report()
+            self.meter.cache("all", {name: getattr(report.counters, name) for name in _CACHE_RESULTS})
+            self.meter.set("cache_pending_invalidations", report.pending)
+            return await measured(self.container.storage(), self.container.clock(), LOOKS)
+        except StorageError:
+            return []
+
+
+_CACHE_RESULTS: Final = ("hits", "misses", "busy", "fills", "fills_refused", "failures")

@@ -1,0 +1,98 @@
+"""`/metrics` of a serving process: who may read it, and what it counts, over several processes too (platform.md 10.2)."""
+
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.process import Served
+
+TOKEN = "a token of the scraper"
+# fmt: off
+NAMES = [
+    "http_requests_total", "http_request_seconds", "http_in_flight", "auth_failures_total", "rate_limited_total",
+    "limiter_degraded", "password_queue", "password_seconds", "units_total", "store_seconds", "store_errors_total",
+    "pool_connections", "pool_waiting", "cache_requests_total", "cache_degraded", "cache_pending_invalidations",
+    "outbox_pending", "outbox_oldest_seconds", "outbox_dead", "webhook_deliveries_total", "event_loop_lag_seconds",
+    "ready", "build_info",
+]
+# fmt: on
+
+
+def scrape(server: Served, bearer: str = TOKEN) -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/metrics")
+    request.add_header("authorization", f"Bearer {bearer}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    """Return the sum of the samples of a name that carry these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("metrics"), DEFARM_METRICS_TOKEN=TOKEN) as server:
+        yield server.ready()
+
+
+def test_the_scraper_an_administrator_and_nobody_else_may_read(running: Served) -> None:
+    assert scrape(running)[0] == 200
+    assert scrape(running, "another token of a scraper")[0] == 401
+    assert running.ask("/metrics").status == 401
+    assert running.ask("/api/auth/profile", authorization=f"Bearer {TOKEN}").status == 401
+    ana = {"username": "ana", "email": "ana@example.org", "password": "seven brown oxen graze"}
+    token = running.ask("/api/auth/register", "POST", ana).body["access_token"]
+    assert scrape(running, token)[0] == 403
+    setup = next(line.strip() for line in running.err.splitlines() if line.strip().startswith("dfs_"))
+    root = {"setup_token": setup, "username": "root", "email": "root@example.org", "password": "a long enough secret"}
+    token = running.ask("/api/auth/setup", "POST", root).body["access_token"]
+    assert scrape(running, token)[0] == 200
+
+
+def test_it_counts_requests_by_template_and_names_nobody(running: Served) -> None:
+    who = "018f3a00-0000-7000-8000-00000000ffff"
+    for _ in range(3):
+        running.ask(f"/api/items/{who}")
+        running.ask(f"/nowhere/{who}")
+    _, text = scrape(running)
+    assert value(text, "defarm_http_requests_total", route="/api/items/{dfid}", status="401") == 3
+    assert value(text, "defarm_http_requests_total", route="none", status="404") >= 3
+    assert value(text, "defarm_auth_failures_total", reason="unauthenticated") >= 3
+    assert value(text, "defarm_ready") == 1
+    assert value(text, "defarm_units_total", outcome="committed") > 0
+    assert value(text, "defarm_store_seconds_count", facet="accounts") > 0
+    assert value(text, "defarm_pool_connections") >= 1
+    assert value(text, "defarm_outbox_dead", kind="webhook_delivery") == 0
+    assert value(text, "process_resident_memory_bytes") > 0
+    found = set(re.findall(r"^# TYPE defarm_(\S+)", text, re.MULTILINE))
+    assert [name for name in NAMES if name not in found and name.removesuffix("_total") not in found] == []
+    for private in (who, "ana", "127.0.0.1", TOKEN):
+        assert private not in text
+
+
+def test_several_processes_of_one_host_add_up(tmp_path: Path) -> None:
+    with Served(tmp_path / "many", "--workers", "2", DEFARM_METRICS_TOKEN=TOKEN) as server:
+        server.ready()
+        for _ in range(40):
+            assert server.ask("/health").status == 200
+        deadline = time.monotonic() + 10
+        while value(text := scrape(server)[1], "defarm_http_requests_total", route="/health", status="200") < 40:
+            assert time.monotonic() < deadline, text
+            time.sleep(0.1)
+        assert value(text, "defarm_build_info") == 1
+        assert server.end() == 0
