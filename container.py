@@ -208,11 +208,11 @@ class Container(containers.DeclarativeContainer):
     postgres_storage = providers.Singleton(_postgres_storage, settings, server, postgres_backend)
     postgres_backing = providers.Singleton(PostgresBacking, server, postgres_storage)
     redis_cached_storage = providers.Singleton(_redis_cached_storage, settings, server, postgres_backend)
-    observed_backend = providers.Selector(
+    observed = providers.Selector(
         settings.provided.storage,
-        memory=providers.Object(None),
-        postgres=postgres_backend,
-        redis_cached=postgres_backend,
+        memory=providers.List(),
+        postgres=providers.List(postgres_backend),
+        redis_cached=providers.List(postgres_backend),
     )
 
     backing = providers.Selector(

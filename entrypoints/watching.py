@@ -32,8 +32,7 @@ class Watcher:
         self.container.passwords().observe = self.meter.password
         self.container.limiter().listen(self.meter.limited)
         self.container.courier().told = self.meter.delivery
-        backend = self.container.observed_backend()
-        if backend is not None:
+        for backend in self.container.observed():
             backend.observe = self.meter.store
 
     async def run(self) -> None:
@@ -55,8 +54,7 @@ class Watcher:
         meter.set("password_queue", container.passwords().waiting)
         meter.set("limiter_degraded", 1 if container.limiter().degraded else 0)
         meter.set("cache_degraded", 0 if container.cache_control().degraded_since is None else 1)
-        backend = container.observed_backend()
-        if backend is not None:
+        for backend in container.observed():
             states = backend.connections()
             meter.set("pool_waiting", states.pop("waiting"))
             for state, number in states.items():

@@ -1,4 +1,4 @@
-"""`/metrics` of a serving process: who may read it, and what it counts, over several processes too (platform.md 10.2)."""
+"""`/metrics` of a serving process: who may read it, and what it counts (platform.md 10.2)."""
 
 import re
 import time
