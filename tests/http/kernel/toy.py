@@ -158,7 +158,7 @@ class Toy:
         )
         return create_app(routes(self), kernel, self.health, (self.observe,))
 
-    def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
+    def observe(self, method: str, route: str | None, status: int, seconds: float, code: str | None) -> None:
         self.records.append((method, route, status))
 
     async def create(self, principal: Principal, new: NewThing) -> Workspace:
