@@ -2,18 +2,15 @@
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from application.measuring import LOOKS, measured
 from container import Container
 from domain.ports.errors import StorageError
-from domain.ports.measures import Measure
+from domain.ports.measures import Measure, Meter
 from entrypoints.http.health import Health
-
-if TYPE_CHECKING:
-    from adapters.meter import Meter
 
 TICK: Final = 0.25
 TICKS_PER_SAMPLE: Final = 8
@@ -25,7 +22,7 @@ class Watcher:
 
     container: Container
     health: Health
-    meter: "Meter"
+    meter: Meter
 
     def listen(self) -> None:
         """Let every part that counts tell the meter."""
