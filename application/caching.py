@@ -82,6 +82,9 @@ class NoCache:
     async def invalidate(self, facets: object, ids: object) -> int:
         return 0
 
+    async def probe(self) -> None:
+        return None
+
 
 @attrs.frozen
 class CacheAdministration:

@@ -9,8 +9,9 @@ from typing import Any
 
 from adapters.caching.keys import KINDS
 from adapters.caching.storage import CachedStorage
-from domain.ports.cache import CacheServer, CacheUnavailable
-from domain.ports.cache_control import CacheMode, CacheReport
+from domain.ids import new_id
+from domain.ports.cache import CacheServer, CacheUnavailable, Value
+from domain.ports.cache_control import CacheMode, CacheProbe, CacheReport
 from domain.ports.errors import Unavailable
 from domain.ports.schema import Facet
 
@@ -64,6 +65,29 @@ class SharedCacheControl:
             raise Unavailable(f"the cache does not answer: {cause.reason}") from cause
         self._counted_at = float("-inf")
         return dropped
+
+    async def probe(self) -> CacheProbe:
+        try:
+            server = await self._cache.server()
+            layouts = len(await self._cache.layouts())
+            fills = await self._fills()
+        except CacheUnavailable as error:
+            return CacheProbe(server=None, reason=error.reason)
+        rights = self._storage.rights
+        row = await rights.ledger.read()
+        closed = None if row.open or not row.generation else (row.now - row.closed_at).total_seconds()
+        elsewhere = row.open and rights.life is not None and row.life != rights.life
+        return CacheProbe(server=server, fills=fills, closed_for=closed, elsewhere=elsewhere, layouts=layouts)
+
+    async def _fills(self) -> bool:
+        """Put a value that nobody else uses, and find it again."""
+        token = new_id()
+        name = self._space.key(0, "probe", token)
+        await self._cache.acquire([name], token)
+        await self._cache.fill(token, {name: Value(1, b"probe")})
+        found = await self._cache.look([name])
+        await self._cache.drop([name])
+        return found[name] == Value(1, b"probe")
 
     async def _names(self, facet: Facet[Any], ids: frozenset[str] | None) -> AsyncIterator[Sequence[str]]:
         kind, row = KINDS[facet.name], self._storage.rights.row

@@ -49,6 +49,11 @@ class KeySpace:
         """Return the key under which the epoch of a tag stands."""
         return f"{self.prefix}:{self.schema}:{EPOCH}:{{{tag}}}"
 
+    def schema_of(self, key: str) -> str | None:
+        """Return the schema of any key that begins with the prefix; None when it is no key of a cache."""
+        found = re.match(rf"{re.escape(self.prefix)}:(\w+):\w+:\{{", key)
+        return found[1] if found else None
+
     def start(self, kind: str | None = None) -> str:
         """Return what every key of a kind begins with, every key of all kinds without one."""
         start = f"{self.prefix}:{self.schema}:"

@@ -197,6 +197,10 @@ class MemoryCache:
         cells = self._cells()
         return sum(cells.delete(key) for key in keys if self._mark(key) is None)
 
+    async def layouts(self) -> frozenset[str]:
+        """Return the schemas of all cells."""
+        return frozenset(filter(None, map(self._space.schema_of, self._cells().names())))
+
     async def keys(self, kind: str | None = None) -> AsyncIterator[Sequence[str]]:
         """Return the keys of one kind, or of all, in one batch."""
         start = self._space.start(kind)

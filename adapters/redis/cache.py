@@ -106,6 +106,14 @@ class RedisCache:
                 dropped += await self._one(self._scripts.call("drop", part, ()))
         return dropped
 
+    async def layouts(self) -> frozenset[str]:
+        """Walk over the keys under the prefix by SCAN."""
+        found: set[str] = set()
+        for link in await self._link.links():
+            async for keys in _scanned(link, _literal(f"{self._space.prefix}:") + "*"):
+                found.update(filter(None, map(self._space.schema_of, keys)))
+        return frozenset(found)
+
     async def keys(self, kind: str | None = None) -> AsyncIterator[Sequence[str]]:
         """Walk over the keys of one kind, or of all, by SCAN."""
         pattern = _literal(self._space.start(kind)) + "*"
@@ -144,14 +152,18 @@ class RedisCache:
         """Ask INFO of every server; the latency is that of this very call."""
         links = await self._link.links()
         started = time.perf_counter()
-        abouts = await asyncio.gather(
-            *(link.exchange(_always([("INFO", "server"), ("INFO", "memory")])) for link in links)
-        )
+        answers = await asyncio.gather(*(link.exchange(_always([("INFO", "server")])) for link in links))
         latency = (time.perf_counter() - started) * 1000
+        wholes = await asyncio.gather(*(link.exchange(_always([("INFO",)])) for link in links))
+        every = [info(whole) for _, (whole,) in wholes]
         return CacheServer(
-            version=info(abouts[0][1][0])["redis_version"],
+            version=info(answers[0][1][0])["redis_version"],
             latency=latency,
-            used_memory=sum(int(info(memory)["used_memory"]) for _, (_, memory) in abouts),
+            used_memory=sum(int(each["used_memory"]) for each in every),
+            max_memory=sum(int(each.get("maxmemory", 0)) for each in every),
+            eviction=every[0].get("maxmemory_policy", ""),
+            evicted=sum(int(each.get("evicted_keys", 0)) for each in every),
+            persistent=any(each.get("aof_enabled") == "1" for each in every),
         )
 
     def stats(self) -> CacheStats:

@@ -15,7 +15,8 @@ from typing import Any, Protocol, cast
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from adapters.redis.breaker import PROBE_INTERVAL, Breaker
 from domain.ports.cache import CacheUnavailable
@@ -80,6 +81,9 @@ class RedisLink:
         self._pool: Any = ConnectionPool.from_url(
             url, socket_timeout=None, socket_connect_timeout=timeout, redis_connect_func=self._greet, protocol=2
         )
+        where = self._pool.connection_kwargs
+        self._address = where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
+        self._why = ""
         self._scripts = scripts
         self._timeout = timeout
         self._runs: dict[AbstractConnection, bytes] = {}
@@ -110,13 +114,14 @@ class RedisLink:
         run of the server than the bound one answers and not any run will do.
         """
         if self._closed or self.breaker.is_open:
-            raise CacheUnavailable("closed" if self._closed else "given up for now")
+            raise CacheUnavailable("closed" if self._closed else f"{self._why}; given up for now")
         try:
             answer = await self._bounded(commands, any_run=any_run)
         except (TimeoutError, OSError, RedisError) as cause:
             self.failures += 1
+            self._why = self._reason(cause)
             self.breaker.failed()
-            raise CacheUnavailable(f"{type(cause).__name__}: {cause}") from cause
+            raise CacheUnavailable(self._why) from cause
         self.breaker.succeeded()
         return answer
 
@@ -125,6 +130,17 @@ class RedisLink:
         self._closed = True
         await self.breaker.aclose()
         await self._forget_idle()
+
+    def _reason(self, cause: BaseException) -> str:
+        """Say in words of operators what went wrong. Neither user nor password stands in it."""
+        text = str(cause)
+        if isinstance(cause, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+            return f"{self._address} does not accept the user or password of REDIS_URL"
+        if isinstance(cause, RedisTimeoutError | TimeoutError):
+            return f"{self._address} does not answer within {self._timeout:g} s"
+        if any(isinstance(each, ConnectionRefusedError) for each in (cause, cause.__cause__, cause.__context__)):
+            return f"connection refused by {self._address}"
+        return f"{self._address}: {type(cause).__name__}: {text}"
 
     async def _answered(self) -> None:
         await self._bounded(lambda _: [("PING",)], any_run=True)

@@ -117,11 +117,19 @@ class CacheStats:
 
 @attrs.frozen
 class CacheServer:
-    """What a cache server says about itself, `latency` in milliseconds and memory in bytes."""
+    """What a cache server says about itself, `latency` in milliseconds and memory in bytes.
+
+    `eviction` is its policy, `max_memory` 0 without a bound, `evicted` counts keys that had to go since its start,
+    and `persistent` tells that it logs what it is sent.
+    """
 
     version: str
     latency: float
     used_memory: int
+    max_memory: int = 0
+    eviction: str = ""
+    evicted: int = 0
+    persistent: bool = False
 
 
 class Cache(Protocol):
@@ -172,6 +180,10 @@ class Cache(Protocol):
 
     async def drop(self, keys: Collection[str]) -> int:
         """Delete values and leases, never marks; return how many."""
+        ...
+
+    async def layouts(self) -> frozenset[str]:
+        """Return the schemas under which keys of this prefix lie; walks over all keys."""
         ...
 
     def keys(self, kind: str | None = None) -> AsyncIterator[Sequence[str]]:

@@ -49,6 +49,23 @@ class CacheReport:
     write_behind: WriteBehindState | None = None
 
 
+@attrs.frozen(kw_only=True)
+class CacheProbe:
+    """What a look at the server of a cache found.
+
+    `server` is None when it does not answer, `reason` says why. `fills` tells that a value could be put and found
+    again. `closed_for` is the seconds since somebody last had to write without the cache, None while it is open.
+    `elsewhere` tells that the instances in use reach another server, or another life of it, than this process.
+    """
+
+    server: CacheServer | None
+    reason: str = ""
+    fills: bool = False
+    closed_for: float | None = None
+    elsewhere: bool = False
+    layouts: int = 0
+
+
 class CacheControl(Protocol):
     """The cache of a storage, seen from outside."""
 
@@ -71,4 +88,8 @@ class CacheControl(Protocol):
         when its key is the id or begins with it. Raises Unavailable, nothing being done, when the cache does not
         answer.
         """
+        ...
+
+    async def probe(self) -> CacheProbe | None:
+        """Look at the server and try it; None when there is none. The store must be open. Raises StorageError."""
         ...

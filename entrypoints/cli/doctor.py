@@ -5,7 +5,6 @@ import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import MappingProxyType
 
 import attrs
@@ -14,15 +13,11 @@ from application.settings import Settings, default_env_file
 from container import Container, close, container_of
 from domain.ports.backing import StoreBroken, StoreRefused
 from domain.ports.errors import StorageError
+from entrypoints.cli.doctor_cache import cache
+from entrypoints.cli.findings import Found, Level
 
 OLDEST_SERVER = 15
 LEAST_FREE_MIB = 512
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
 
 
 @attrs.frozen
@@ -33,9 +28,6 @@ class Finding:
     level: Level
     text: str
     hint: str = ""
-
-
-Found = tuple[Level, str, str]
 
 
 async def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
@@ -185,6 +177,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "secrets": _secrets,
         "files": _files,
         "store": _store,
+        "cache": cache,
         "accounts": _accounts,
         "hashing": _hashing,
         "edge": _edge,

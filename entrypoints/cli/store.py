@@ -9,7 +9,8 @@ from application.settings import Settings
 from container import close, container_of
 from domain.ports.backing import Schema
 from entrypoints.cli.context import FAILED, REFUSED, Halt, output_of, run_async, settings_of
-from entrypoints.cli.doctor import CHECKS, Level, examine
+from entrypoints.cli.doctor import CHECKS, examine
+from entrypoints.cli.findings import Level
 
 
 def migrate(

@@ -1,0 +1,154 @@
+"""Every symptom of docs/migration.md is reproduced here, and `defarm doctor` answers with the words of the guide."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as client
+
+from tests.coherence.instances import cached_storage
+from tests.machines import free_port
+from tests.servers import RedisServer, redis_server
+from tests.unit.cli.conftest import Defarm
+
+SECRETS = {"JWT_SECRET": "j" * 20 + "wxyzabcdefgh", "DEFARM_SECRET_KEY": "s" * 20 + "abcdefghijkl"}
+GUIDE = (Path(__file__).parents[3] / "docs/migration.md").read_text(encoding="utf-8")
+Findings = Callable[..., list[dict[str, str]]]
+
+
+@pytest.fixture(scope="module")
+def private_redis() -> Iterator[RedisServer]:
+    with redis_server(private=True) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(private_redis: RedisServer) -> Iterator[RedisServer]:
+    """A Redis as a new one is, whatever a test has set."""
+    private_redis.flush()
+    before = _setting(private_redis, "*")
+    yield private_redis
+    with client.Redis.from_url(private_redis.url) as link:
+        for name in ("maxmemory", "maxmemory-policy", "appendonly"):
+            link.config_set(name, before[name])
+
+
+def _setting(server: RedisServer, name: str, value: str | None = None) -> Any:
+    with client.Redis.from_url(server.url) as link:
+        return link.config_get(name) if value is None else link.config_set(name, value)
+
+
+@pytest.fixture
+def doctor(defarm: Defarm, migrated_url: str, redis: RedisServer) -> Findings:
+    """Run the check of the cache and return what it finds; the time-out is generous, the machine is shared."""
+
+    def call(**variables: str) -> list[dict[str, str]]:
+        given = {"DATABASE_URL": migrated_url, "REDIS_URL": redis.url, "DEFARM_REDIS_TIMEOUT": "2s"} | SECRETS
+        ended = defarm("doctor", "--only", "cache", "--json", **given | variables)
+        found: list[dict[str, str]] = json.loads(ended.out)
+        assert ended.code == int(any(each["level"] == "fail" for each in found)), ended
+        return found
+
+    return call
+
+
+def _worst(found: list[dict[str, str]]) -> dict[str, str]:
+    worst = max(found, key=lambda each: ("ok", "warn", "fail").index(each["level"]))
+    if worst["level"] != "ok":
+        told = " ".join(re.split(r"[:\d]", worst["text"].lstrip("0123456789 "))[0].split()[:4]).rstrip(".")
+        assert told in GUIDE, f"docs/migration.md does not know: {told}"
+        assert worst["hint"]
+    return worst
+
+
+def test_a_cache_in_order_is_told_so(doctor: Findings) -> None:
+    found = doctor()
+    assert _worst(found)["level"] == "ok", found
+    assert "found again" in found[-1]["text"]
+
+
+def test_a_storage_that_uses_no_redis_has_nothing_to_examine(doctor: Findings) -> None:
+    assert doctor(REDIS_URL="")[0]["level"] == "ok"
+    assert "DEFARM_STORAGE=postgres" in doctor(USE_REDIS_CACHE="false")[0]["text"]
+
+
+def test_connection_refused(doctor: Findings) -> None:
+    worst = _worst(doctor(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"))
+    assert worst["level"] == "fail" and "refused" in worst["text"].lower()
+    assert "host and port in REDIS_URL" in worst["hint"]
+
+
+def test_wrong_password(doctor: Findings, redis: RedisServer) -> None:
+    _setting(redis, "requirepass", "right")
+    try:
+        for user_info in ("", ":wrong-secret@"):
+            worst = _worst(doctor(REDIS_URL=redis.url.replace("://", f"://{user_info}")))
+            assert worst["level"] == "fail" and "password in REDIS_URL" in worst["hint"], worst
+            assert "wrong-secret" not in repr(worst)
+    finally:
+        with client.Redis.from_url(redis.url, password="right") as link:
+            link.config_set("requirepass", "")
+
+
+def test_too_slow_to_answer(doctor: Findings, redis: RedisServer) -> None:
+    with redis.paused():
+        worst = _worst(doctor(DEFARM_REDIS_TIMEOUT="0.1s"))
+    assert worst["level"] == "fail" and "DEFARM_REDIS_TIMEOUT (0.1 s)" in worst["hint"]
+
+
+def test_a_policy_that_evicts_marks_and_one_that_refuses_values(doctor: Findings, redis: RedisServer) -> None:
+    _setting(redis, "maxmemory-policy", "allkeys-lru")
+    assert _worst(doctor())["level"] == "fail"
+    _setting(redis, "maxmemory-policy", "noeviction")
+    worst = _worst(doctor())
+    assert worst["level"] == "warn" and "volatile-lru" in worst["hint"]
+
+
+def test_slower_than_before_because_redis_is_full_or_writes_to_disk(doctor: Findings, redis: RedisServer) -> None:
+    with client.Redis.from_url(redis.url) as link:
+        used = link.info("memory")["used_memory"]
+    _setting(redis, "maxmemory", str(used + 20_000))
+    assert any("keys had to go" in each["text"] for each in doctor())
+    _setting(redis, "maxmemory", "0")
+    _setting(redis, "appendonly", "yes")
+    assert "to disk" in _worst(doctor())["text"]
+
+
+def test_keys_do_not_fill_because_instances_reach_different_servers(doctor: Findings, migrated_url: str) -> None:
+    with redis_server(private=True) as elsewhere:
+        asyncio.run(_opened_once(migrated_url, elsewhere.url))
+        worst = _worst(doctor())
+    assert worst["level"] == "fail" and "the same REDIS_URL" in worst["hint"]
+
+
+async def _opened_once(url: str, redis_url: str) -> None:
+    storage = await cached_storage(url, redis_url)
+    await storage.aclose()
+
+
+def test_keys_do_not_fill_because_somebody_writes_without_redis(doctor: Findings, migrated_url: str) -> None:
+    asyncio.run(_closed_by_a_writer(migrated_url))
+    worst = _worst(doctor())
+    assert worst["level"] == "warn" and "an instance without Redis" in worst["hint"], worst
+
+
+async def _closed_by_a_writer(url: str) -> None:
+    storage = await cached_storage(url, f"redis://127.0.0.1:{free_port()}/0")
+    await storage.rights.ledger.reopen(0, "another life", _ready)
+    await storage.rights.close()
+    await storage.aclose()
+
+
+async def _ready() -> bool:
+    return True
+
+
+def test_two_releases_on_one_prefix(doctor: Findings, redis: RedisServer) -> None:
+    with client.Redis.from_url(redis.url) as link:
+        link.set("defarm:0badcafe:item:{0}:1:x", "V a 1 x", px=60_000)
+    worst = _worst(doctor())
+    assert worst["level"] == "warn" and "DEFARM_CACHE_PREFIX" in worst["hint"]
