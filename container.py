@@ -43,6 +43,7 @@ from application.events import Events
 from application.imports import Imports
 from application.items import Items
 from application.items.administration import ItemAdministration
+from application.items.transfers import Transfers
 from application.keys.checking import ApiKeyCheck
 from application.keys.expiring import KeyWarnings
 from application.keys.metering import KeyMeter
@@ -309,6 +310,7 @@ class Container(containers.DeclarativeContainer):
         circuits.provided.tallies,
     )
     access = providers.Singleton(Access, units)
+    transfers = providers.Singleton(Transfers, units, identifier_keys)
     imports = providers.Singleton(Imports, units, identifier_keys, settings.provided.max_import_rows)
 
     vault = providers.Singleton(
@@ -359,6 +361,7 @@ class Container(containers.DeclarativeContainer):
         events=events,
         circuits=circuits,
         pages=pages,
+        transfers=transfers,
         imports=imports,
         activities=activities,
         notifications=notifications,

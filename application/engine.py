@@ -11,6 +11,7 @@ from application.circuits.pages import Pages
 from application.events import Events
 from application.imports import Imports
 from application.items import Items
+from application.items.transfers import Transfers
 from application.notifications import Notifications
 from application.units import Units
 from domain.access.principal import Principal
@@ -29,6 +30,7 @@ class Engine:
     events: Events
     circuits: Circuits
     pages: Pages
+    transfers: Transfers
     imports: Imports
     activities: Activities
     notifications: Notifications

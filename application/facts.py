@@ -14,11 +14,13 @@ from domain.circuits.facts import (
     placement_fact,
     pull_fact,
     share_fact,
+    transfer_fact,
 )
+from domain.circuits.reading import walk
 from domain.circuits.values import Circuit, Membership, Operation, Placement
-from domain.items.values import Item, Share
+from domain.items.values import Item, Share, Transfer
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES
+from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS
 from domain.ports.storage import Reader
 
 _READ = 1000
@@ -57,6 +59,7 @@ async def items_facts(reader: Reader, principal: Principal, items: Sequence[Item
     placements = await placements_of(reader, foreign)
     circuits, members = await _standing(reader, principal.user_id, placements)
     shares = await _shares(reader, principal.user_id, foreign)
+    offers = await offers_of(reader, str(principal.workspace_id), foreign)
     asking = [circuit.circuit_id for circuit in circuits.values() if circuit.require_approval_for_pull]
     pulls = await _pulls(reader, principal.user_id, foreign, asking)
     return attrs.evolve(
@@ -65,6 +68,7 @@ async def items_facts(reader: Reader, principal: Principal, items: Sequence[Item
         members=tuple(member_fact(circuits[member.circuit_id], member) for member in members),
         placements=tuple(map(placement_fact, placements)),
         shares=tuple(map(share_fact, shares)),
+        transfers=tuple(map(transfer_fact, offers)),
         pulls=tuple(map(pull_fact, pulls)),
     )
 
@@ -102,6 +106,12 @@ async def _standing(
 async def _shares(reader: Reader, user_id: str, dfids: Sequence[str]) -> tuple[Share, ...]:
     query = Select({"recipient_user_id": user_id, "dfid": AnyOf(tuple(dfids))}, ("created_at", "share_id"))
     return (await reader.page(SHARES, query, limit=_READ)).items
+
+
+async def offers_of(reader: Reader, workspace_id: str, dfids: Iterable[str]) -> list[Transfer]:
+    """Return the open offers of these items to a workspace, also those that have expired."""
+    query = Select({"open_dfid": AnyOf(tuple(dfids)), "to_workspace_id": workspace_id}, ("open_dfid",))
+    return [transfer async for transfer in walk(reader, TRANSFERS, query)]
 
 
 async def _pulls(reader: Reader, user_id: str, dfids: Sequence[str], circuits: Sequence[str]) -> tuple[Operation, ...]:

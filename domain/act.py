@@ -1,6 +1,6 @@
 """One thing that somebody does, in one unit, with everything that must be true with it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from domain.audit.record import audit_entry
 from domain.document import Document
 from domain.errors import Refusal
 from domain.ids import new_id
-from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of, tell
+from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of, tell, tell_each
 from domain.notifications.values import NotificationType
 from domain.outbox.values import OutboxRow
 from domain.ports.schema import ACTIVITY, AUDIT, OUTBOX
@@ -124,6 +124,18 @@ class Act:
             await self.job("notify", job_of(message, users))
         else:
             self.told.update(await tell(self.unit, self.now, message, users, once=once))
+
+    async def notify_each(
+        self, kind: str, told: Mapping[str, dict[str, Any]], *, source_id: str, circuit_id: str | None = None
+    ) -> None:
+        """Tell each user something of their own about one cause, in a fixed number of statements; never the actor."""
+        actor = self.principal.user_id
+        messages = {
+            user: Message(NotificationType(kind), source_id, actor, circuit_id, None, Document(told[user]))
+            for user in sorted(told)
+            if user != actor
+        }
+        self.told.update(await tell_each(self.unit, self.now, messages))
 
     async def job(self, kind: str, data: dict[str, Any], *, circuit_id: str | None = None) -> None:
         """Leave work for after the commit: one outbox row, delivered at least once (architecture.md 6)."""

@@ -14,6 +14,7 @@ from domain.access.vocabulary import (
     OperationStatus,
     OperationType,
     PageState,
+    TransferStatus,
 )
 from domain.circuits.directory import page_words
 from domain.circuits.facts import circuit_fact
@@ -100,6 +101,16 @@ def _shared(tables: Tables, view: ItemsView | EventsView, dfid: str | None) -> b
     )
 
 
+def _offered(tables: Tables, view: ItemsView | EventsView, dfid: str | None) -> bool:
+    return any(
+        transfer.dfid == dfid
+        and transfer.to_workspace_id == view.viewer.workspace_id
+        and transfer.status is TransferStatus.OPEN
+        and transfer.expires_at > view.now
+        for transfer in tables["transfers"].rows.values()
+    )
+
+
 def _items(tables: Tables, view: ItemsView) -> Iterable[Item]:
     for item in tables["items"].rows.values():
         if item.status in view.statuses and _accessible(tables, view, item) and _fits(tables, view, item):
@@ -113,7 +124,9 @@ def _accessible(tables: Tables, view: ItemsView, item: Item) -> bool:
     circuits = open_circuits(tables, view.viewer, item.dfid)
     if view.circuit_id is not None and view.circuit_id not in circuits:
         return False
-    grounds = {"own": own, "shared": _shared(tables, view, item.dfid), "circuit": bool(circuits)}
+    # An offer shows no data, so no words of it either.
+    shared = _shared(tables, view, item.dfid) or (not view.words and _offered(tables, view, item.dfid))
+    grounds = {"own": own, "shared": shared, "circuit": bool(circuits)}
     return any(grounds.values()) if view.access == "all" else grounds[view.access]
 
 
@@ -212,6 +225,7 @@ def _event_visible(tables: Tables, view: EventsView, event: Event) -> bool:
             return item is not None and (
                 item.workspace_id == viewer.workspace_id
                 or _shared(tables, view, event.dfid)
+                or _offered(tables, view, event.dfid)
                 or bool(open_circuits(tables, viewer, event.dfid))
             )
         case _:

@@ -24,10 +24,14 @@ _READABLE = """
         and o.requester_id = %(user)s and o.operation_type = 'pull' and o.status = 'completed'
         and o.placement_id = p.placement_id and o.member_since = m.joined_at))
 """
-_SHARED = """exists (
-    select 1 from shares s where s.dfid = {dfid} and s.recipient_user_id = %(user)s
+_SHARED = """
+    select s.dfid from shares s where s.recipient_user_id = %(user)s
     and s.body->>'revoked_at' is null
-    and (s.body->>'expires_at' is null or (s.body->>'expires_at')::timestamptz > %(now)s))
+    and (s.body->>'expires_at' is null or (s.body->>'expires_at')::timestamptz > %(now)s)
+"""
+_OFFERED = """
+    select o.open_dfid from transfers o where o.to_workspace_id = %(workspace)s and o.status = 'open'
+    and o.expires_at > %(now)s
 """
 
 
@@ -80,9 +84,11 @@ def _viewer(view: ItemsView | EventsView) -> Parameters:
 
 
 def _item_access(view: ItemsView) -> str:
+    # An offer shows no data, so no words of it either.
+    shared = _SHARED if view.words else f"{_SHARED} union all {_OFFERED}"
     grounds = {
         "own": "t.workspace_id = %(workspace)s",
-        "shared": "(t.key like 'DFID-%%' and " + _SHARED.format(dfid="t.key") + ")",
+        "shared": f"t.key in ({shared})",
         "circuit": f"t.key in ({_readable('true', 'p.dfid')})",
     }
     registered = "t.key like 'DFID-%%'"
@@ -175,7 +181,8 @@ def _event_access() -> str:
         or (t.visibility = '{EventVisibility.DIRECT}' and t.recipient_user_id = %(user)s)
         or (t.visibility = '{EventVisibility.CIRCUIT_ONLY}' and exists ({through}))
         or (t.visibility = '{EventVisibility.PUBLIC}' and
-            ({owned} or {_SHARED.format(dfid="t.dfid")} or exists ({anywhere}))))"""
+            ({owned} or exists ({_SHARED} and s.dfid = t.dfid) or exists ({_OFFERED} and o.open_dfid = t.dfid)
+                or exists ({anywhere}))))"""
 
 
 def _paged(

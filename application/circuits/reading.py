@@ -20,7 +20,7 @@ from application.circuits.views import (
 )
 from application.facts import about, items_facts
 from application.filtered import filtered_page
-from application.items.views import ItemView, item_views
+from application.items.views import ItemView, as_offered, item_views
 from domain.access.decide import Action, Decision, GroundKind, decide, require
 from domain.access.facts import Facts
 from domain.access.permissions import Permission
@@ -118,7 +118,8 @@ class CircuitReading(CircuitSharing):
         through = {item.key: _circuits(decisions[item.key]) for item in allowed}
         views = await item_views(reader, principal, self.keys, allowed, through)
         seen: dict[str, tuple[ItemView | None, str | None]] = {
-            item.key: (view, None) for item, view in zip(allowed, views, strict=True)
+            item.key: (as_offered(view) if decisions[item.key].offer_only else view, None)
+            for item, view in zip(allowed, views, strict=True)
         }
         return {key: (None, str(decision.reason)) for key, decision in decisions.items() if not decision.allowed} | seen
 

@@ -39,11 +39,13 @@ class Histories(Drafts):
     async def contributions(
         self, principal: Principal, dfid: str, after: Cursor | None = None, limit: int = 50
     ) -> Page[ContributionView]:
-        """Return the contributions to an item that the principal sees, the newest first."""
+        """Return the contributions to an item that the principal sees, the newest first; an offer shows none."""
         query = Select({"item": dfid}, ("recorded_at", "contribution_id"), descending=True)
         shown: list[Contribution] = []
         async with self.units.storage.read() as reader:
             item, facts = await self._seen(reader, principal, dfid)
+            if self._decision(principal, facts, dfid).offer_only:
+                return Page(())
             visible = visible_to(item.workspace_id, principal.workspace_id, self._through(principal, facts, dfid))
             while len(shown) < limit:
                 page = await reader.page(CONTRIBUTIONS, query, after, limit - len(shown))

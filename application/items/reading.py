@@ -6,9 +6,9 @@ import attrs
 
 from application.facts import about, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
-from application.items.views import ItemView, LineageView, MappingView, Through, item_view, item_views
+from application.items.views import ItemView, LineageView, MappingView, Through, as_offered, item_view, item_views
 from application.units import Units
-from domain.access.decide import Action, GroundKind, decide, require
+from domain.access.decide import Action, Decision, GroundKind, decide, require
 from domain.access.facts import Facts
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
@@ -51,6 +51,8 @@ class ItemReading:
         async with self.units.storage.read() as reader:
             item, facts = await self._seen(reader, principal, dfid)
             view = await item_view(reader, principal, self.keys, item, self._through(principal, facts, dfid))
+            if self._decision(principal, facts, dfid).offer_only:
+                return as_offered(view)
             return (await self._with_seen_lineage(reader, principal, [view]))[0]
 
     async def successor(self, principal: Principal, view: ItemView) -> str | None:
@@ -82,8 +84,11 @@ class ItemReading:
 
     def _through(self, principal: Principal, facts: Facts, dfid: str) -> frozenset[str]:
         """Return the circuits through which the principal may view an item."""
-        decision = decide(principal, Action.ITEM_VIEW, about(facts, dfid=dfid), self._now())
-        return frozenset(g.circuit_id for g in decision.grounds if g.ground in _THROUGH and g.circuit_id is not None)
+        grounds = self._decision(principal, facts, dfid).grounds
+        return frozenset(g.circuit_id for g in grounds if g.ground in _THROUGH and g.circuit_id is not None)
+
+    def _decision(self, principal: Principal, facts: Facts, dfid: str) -> Decision:
+        return decide(principal, Action.ITEM_VIEW, about(facts, dfid=dfid), self._now())
 
     async def views(self, reader: Reader, principal: Principal, items: tuple[Item, ...]) -> list[ItemView]:
         """Return the views of items that the principal may view, in a fixed number of queries."""
@@ -93,7 +98,14 @@ class ItemReading:
             for item in items
             if item.workspace_id != principal.workspace_id
         }
-        views = await item_views(reader, principal, self.keys, items, through)
+        views = [
+            as_offered(view) if key in through and self._decision(principal, facts, key).offer_only else view
+            for key, view in zip(
+                [item.key for item in items],
+                await item_views(reader, principal, self.keys, items, through),
+                strict=True,
+            )
+        ]
         return await self._with_seen_lineage(reader, principal, views)
 
     async def _with_seen_lineage(self, reader: Reader, principal: Principal, views: list[ItemView]) -> list[ItemView]:

@@ -12,6 +12,7 @@ from domain.accounts.values import AccountStatus
 from domain.act import Act
 from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
+from domain.items.transferring import meet_offer
 from domain.items.values import Item, Share
 from domain.ports.queries import Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, ITEMS, SHARES
@@ -83,6 +84,8 @@ class Shares(Owning):
             if item.status is ItemStatus.MERGED:
                 raise Refusal("item_merged", "Another item absorbed this one.", merged_into=item.lineage.merged_into)
             await _check_recipient(act, item, request)
+            await act.unit.confirm(ITEMS, item)
+            await meet_offer(act, dfid)
             standing = await _unrevoked(act.unit, dfid, request.recipient_user_id)
             if standing is not None and _live(standing, act.now):
                 return Shared(share_view(await self._renewed(act, standing, request), principal), created=False)

@@ -153,6 +153,12 @@ async def item_views(
     ]
 
 
+def as_offered(view: ItemView) -> ItemView:
+    """Return what an open offer shows of an item: its identifiers, and nothing of what was written about it."""
+    nothing = LineageView(None, (), None, (), None)
+    return attrs.evolve(view, data=Document(), aliases=(), fingerprint=None, lineage=nothing)
+
+
 async def item_view(
     reader: Reader, principal: Principal, keys: IdentifierKeys, item: Item, through: Iterable[str] = ()
 ) -> ItemView:

@@ -1,22 +1,28 @@
 """Who speaks for a workspace."""
 
+from collections.abc import Iterable
+
 from domain.access.principal import WorkspaceRole
-from domain.accounts.values import AccountStatus
-from domain.ports.queries import Select
+from domain.accounts.values import Account, AccountStatus
+from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ACCOUNTS
 from domain.ports.storage import Reader
 
 
-async def managers_of(reader: Reader, workspace_id: str) -> list[str]:
-    """Return the user ids of the active managers of a workspace."""
-    found: list[str] = []
+async def managers_of(reader: Reader, *workspace_ids: str) -> list[str]:
+    """Return the user ids of the active managers of workspaces."""
+    return [account.user_id for account in await manager_accounts(reader, workspace_ids)]
+
+
+async def manager_accounts(reader: Reader, workspace_ids: Iterable[str]) -> list[Account]:
+    """Return the accounts of the active managers of workspaces, a thousand accounts per statement."""
+    found: list[Account] = []
+    query = Select({"workspace_id": AnyOf(tuple(sorted(set(workspace_ids))))}, ("created_at", "user_id"))
     after = None
     while True:
-        page = await reader.page(
-            ACCOUNTS, Select({"workspace_id": workspace_id}, ("created_at", "user_id")), after, limit=1000
-        )
+        page = await reader.page(ACCOUNTS, query, after, limit=1000)
         found += [
-            account.user_id
+            account
             for account in page.items
             if account.workspace_role is WorkspaceRole.MANAGER and account.status is AccountStatus.ACTIVE
         ]

@@ -9,9 +9,10 @@ from domain.access.facts import (
     PullFact,
     RequestFact,
     ShareFact,
+    TransferFact,
 )
 from domain.circuits.values import Circuit, JoinRequest, Membership, Operation, Placement
-from domain.items.values import Item, Share
+from domain.items.values import Item, Share, Transfer
 
 
 def role_name(circuit: Circuit | None, membership: Membership) -> str:
@@ -60,6 +61,18 @@ def item_fact(item: Item) -> ItemFact:
 def share_fact(share: Share) -> ShareFact:
     """Return a share as a decision knows it."""
     return ShareFact(share.dfid, share.recipient_user_id, share.expires_at, share.revoked_at, share.share_id)
+
+
+def transfer_fact(transfer: Transfer) -> TransferFact:
+    """Return an offer of an item as a decision knows it."""
+    return TransferFact(
+        transfer.dfid,
+        transfer.from_workspace_id,
+        transfer.to_workspace_id,
+        transfer.status,
+        transfer.expires_at,
+        transfer.transfer_id,
+    )
 
 
 def placement_fact(placement: Placement) -> PlacementFact:

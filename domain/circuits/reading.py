@@ -7,10 +7,10 @@ import attrs
 
 from domain.access.principal import Principal
 from domain.access.vocabulary import MembershipStatus, OperationStatus, OperationType
-from domain.circuits.facts import circuit_fact, member_fact, placement_fact, pull_fact, share_fact
+from domain.circuits.facts import circuit_fact, member_fact, placement_fact, pull_fact, share_fact, transfer_fact
 from domain.circuits.values import Circuit, Membership, Placement
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, Facet
+from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS, Facet
 from domain.ports.storage import MAX_PAGE, Reader
 
 V = TypeVar("V")
@@ -62,12 +62,14 @@ async def reading(reader: Reader, principal: Principal, dfids: Iterable[str]) ->
         for row in (await reader.get_many(CIRCUITS, sorted({row.circuit_id for row in found}))).values()
     }
     shares = Select({"dfid": wanted, "recipient_user_id": user}, ("dfid", "created_at"))
+    offers = Select({"open_dfid": wanted, "to_workspace_id": str(principal.workspace_id)}, ("open_dfid",))
     facts: dict[str, tuple[Any, ...]] = {
         "circuits": tuple(map(circuit_fact, circuits.values())),
         "members": tuple(member_fact(circuit, memberships[key]) for key, circuit in circuits.items()),
         "placements": tuple(map(placement_fact, found)),
         "pulls": await _pulls(reader, user, found, circuits),
         "shares": tuple([share_fact(row) async for row in walk(reader, SHARES, shares)]),
+        "transfers": tuple([transfer_fact(row) async for row in walk(reader, TRANSFERS, offers)]),
     }
     return Reading(circuits, memberships, tuple(found), facts)
 

@@ -312,6 +312,65 @@ class Register:
         self.tell(item.key, EventType.STATUS_CHANGED, payload | ({"reason": reason} if reason else {}))
         return changed
 
+    async def load_handover(self, dfids: Iterable[str], workspace_id: str) -> None:
+        """Read what giving these items to a workspace changes, and what forbids it."""
+        await self.load_items(dfids)
+        moving = [(item, identifier) for item in self._items.values() for identifier in self.own_identifiers(item)]
+        claims = {
+            (space, identifier.key, identifier.lookup or "")
+            for item, identifier in moving
+            for workspace in (item.workspace_id, workspace_id)
+            if (space := _claimed_space(identifier, workspace)) is not None
+        }
+        found = await self.act.unit.get_many(CLAIMS, sorted(claims))
+        self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
+        places = {counted_place(workspace_id, identifier) for _, identifier in moving}
+        await self._load_counters(sorted(place for place in places if place is not None))
+
+    def rivals(self, item: Item, workspace_id: str) -> tuple[str, ...]:
+        """Return the items of a workspace that claim there what an item to be given to it carries, sorted."""
+        claims = (
+            self._claims.get((workspace_id, identifier.key, identifier.lookup or ""))
+            for identifier in self.own_identifiers(item)
+            if _claimed_space(identifier, workspace_id) == workspace_id
+        )
+        return tuple(sorted({claim.item for claim in claims if claim is not None and claim.item != item.key}))
+
+    def family(self, item: Item) -> tuple[Item, ...]:
+        """Return an item and everything absorbed in it, each before what it absorbed."""
+        return tuple(self._items[key] for key in self._family(item).absorbed(item.key))
+
+    def hand_over(self, item: Item, workspace_id: str, payload: dict[str, object]) -> Item:
+        """Give one item to a workspace: what it claims, and the values it is found by, go with it (6.11a)."""
+        identifiers = self.own_identifiers(item)
+        moved = self.change(attrs.evolve(item, workspace_id=workspace_id))
+        for identifier in identifiers:
+            self._move_entry(item, moved, identifier)
+            self._move_claim(item, moved, identifier)
+        self.tell(item.key, EventType.TRANSFERRED, payload)
+        return moved
+
+    def _move_entry(self, item: Item, moved: Item, identifier: Identifier) -> None:
+        before, after = self._entry(item, identifier), self._entry(moved, identifier)
+        if after.place is None:
+            return
+        place = (after.item, after.namespace, after.key, after.lookup)
+        self._ended_entries[place], self._new_entries[place] = before, after
+        self._counted[after.place] = self._counted.get(after.place, 0) + 1
+
+    def _move_claim(self, item: Item, moved: Item, identifier: Identifier) -> None:
+        number = (identifier.key, identifier.lookup or "")
+        before = _claimed_space(identifier, item.workspace_id)
+        after = _claimed_space(identifier, moved.workspace_id)
+        held = None if before is None else self._claims.get((before, *number))
+        if held is None or after is None or held.item != item.key:
+            return
+        claim = Claim(after, *number, item.key, moved.workspace_id)
+        del self._claims[held.space, held.key, held.lookup]
+        self._claims[after, *number] = claim
+        self._ended_claims.append(held)
+        self._new_claims.append(claim)
+
     async def flush(self) -> None:
         """Stage everything in the unit of the act."""
         unit = self.act.unit

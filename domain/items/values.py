@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import attrs
 
-from domain.access.vocabulary import ItemStatus
+from domain.access.vocabulary import ItemStatus, TransferStatus
 from domain.document import EMPTY, Document
 from domain.identifiers import IdentifierKind, IdentifierScope
 
@@ -241,6 +241,29 @@ class Share:
     revoked_at: datetime | None = None
     revoked_by: str | None = None
     version: int = 1
+
+
+@attrs.frozen
+class Transfer:
+    """An offer of an item to another workspace, and what became of it (items-events.md 6.11a)."""
+
+    transfer_id: str
+    dfid: str
+    from_workspace_id: str
+    to_workspace_id: str
+    offered_by: str
+    created_at: datetime
+    expires_at: datetime
+    reason: str | None = None
+    status: TransferStatus = TransferStatus.OPEN
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    version: int = 1
+
+    def status_at(self, now: datetime) -> TransferStatus:
+        """Return what the offer is at an instant: an open one expires by itself."""
+        over = self.status is TransferStatus.OPEN and self.expires_at <= now
+        return TransferStatus.EXPIRED if over else self.status
 
 
 @attrs.frozen

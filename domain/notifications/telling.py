@@ -61,14 +61,19 @@ async def tell(unit: Unit, now: datetime, message: Message, users: Sequence[str]
     """
     if once:
         users = await _not_told(unit, message, users)
-    accounts = await unit.get_many(ACCOUNTS, users)
-    heard = [
-        user
-        for user in users
+    return await tell_each(unit, now, dict.fromkeys(users, message))
+
+
+async def tell_each(unit: Unit, now: datetime, messages: Mapping[str, Message]) -> list[str]:
+    """Add a row of their own message for every user who has not muted its type and return who they are."""
+    accounts = await unit.get_many(ACCOUNTS, messages)
+    heard = {
+        user: message
+        for user, message in messages.items()
         if user in accounts and (message.type in NEVER_MUTED or message.type not in accounts[user].muted)
-    ]
-    await unit.add(NOTIFICATIONS, *(message.to(user, now) for user in heard))
-    return heard
+    }
+    await unit.add(NOTIFICATIONS, *(message.to(user, now) for user, message in heard.items()))
+    return list(heard)
 
 
 async def _not_told(unit: Unit, message: Message, users: Sequence[str]) -> list[str]:

@@ -40,6 +40,7 @@ from domain.items.values import (
     Item,
     PendingSubmission,
     Share,
+    Transfer,
     ValueCounter,
 )
 from domain.items.values import (
@@ -175,6 +176,28 @@ SHARES = Facet(
     ),
     unique=(("standing",),),
     indexes=(("dfid", "created_at"), ("recipient_user_id", "created_at", "share_id")),
+)
+TRANSFERS = Facet(
+    "transfers",
+    Transfer,
+    ("transfer_id",),
+    _members(
+        "transfer_id",
+        "dfid",
+        "from_workspace_id",
+        "to_workspace_id",
+        "status",
+        "created_at",
+        "expires_at",
+        open_dfid=lambda value: value.dfid if value.status == "open" else None,
+    ),
+    unique=(("open_dfid",),),
+    indexes=(
+        ("from_workspace_id", "status", "created_at", "transfer_id"),
+        ("from_workspace_id", "created_at", "transfer_id"),
+        ("to_workspace_id", "status", "created_at", "transfer_id"),
+        ("to_workspace_id", "created_at", "transfer_id"),
+    ),
 )
 PENDING = Facet(
     "pending",
@@ -616,6 +639,7 @@ FACETS: tuple[Facet[Any], ...] = (
     COUNTERS,
     CONTRIBUTIONS,
     SHARES,
+    TRANSFERS,
     PENDING,
     IMPORTS,
     IMPORT_ROWS,

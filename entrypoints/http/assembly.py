@@ -36,6 +36,7 @@ from entrypoints.http.routes.pages import page_routes
 from entrypoints.http.routes.sharing import sharing_routes
 from entrypoints.http.routes.storage_history import storage_history_routes
 from entrypoints.http.routes.tickets import ticket_routes
+from entrypoints.http.routes.transfers import transfer_routes
 from entrypoints.http.routes.webhooks import webhook_routes
 from entrypoints.http.routes.workspaces import workspace_routes
 from entrypoints.http.routing import Route
@@ -50,6 +51,7 @@ def engine_routes(container: Container) -> list[Route]:
         *workspace_routes(container.accounts()),
         *import_routes(container.imports()),
         *item_routes(container.items()),
+        *transfer_routes(container.transfers()),
         *event_routes(container.events()),
         *circuit_routes(container.circuits(), container.pages()),
         *page_routes(container.pages()),

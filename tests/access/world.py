@@ -213,11 +213,26 @@ async def _items(world: World) -> None:
     world.objects["share_id"] = (await world.do("member", "POST", f"/api/items/{dfid}/share", share))["share_id"]
     unplaced = {"identifiers": [{"key": "lote", "value": "canary-home-lot"}]}
     world.objects["home_dfid"] = (await world.do("member", "POST", "/api/items", unplaced))["dfid"]
+    await _offers(world)
     draft = {"data": {"nota": "canary-draft-text"}, "identifiers": [{"key": "lote", "value": "canary-draft-lot"}]}
     world.objects["local_id"] = (await world.do("member", "POST", "/api/items/local", draft))["local_id"]
     second = await world.do("member", "POST", "/api/items/local", {"identifiers": draft["identifiers"]})
     world.objects["other_local_id"] = second["local_id"]
     world.objects |= {"key": "lote", "value": "canary-lot", "position": "1"}
+
+
+async def _offers(world: World) -> None:
+    """Offer an item of its own to the stranger's workspace."""
+    offered = {"identifiers": [{"key": "lote", "value": "canary-offered-lot"}], "data": {"nota": "canary-offered-text"}}
+    dfid = (await world.do("member", "POST", "/api/items", offered))["dfid"]
+    to = {"to_workspace_id": (await world.do("stranger", "GET", "/api/workspace"))["workspace_id"]}
+    made = await world.do("member", "POST", f"/api/items/{dfid}/transfer", to)
+    world.objects |= {
+        "transfer_id": made["transfer_id"],
+        "offered_dfid": dfid,
+        **to,
+        "stranger_home_id": to["to_workspace_id"],
+    }
 
 
 async def _events(world: World) -> None:

@@ -14,7 +14,7 @@ from adapters.changes import order_key
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.storage import PostgresStorage
 from application.events.views import event_fact
-from application.facts import circuit_fact, item_fact, member_fact, placement_fact, pull_fact, share_fact
+from application.facts import circuit_fact, item_fact, member_fact, placement_fact, pull_fact, share_fact, transfer_fact
 from domain.access.decide import Action, GroundKind, decide
 from domain.access.facts import Facts, Target
 from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
@@ -31,7 +31,7 @@ from tests.agreement.worlds import CIRCUIT_IDS, DFIDS, INSTANTS, NOW, VIEWERS, W
 
 GROUNDS = {
     "own": {GroundKind.OWN_WORKSPACE},
-    "shared": {GroundKind.SHARE},
+    "shared": {GroundKind.SHARE, GroundKind.TRANSFER_OFFER},
     "circuit": {GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL},
     "all": set(GroundKind),
 }
@@ -51,6 +51,7 @@ def facts(all_of: World, **target: Any) -> Facts:
         members=tuple(member_fact(circuits[each.circuit_id], each) for each in all_of.members),
         items=tuple(map(item_fact, all_of.items)),
         shares=tuple(map(share_fact, all_of.shares)),
+        transfers=tuple(map(transfer_fact, all_of.transfers)),
         placements=tuple(map(placement_fact, all_of.placements)),
         pulls=tuple(pull_fact(each) for each in all_of.pulls if each.status is OperationStatus.COMPLETED),
         events=tuple(map(event_fact, all_of.events)),

@@ -16,12 +16,13 @@ from domain.access.vocabulary import (
     OperationStatus,
     OperationType,
     PublicAccessMode,
+    TransferStatus,
 )
 from domain.circuits.values import Circuit, Membership, Operation, OperationOrigin, Placement, PublicSettings
 from domain.document import Document
 from domain.events.values import Event, EventType
 from domain.identifiers import IdentifierKind, IdentifierScope
-from domain.items.values import Alias, Identifier, IdentifierEntry, Item, Share
+from domain.items.values import Alias, Identifier, IdentifierEntry, Item, Share, Transfer
 from domain.ports.schema import (
     CIRCUITS,
     ENTRIES,
@@ -31,6 +32,7 @@ from domain.ports.schema import (
     OPERATIONS,
     PLACEMENTS,
     SHARES,
+    TRANSFERS,
     Facet,
 )
 from domain.ports.views import Viewer
@@ -57,9 +59,10 @@ class World:
     shares: tuple[Share, ...]
     pulls: tuple[Operation, ...]
     events: tuple[Event, ...]
+    transfers: tuple[Transfer, ...]
 
     def rows(self) -> Iterator[tuple[Facet[Any], tuple[Any, ...]]]:
-        facets = (ITEMS, ENTRIES, CIRCUITS, MEMBERSHIPS, PLACEMENTS, SHARES, OPERATIONS, EVENTS)
+        facets = (ITEMS, ENTRIES, CIRCUITS, MEMBERSHIPS, PLACEMENTS, SHARES, OPERATIONS, EVENTS, TRANSFERS)
         yield from zip(facets, attrs.astuple(self, recurse=False), strict=True)
 
 
@@ -96,6 +99,7 @@ def world(seed: int) -> World:
         shares=tuple(_shares(dice, registered)),
         pulls=tuple(_pulls(dice, placements, members)),
         events=tuple(_events(dice, registered)),
+        transfers=tuple(_transfers(dice, registered)),
     )
 
 
@@ -187,6 +191,16 @@ def _shares(dice: Dice, items: tuple[Item, ...]) -> Iterator[Share]:
             yield Share(
                 f"S{item.key}{viewer.user_id}", item.key, "olga", "farm", viewer.user_id, NOW,
                 expires_at=dice.pick((None, *INSTANTS)), revoked_at=dice.pick((None, None, NOW)),
+            )  # fmt: skip
+
+
+def _transfers(dice: Dice, items: tuple[Item, ...]) -> Iterator[Transfer]:
+    """Offers of now and of before: at most one of an item is open."""
+    for item in items:
+        for number, status in enumerate(dice.some(tuple(TransferStatus))):
+            yield Transfer(
+                f"T{item.key}{number}", item.key, item.workspace_id, dice.pick(WORKSPACES), "olga", NOW,
+                dice.pick(INSTANTS), status=status,
             )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from application.circuits.views import CircuitView, Push
 from application.events import Events
 from application.items import Items
 from application.items.requests import CreateDraft
+from application.items.transfers import Transfers
 from application.outbox import Relay
 from application.tokens import SignedTokens, TokenKeys
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
@@ -74,6 +75,10 @@ class World:
     @property
     def events(self) -> Events:
         return Events(self.circuits.units)
+
+    @property
+    def transfers(self) -> Transfers:
+        return Transfers(self.circuits.units, self.circuits.keys)
 
     async def user(
         self, name: str, home: str | None = None, *, role: WorkspaceRole = WorkspaceRole.MANAGER
