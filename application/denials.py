@@ -33,9 +33,10 @@ class Denial:
 
     @property
     def sameness(self) -> Any:
-        """What repetitions share."""
+        """What repetitions share: at one route the principal and the reason, whatever was asked for."""
         alike = attrs.evolve(self.principal, trace_id="", user_agent=None, expires_at=None)
-        return attrs.evolve(self, principal=alike)
+        resource = self.resource if self.route is None else ("route", "")
+        return attrs.evolve(self, principal=alike, resource=resource)
 
     def entry(self, at: datetime, count: int) -> AuditEntry:
         """Return the audit entry."""

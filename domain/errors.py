@@ -35,7 +35,12 @@ class Fault:
 
 
 class Refusal(DomainError):
-    """A rule says no. `code` is stable and in the catalogue; `members` extend the problem object."""
+    """A rule says no. `code` is stable and in the catalogue; `members` extend the problem object.
+
+    `hides` is set where something exists that the caller may not know of; it never leaves the engine.
+    """
+
+    hides = False
 
     def __init__(self, code: str, detail: str = "", **members: Any) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
@@ -52,6 +57,8 @@ class Invalid(DomainError):
         super().__init__("; ".join(f"{fault.pointer or fault.parameter}: {fault.code}" for fault in self.faults))
 
 
-def not_found() -> Refusal:
-    """The one answer for *absent* and *not yours* (http.md 3, step 8)."""
-    return Refusal("not_found", "There is nothing here, or it is not for you.")
+def not_found(*, hides: bool = False) -> Refusal:
+    """The one answer for *absent* and *not yours* (http.md 3, step 8); `hides` tells them apart for the audit."""
+    refusal = Refusal("not_found", "There is nothing here, or it is not for you.")
+    refusal.hides = hides
+    return refusal

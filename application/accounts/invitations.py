@@ -119,7 +119,7 @@ def _is_for(invitation: Invitation, email: str) -> bool:
 async def _own(reader: Reader, principal: Principal, invitation_id: str) -> Invitation:
     invitation = await reader.find(INVITATIONS, invitation_id)
     if invitation is None or invitation.workspace_id != principal.workspace_id:
-        raise not_found()
+        raise not_found(hides=invitation is not None)
     return invitation
 
 

@@ -37,7 +37,7 @@ class Sessions:
         async def work(act: Act) -> None:
             session = await act.unit.find(SESSIONS, session_id)
             if session is None or session.user_id != act.user_id:
-                raise not_found()
+                raise not_found(hides=session is not None)
             require_version(if_match, session.version)
             account = await act.unit.get(ACCOUNTS, act.user_id)
             if session_holds(session, account, act.now):

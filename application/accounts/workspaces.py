@@ -88,7 +88,7 @@ class Workspaces:
         async def work(act: Act) -> Member:
             account = await act.unit.find(ACCOUNTS, user_id)
             if account is None or account.workspace_id != act.workspace_id:
-                raise not_found()
+                raise not_found(hides=account is not None)
             require_version(if_match, account.version)
             return Member.of(await change(act, account), with_email=True)
 

@@ -182,10 +182,11 @@ def _manages(principal: Principal) -> bool:
 async def _visible(reader: Reader, principal: Principal, key_id: str) -> ApiKey:
     """Return a key that the caller sees. Raises Refusal `not_found`."""
     key = await reader.find(API_KEYS, key_id)
-    if key is None or key.workspace_id != principal.workspace_id:
+    if key is None:
         raise not_found()
-    if key.created_by != principal.user_id and not _manages(principal):
-        raise not_found()
+    own = key.created_by == principal.user_id or _manages(principal)
+    if key.workspace_id != principal.workspace_id or not own:
+        raise not_found(hides=True)
     return key
 
 

@@ -7,7 +7,7 @@ circuit (409).
 from collections.abc import Callable
 
 from domain.access import grounds as g
-from domain.access.decision import Decision, Ground, Reason, allow, deny
+from domain.access.decision import Decision, Ground, Reason, allow, deny, hide
 from domain.access.facts import CircuitFact, MemberFact
 from domain.access.permissions import Permission, may_define, may_grant, target_outranks
 from domain.access.question import Question, page_state
@@ -25,7 +25,7 @@ AIX: _Statuses = frozenset(CircuitStatus)
 
 def outsider(question: Question, circuit: CircuitFact) -> Decision:
     """Answer somebody who is no member: only where the page is open to them the circuit is known at all."""
-    return deny(Reason.NOT_A_MEMBER if g.page_ground(question, circuit) else Reason.NOT_FOUND)
+    return deny(Reason.NOT_A_MEMBER) if g.page_ground(question, circuit) else hide()
 
 
 def within(question: Question, judge: Callable[[Question, CircuitFact, MemberFact], Decision]) -> Decision:

@@ -136,7 +136,8 @@ _DETAILS: Final = MappingProxyType(
 class Decision:
     """The answer. Denied: no grounds and a reason. `needed` names what is missing: a permission or a scope.
 
-    `current_status` is set with `circuit_not_active`.
+    `current_status` is set with `circuit_not_active`. `hides` tells the audit that something exists that the asker
+    may not know of; it is no part of the answer.
     """
 
     allowed: bool
@@ -144,6 +145,7 @@ class Decision:
     reason: Reason | None = None
     needed: tuple[str, ...] = ()
     current_status: CircuitStatus | None = None
+    hides: bool = attrs.field(default=False, eq=False, repr=False)
 
     @property
     def offer_only(self) -> bool:
@@ -166,11 +168,16 @@ def deny(reason: Reason, *needed: str) -> Decision:
     return Decision(False, reason=reason, needed=tuple(map(str, needed))) if needed else _DENIED[reason]
 
 
+def hide(reason: Reason = Reason.NOT_FOUND) -> Decision:
+    """Deny as if there were nothing, though there is."""
+    return Decision(False, reason=reason, hides=True)
+
+
 def refusal(decision: Decision) -> Refusal:
     """Return what a denied decision is answered with: the code of its reason, or `not_found` where it hides."""
     reason = decision.reason
     if reason is None or reason in _HIDDEN:
-        return not_found()
+        return not_found(hides=decision.hides)
     if decision.needed:
         names = ", ".join(decision.needed)
         what = f"scope {names}" if reason is Reason.SCOPE_MISSING else f"permission {names} in this circuit"

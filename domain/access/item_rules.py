@@ -2,7 +2,7 @@
 
 from domain.access import grounds as g
 from domain.access.circuit_rules import outsider, within
-from domain.access.decision import OWN, Decision, Ground, Reason, allow, deny
+from domain.access.decision import OWN, Decision, Ground, Reason, allow, deny, hide
 from domain.access.facts import CircuitFact, ItemFact, MemberFact, TransferFact
 from domain.access.permissions import Permission
 from domain.access.principal import WorkspaceRole
@@ -25,7 +25,7 @@ def item_view(question: Question) -> Decision:
     held = g.view_grounds(question, item, target.circuit_id)
     if held:
         return allow(held)
-    return deny(_hidden_because(question, item))
+    return hide(_hidden_because(question, item))
 
 
 def _hidden_because(question: Question, item: ItemFact) -> Reason:
@@ -50,7 +50,9 @@ def item_change(question: Question) -> Decision:
 
 def _refused_to_viewer(question: Question, item: ItemFact | None, reason: Reason) -> Decision:
     seen = item is not None and g.view_grounds(question, item)
-    return deny(reason if seen else Reason.NOT_FOUND)
+    if seen or item is None:
+        return deny(reason if seen else Reason.NOT_FOUND)
+    return hide()
 
 
 def transfer_offer(question: Question) -> Decision:

@@ -114,6 +114,7 @@ def kernel_of(container: Container, health: Health) -> Kernel:
         idempotency=Idempotency(container.storage(), container.clock(), settings.idempotency_ttl, seal.seal, seal.open),
         limits=RequestLimits(container.limiter()),
         count_key=container.key_meter().count,
+        note_denial=container.denials().note,
         parse_dfid=parse_dfid,
         gate=health,
     )

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 from application.completion import completion
+from application.denials import Denial
 from domain.access.principal import ANONYMOUS, Principal
 from domain.errors import Fault, Invalid, Refusal
 from domain.ids import parse_id
@@ -20,6 +21,7 @@ from entrypoints.http.auth import Authenticator, admit, authenticate
 from entrypoints.http.bodies import body_limit, open_upload, read_body
 from entrypoints.http.codec import decode_query, parse, shape, split_query
 from entrypoints.http.codec import kinds as codec_kinds
+from entrypoints.http.errors import occurrence
 from entrypoints.http.exchange import Exchange
 from entrypoints.http.idempotency import Idempotency, read_key
 from entrypoints.http.keyed import Keyed
@@ -33,6 +35,8 @@ DfidParser = Callable[[str], str | None]
 MAX_SEGMENT = 512
 _TOLD = {b"x-page-token": "page_token", b"origin": "origin", b"last-event-id": "last_event_id"}
 """Headers that a call carries as they came."""
+_TOLD_OTHERWISE = frozenset({"password_wrong", "account_frozen"})
+"""Refusals that are in the audit as failed logins."""
 _INTEGER = re.compile(r"0|[1-9]\d{0,14}", re.ASCII)
 
 
@@ -50,7 +54,11 @@ class Nothing:
 
 @attrs.frozen(kw_only=True)
 class Kernel:
-    """What every route is served with; `count_key` is told the status of every request that came with a key."""
+    """What every route is served with.
+
+    `count_key` is told the status of every request that came with a key, `note_denial` of every refusal that
+    belongs into the audit.
+    """
 
     settings: HttpSettings
     authenticator: Authenticator
@@ -60,6 +68,7 @@ class Kernel:
     parse_dfid: DfidParser
     gate: Gate
     count_key: Callable[[str, int], None] = lambda key_id, status: None
+    note_denial: Callable[[Denial], None] = lambda denial: None
 
 
 @attrs.frozen(slots=False)
@@ -93,13 +102,33 @@ class Serving:
         exchange.extra_headers = self.extra
         principal = await self._authenticated(exchange)
         exchange.principal = principal
-        admit(principal, route.demand)
+        self._admit(principal, segments)
         if kernel.limits is not None and not route.unlimited:
             self._note(exchange, await kernel.limits.charge(principal, route.policy))
         if route.changes and kernel.gate.read_only:
             raise Refusal("read_only", "The store is being copied.", retry_after_seconds=5)
-        found = await self._read(exchange, segments)
-        return await self._answer(exchange, found)
+        try:
+            found = await self._read(exchange, segments)
+            return await self._answer(exchange, found)
+        except Refusal as refused:
+            self._note_denied(principal, segments, refused)
+            raise
+
+    def _admit(self, principal: Principal, segments: Mapping[str, str]) -> None:
+        try:
+            admit(principal, self.route.demand)
+        except Refusal as refused:
+            self._note_denied(principal, segments, refused)
+            raise
+
+    def _note_denied(self, principal: Principal, segments: Mapping[str, str], refused: Refusal) -> None:
+        """Tell the audit of a user who was refused by a rule, or kept from something that exists (platform.md 6.3)."""
+        if principal.user_id is None or refused.code in _TOLD_OTHERWISE:
+            return
+        if refused.hides or occurrence(refused).problem.status == 403:
+            route = f"{self.route.method} {self.route.path}"
+            resource = _resource(self.route, segments)
+            self.kernel.note_denial(Denial(principal, "access.denied", resource, refused.code, route))
 
     async def _authenticated(self, exchange: Exchange) -> Principal:
         try:
@@ -213,6 +242,13 @@ class Serving:
             return None
         name = listing(self.route.operation_id, filters, found.path)
         return PagePlace(self.kernel.cursors, name, exchange.path, parameters)
+
+
+def _resource(route: Route, segments: Mapping[str, str]) -> tuple[str, str]:
+    """Return what a path names last: an id, never a text that somebody may have made up."""
+    named = [(name.removesuffix("_id"), segments[name]) for name, kind in route.parameters.items() if kind != "text"]
+    kind, text = named[-1] if named else ("route", route.operation_id)
+    return kind[:32], text[:128]
 
 
 def _after(place: PagePlace | None, paged: Any) -> Cursor | None:
