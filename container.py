@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from dependency_injector import containers, providers
 
+from adapters.bus import LocalBus
 from adapters.local_secrets import belong_to_directory, load_or_create_secret
 from adapters.memory.backing import MemoryBacking
 from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.backing import JoinedServer, PostgresBacking, RemoteServer, Server
+from adapters.postgres.bus import PostgresBus
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.observed import ObservedBackend
 from adapters.postgres.rights import PostgresLedger
@@ -49,6 +51,7 @@ from application.keys.expiring import KeyWarnings
 from application.keys.metering import KeyMeter
 from application.keys.service import ApiKeys
 from application.notifications import Notifications
+from application.notifications.live import Live
 from application.notifications.service import tell_many
 from application.outbox import Relay
 from application.passwords import Passwords
@@ -66,6 +69,7 @@ from application.webhooks.vault import Vault
 from application.workers import Crew, Worker
 from domain.identifiers.personal import IdentifierKeys
 from domain.ports.backing import StoreRefused
+from domain.ports.bus import Bus
 from domain.ports.clock import SystemClock
 from domain.ports.errors import StorageError
 from domain.ports.limits import Policies, Policy, RateLimiter, Window
@@ -124,6 +128,18 @@ def _shared_cache_control(storage: "CachedStorage") -> "SharedCacheControl":
     from adapters.caching.control import SharedCacheControl  # noqa: PLC0415
 
     return SharedCacheControl(storage)
+
+
+def _bus(settings: Settings, server: Server) -> Bus:
+    """Make the first bus that the configuration offers (platform.md 8.5)."""
+    chosen = settings.bus
+    if chosen == "auto":
+        chosen = "redis" if settings.redis_url else "local" if settings.storage == "memory" else "postgres"
+    if chosen == "redis" and settings.redis_url:
+        from adapters.redis.bus import RedisBus  # noqa: PLC0415
+
+        return RedisBus(settings.redis_url, settings.cache_prefix, settings.redis_timeout.total_seconds())
+    return LocalBus() if chosen == "local" else PostgresBus(lambda: server.url)
 
 
 def _passwords(settings: Settings) -> Passwords:
@@ -245,7 +261,8 @@ class Container(containers.DeclarativeContainer):
     )
 
     dfids = providers.Singleton(DfidSource, storage, clock, settings.provided.dfid_block)
-    units = providers.Singleton(Units, storage, clock, dfids)
+    bus = providers.Singleton(_bus, settings, server)
+    units = providers.Singleton(Units, storage, clock, dfids, bus)
 
     passwords = providers.Singleton(_passwords, settings)
     peppers = providers.Singleton(Peppers.of, settings.provided.secret_key, settings.provided.secret_key_previous)
@@ -339,6 +356,7 @@ class Container(containers.DeclarativeContainer):
     relay = providers.Singleton(Relay, units, jobs)
     sequencer = providers.Singleton(Sequencer, units, settings.provided.log_key)
     workers = providers.List(
+        providers.Factory(Worker, "bus", bus.provided.run),
         providers.Factory(Worker, "sequencer", sequencer.provided.run),
         providers.Factory(Worker, "outbox", relay.provided.run),
         providers.Factory(Worker, "webhooks", courier.provided.run),
@@ -351,6 +369,15 @@ class Container(containers.DeclarativeContainer):
     activities = providers.Singleton(Activities, units)
     notifications = providers.Singleton(Notifications, units)
     audit = providers.Singleton(Audit, units)
+    live = providers.Singleton(
+        Live,
+        storage,
+        clock,
+        standing,
+        bus,
+        settings.provided.streams_per_user,
+        settings.provided.stream_max_age,
+    )
 
     engine = providers.Singleton(
         Engine,

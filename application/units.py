@@ -12,6 +12,7 @@ from domain.access.principal import Principal
 from domain.act import Act
 from domain.errors import Refusal
 from domain.items.dfid import format_dfid
+from domain.ports.bus import SILENT, Announcer, Wake
 from domain.ports.clock import Clock
 from domain.ports.errors import AlreadyExists, Contention, Stale
 from domain.ports.storage import Storage, rerun
@@ -58,6 +59,7 @@ class Units:
     storage: Storage
     clock: Clock
     dfids: DfidSource
+    bus: Announcer = SILENT
 
     async def perform(
         self,
@@ -77,10 +79,13 @@ class Units:
         async def attempt() -> R | Refusal:
             numbers = await self.dfids.take(dfids) if dfids else []
             async with self.storage.write() as unit:
-                result = await work(Act(unit, principal, self.clock.now(), iter(numbers)))
+                act = Act(unit, principal, self.clock.now(), iter(numbers))
+                result = await work(act)
                 if completes and not isinstance(result, Refusal):
                     await complete(unit, result)
-                return result
+            if act.told:
+                self.bus.publish(Wake(tuple(sorted(act.told))))
+            return result
 
         try:
             result = await rerun(attempt, again=(Contention, Stale, AlreadyExists), free=FREE)

@@ -19,6 +19,7 @@ import uvicorn
 import uvloop
 from dependency_injector import providers
 
+from application.notifications.live import EVERY
 from application.settings import Settings
 from container import Container, close, container_of
 from domain.access.principal import system
@@ -30,6 +31,7 @@ from domain.ports.errors import StorageError
 from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
+from entrypoints.http.conversing import MAX_SOCKET_MESSAGE
 from entrypoints.http.exchange import Receive, Scope, Send
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routing import Route
@@ -179,6 +181,10 @@ class Process:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            ws="websockets-sansio",
+            ws_max_size=MAX_SOCKET_MESSAGE,
+            ws_ping_interval=EVERY,
+            ws_ping_timeout=2 * EVERY,
             backlog=BACKLOG,
             timeout_graceful_shutdown=max(1, int(self.settings.shutdown_grace.total_seconds())),
         )
@@ -278,6 +284,7 @@ class Process:
         await asyncio.wait({opening})
         if was_ready:
             await asyncio.sleep(self.settings.drain_delay.total_seconds())
+        self.container.live().shut()
         self.server.should_exit = True
         await asyncio.wait({serving})
         await self.container.crew().stop()

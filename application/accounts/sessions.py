@@ -42,6 +42,7 @@ class Sessions:
             account = await act.unit.get(ACCOUNTS, act.user_id)
             if session_holds(session, account, act.now):
                 await act.unit.save(SESSIONS, ended(session, act, reason))
+                act.told.add(act.user_id)
                 await act.audit("session.closed", ("session", session_id), workspace_id=account.workspace_id)
 
         await self.desk.units.perform(principal, work)
@@ -52,6 +53,7 @@ class Sessions:
         async def work(act: Act) -> None:
             account = await act.unit.get(ACCOUNTS, act.user_id)
             await act.unit.save(ACCOUNTS, changed(account, act.now, token_epoch=account.token_epoch + 1))
+            act.told.add(act.user_id)
             await act.audit("session.closed", ("user", account.user_id), workspace_id=account.workspace_id)
 
         await self.desk.units.perform(principal, work)

@@ -42,6 +42,7 @@ async def freeze(act: Act, account: Account, reason: str, *, by_manager: bool = 
         token_epoch=account.token_epoch + 1,
     )
     await act.unit.save(ACCOUNTS, frozen)
+    act.told.add(account.user_id)
     await _record(act, "account.frozen", frozen)
     await act.activity("member_frozen", ("user", account.user_id))
     return frozen

@@ -17,6 +17,7 @@ from domain.errors import Fault, Invalid, not_found
 from domain.notifications.telling import DIRECT_RECIPIENTS, job_of, message_of, tell
 from domain.notifications.values import NEVER_MUTED, Notification, NotificationType
 from domain.outbox.values import OutboxRow
+from domain.ports.bus import Wake
 from domain.ports.queries import Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, MEMBERSHIPS, NOTIFICATIONS
 from domain.ports.storage import MAX_PAGE, Reader, Unit
@@ -131,7 +132,10 @@ class Notifications:
                 act.told.add(row.user_id)
             return (await views(act.unit, [row], principal.locale))[0]
 
-        return await self.units.perform(principal, work)
+        view = await self.units.perform(principal, work)
+        if read:
+            self.units.bus.publish(Wake((_own(principal),), read_ids=(notification_id,)))
+        return view
 
     async def mark_many(self, principal: Principal, ids: Sequence[str]) -> Updated:
         """Mark several as read, at most 1,000; foreign and absent ones are passed over."""
@@ -143,7 +147,9 @@ class Notifications:
             act.told.add(_own(principal))
             return Updated(len(rows))
 
-        return await self.units.perform(principal, work)
+        updated = await self.units.perform(principal, work)
+        self.units.bus.publish(Wake((_own(principal),), read_ids=tuple(ids)))
+        return updated
 
     async def mark_all(self, principal: Principal, up_to_position: int | None = None) -> Updated:
         """Mark all unread ones up to a position, by default all that there are."""
@@ -157,7 +163,10 @@ class Notifications:
             act.told.add(_own(principal))
             return Updated(len(rows))
 
-        return await self.units.perform(principal, work)
+        updated = await self.units.perform(principal, work)
+        if up_to_position is not None:
+            self.units.bus.publish(Wake((_own(principal),), read_up_to=up_to_position))
+        return updated
 
     async def remove(self, principal: Principal, notification_id: str) -> None:
         """Remove one. Raises Refusal `not_found`."""

@@ -1,6 +1,6 @@
 """What a route answers, before it is sent: status, headers, ready bytes or a stream of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import attrs
@@ -31,6 +31,13 @@ class Stream:
     media_type: str
     filename: str | None = None
     live: bool = False
+
+
+@attrs.frozen
+class Socket:
+    """A WebSocket that is accepted and lived by `run`, which is given what receives and what sends ASGI messages."""
+
+    run: Callable[[Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
 @attrs.frozen(slots=False)

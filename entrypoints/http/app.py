@@ -18,7 +18,7 @@ from litestar.utils import normalize_path
 
 from domain.errors import Refusal
 from entrypoints.http import errors
-from entrypoints.http.answers import NO_STORE, Answer, Stream
+from entrypoints.http.answers import NO_STORE, Answer, Socket, Stream
 from entrypoints.http.bodies import ClientGone
 from entrypoints.http.exchange import REQUEST, Exchange, Receive, Scope, Send, client_address
 from entrypoints.http.health import Health
@@ -70,6 +70,9 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._request(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await self._request(scope, receive, upgrading(send))
         else:
             await self.litestar(scope, receive, send)  # type: ignore[arg-type]
 
@@ -158,7 +161,13 @@ class App:
             scope["answer"] = self._unrouted(exchange, endpoints)
             return
         exchange.route = endpoint.route
-        scope["answer"] = await self._watched(exchange, endpoint, scope["path_params"])
+        if exchange.socket and not endpoint.route.socket:
+            refused = Refusal("route_not_found", "There is no WebSocket at this path.")
+            scope["answer"] = self.problem(exchange, refused)
+        elif exchange.socket:
+            scope["answer"] = await self._served(exchange, endpoint, scope["path_params"])
+        else:
+            scope["answer"] = await self._watched(exchange, endpoint, scope["path_params"])
 
     def _unrouted(self, exchange: Exchange, endpoints: Mapping[str, Endpoint]) -> Answer:
         allowed = ", ".join(_allowed(endpoints))
@@ -193,12 +202,22 @@ class App:
             raise
         except Exception as error:
             return self.problem(exchange, error)
-        if not isinstance(answer, Stream):
+        if isinstance(answer, Answer):
             return answer
-        if answer.live:
+        if isinstance(answer, Socket) or answer.live:
             self._leave(exchange)
-        await self._stream(exchange, answer)
+        await (self._converse(exchange, answer) if isinstance(answer, Socket) else self._stream(exchange, answer))
         return None
+
+    async def _converse(self, exchange: Exchange, socket: Socket) -> None:
+        try:
+            await socket.run(exchange.receive, exchange.send)
+        except OSError:
+            raise ClientGone from None
+        except Exception:
+            exchange.code = "internal_error"
+            self.log.exception("http.socket_broken", trace_id=exchange.trace_id)
+            await exchange.send({"type": "websocket.close", "code": 1011})
 
     async def _stream(self, exchange: Exchange, stream: Stream) -> None:
         try:
@@ -240,6 +259,17 @@ class App:
             self.kernel.count_key(exchange.principal.key_id, status)
         for observe in self.observers:
             observe(exchange.method, route, status, seconds, exchange.code)
+
+
+def upgrading(send: Send) -> Send:
+    """Return what sends answers to a WebSocket that was not accepted, and everything else as it is."""
+
+    async def sending(message: Any) -> None:
+        if message["type"].startswith("http."):
+            message = {**message, "type": f"websocket.{message['type']}"}
+        await send(message)
+
+    return sending
 
 
 def _handlers(app: App) -> list[Any]:

@@ -35,6 +35,7 @@ from entrypoints.http.routes.notifications import notification_routes
 from entrypoints.http.routes.pages import page_routes
 from entrypoints.http.routes.sharing import sharing_routes
 from entrypoints.http.routes.storage_history import storage_history_routes
+from entrypoints.http.routes.streams import stream_routes
 from entrypoints.http.routes.tickets import ticket_routes
 from entrypoints.http.routes.transfers import transfer_routes
 from entrypoints.http.routes.webhooks import webhook_routes
@@ -68,6 +69,7 @@ def engine_routes(container: Container) -> list[Route]:
         *admin_account_routes(container.accounts(), container.directory()),
         *key_routes(container.keys()),
         *ticket_routes(container.tickets()),
+        *stream_routes(container.live(), container.notifications(), container.settings().cors_origins),
     ]
 
 

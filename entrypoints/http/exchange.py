@@ -35,13 +35,14 @@ class Exchange:
     __slots__ = (
         "aborted", "address", "body_read", "bytes_in", "bytes_out", "code", "committing", "credential_sent", "expired",
         "extra_headers", "headers", "in_flight", "method", "path", "principal", "query", "receive", "repeated",
-        "request_id", "route", "send", "started", "trace_id",
+        "request_id", "route", "send", "socket", "started", "trace_id",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = scope["headers"]
         self.started = time.perf_counter()
-        self.method: str = scope["method"]
+        self.socket: bool = scope["type"] == "websocket"
+        self.method: str = "GET" if self.socket else scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(raw)

@@ -39,8 +39,9 @@ class Call:
     """What a handler is given. It reads no header and names no status.
 
     `body` and `query` are values of the declared classes, `path` the checked parameters by name, `if_match` the
-    versions the caller accepts, `after` where a page continues. `origin`, `page_token` and `last_event_id` are
-    the headers that public pages and streams need.
+    versions the caller accepts, `after` where a page continues. `origin`, `host`, `page_token` and `last_event_id`
+    are the headers that public pages and streams need; `upgrade` tells
+    that a WebSocket is asked for.
     """
 
     principal: Principal
@@ -53,6 +54,8 @@ class Call:
     page_token: str | None = None
     origin: str | None = None
     last_event_id: str | None = None
+    host: str | None = None
+    upgrade: bool = False
 
     @property
     def limit(self) -> int:
@@ -87,7 +90,8 @@ class Route:
 
     `page` marks lists; with `framed` the page stands as `items` among those members, and `answer` is the whole. `bulk`
     and `uploads` mark long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and
-    `live` streams. `policy` names a limit of the route's own. `body` and `query` are attrs classes.
+    `live` streams, `socket` a WebSocket. `policy` names a limit of the route's own. `body` and `query` are attrs
+    classes.
     """
 
     method: str
@@ -128,6 +132,7 @@ class Route:
     secret: bool = False
     export: bool = False
     live: bool = False
+    socket: bool = False
     unlimited: bool = False
     keyed: bool | None = None
     policy: str | None = None
@@ -195,7 +200,7 @@ class Route:
     @property
     def streams(self) -> bool:
         """Whether the answer is sent as it comes."""
-        return self.export or self.live
+        return self.export or self.live or self.socket
 
     @property
     def media_types(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from domain.ports.limits import Verdict
 from domain.ports.queries import Cursor
 from domain.ports.storage import Unit
 from entrypoints.http import conditional
-from entrypoints.http.answers import Answer, Stream
+from entrypoints.http.answers import Answer, Socket, Stream
 from entrypoints.http.auth import Authenticator, admit, authenticate
 from entrypoints.http.bodies import body_limit, open_upload, read_body
 from entrypoints.http.codec import decode_query, parse, shape, split_query
@@ -33,7 +33,7 @@ from entrypoints.http.settings import HttpSettings
 
 DfidParser = Callable[[str], str | None]
 MAX_SEGMENT = 512
-_TOLD = {b"x-page-token": "page_token", b"origin": "origin", b"last-event-id": "last_event_id"}
+_TOLD = {b"x-page-token": "page_token", b"origin": "origin", b"last-event-id": "last_event_id", b"host": "host"}
 """Headers that a call carries as they came."""
 _TOLD_OTHERWISE = frozenset({"password_wrong", "account_frozen"})
 """Refusals that are in the audit as failed logins."""
@@ -96,7 +96,7 @@ class Serving:
         self.limit = body_limit(route, kernel.settings)
         self.extra = deprecation_headers(route)
 
-    async def serve(self, exchange: Exchange, segments: Mapping[str, str]) -> Answer | Stream:
+    async def serve(self, exchange: Exchange, segments: Mapping[str, str]) -> Answer | Stream | Socket:
         """Run the checks in order and the handler. Raises Refusal, Invalid and whatever the handler raises."""
         route, kernel = self.route, self.kernel
         exchange.extra_headers = self.extra
@@ -156,7 +156,7 @@ class Serving:
         }
         return Input(path, json, raw)
 
-    async def _answer(self, exchange: Exchange, found: Input) -> Answer | Stream:
+    async def _answer(self, exchange: Exchange, found: Input) -> Answer | Stream | Socket:
         key = read_key(exchange.header(b"idempotency-key")) if self.route.takes_key else None
         if key is not None:
             return await Keyed(self, exchange, found, key).answer()
@@ -166,8 +166,8 @@ class Serving:
             completion.set(_marking(exchange))
         return self._finished(exchange, await self.handle(exchange, call), place)
 
-    def _finished(self, exchange: Exchange, result: Any, place: PagePlace | None) -> Answer | Stream:
-        if isinstance(result, Stream):
+    def _finished(self, exchange: Exchange, result: Any, place: PagePlace | None) -> Answer | Stream | Socket:
+        if isinstance(result, Stream | Socket):
             return result
         answer = result if isinstance(result, Answer) else present(self.route, result, place)
         if self.route.method == "GET":
@@ -196,7 +196,7 @@ class Serving:
         if_match = None
         if route.if_match is not None:
             if_match = conditional.accepted_versions(exchange.header(b"if-match"), route.if_match)
-        told = {name: exchange.header(key) for key, name in _TOLD.items() if key in exchange.headers}
+        told: dict[str, Any] = {name: exchange.header(key) for key, name in _TOLD.items() if key in exchange.headers}
         call = Call(
             principal=exchange.principal or ANONYMOUS,
             path=found.path,
@@ -205,6 +205,7 @@ class Serving:
             if_match=if_match,
             after=_after(place, paged),
             upload=upload,
+            upgrade=exchange.socket,
             **told,
         )
         return call, place

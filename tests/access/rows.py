@@ -143,6 +143,8 @@ ROWS: Mapping[str, Row] = {
     "notification_remove_read": Row(users, query="read=true"),
     "notification_preferences_get": Row(users),
     "notification_preferences_set": Row(users, {"muted": ["item_reshared"]}),
+    "notification_stream": Row(users, query="after_position=0"),
+    "notification_socket": Row(nobody),
     # audit
     "audit_entry_list": Row(administrator | holding("audit"), query=f"{ALL}&circuit_id={{circuit_id}}"),
     "audit_entry_get": Row(administrator | holding("audit")),
@@ -361,7 +363,8 @@ CANARIES: Mapping[str, Group] = {
     "member@example.com": some("member") | administrator,
     "colleague@example.com": home | administrator,
     "stranger@example.com": some("stranger") | administrator,
-    "canary-webhook-name": SETTINGS,
+    # What is changed, and from what to what, stands in the audit.
+    "canary-webhook-name": SETTINGS | holding("audit") | administrator,
     "canary-header": nobody,
     PASSWORD: nobody,
     "$argon2": nobody,

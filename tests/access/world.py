@@ -292,6 +292,8 @@ async def _told(world: World) -> None:
     happened = await world.do("bare", "GET", f"/api/activities?circuit_id={circuit_id}")
     world.objects["activity_id"] = happened["items"][0]["activity_id"]
     await world.container.sequencer().drain()
+    # A stream then ends after what it has to tell.
+    world.container.live().shut()
     audited = await world.do("owner", "GET", f"/api/audit/entries?circuit_id={circuit_id}")
     world.objects["entry_id"] = audited["items"][0]["entry_id"]
     told = await world.do("bare", "GET", "/api/notifications")

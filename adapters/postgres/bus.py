@@ -1,0 +1,41 @@
+"""The bus over PostgreSQL: LISTEN and NOTIFY, on two connections of their own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import psycopg
+
+from adapters.bus import JoiningBus
+
+CHANNEL: Final = "defarm_wake"
+
+
+class PostgresBus(JoiningBus):
+    """Reaches every instance on the same database."""
+
+    def __init__(self, url: Callable[[], str]) -> None:
+        super().__init__()
+        self._url = url
+
+    @property
+    def broken(self) -> tuple[type[Exception], ...]:
+        return (psycopg.Error, OSError)
+
+    async def _connected(self) -> "psycopg.AsyncConnection[tuple[str, ...]]":
+        return await psycopg.AsyncConnection.connect(self._url(), autocommit=True, connect_timeout=5)
+
+    @asynccontextmanager
+    async def sender(self) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
+        async with await self._connected() as connection:
+
+            async def send(message: str) -> None:
+                await connection.execute("select pg_notify(%s, %s)", (CHANNEL, message))
+
+            yield send
+
+    async def _hearing(self) -> None:
+        async with await self._connected() as connection:
+            await connection.execute(f"listen {CHANNEL}")
+            async for notice in connection.notifies():
+                self.hear(notice.payload)
