@@ -178,6 +178,8 @@ class StagedUnit(StagedReader):
 
     async def add(self, facet: Facet[V], *values: V) -> None:
         self._check()
+        if not values:
+            return
         changes = self._of(facet)
         for value in values:
             key = facet.key_of(value)
@@ -191,6 +193,8 @@ class StagedUnit(StagedReader):
 
     async def save(self, facet: Facet[V], *values: V) -> None:
         self._check()
+        if not values:
+            return
         changes = self._of(facet)
         for value in values:
             key = facet.key_of(value)
