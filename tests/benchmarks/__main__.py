@@ -1,32 +1,36 @@
-"""`python -m tests.benchmarks [--scale 1k|100k|1m|all] [--only NAME] [--json FILE]`: ours against baselines.
+"""Ours against baselines: `python -m tests.benchmarks [--scale …] [--stack …] [--only TEXT] [--json FILE]`.
 
-Everything that is needed is started here: a durable PostgreSQL, the engine as `defarm serve`, the bare server for the
-baselines. Loads come from a process of their own.
+Everything that is needed is started here: a durable PostgreSQL, a Redis, the engine as `defarm serve`, the bare server
+for the baselines. Loads come from a process of their own.
 """
 
 import argparse
 import asyncio
+import contextlib
+import itertools
 import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import psycopg
 
+from container import Container
 from tests.benchmarks.bulk import bulk_rows
-from tests.benchmarks.client import Load, measure, note, repeated, request
-from tests.benchmarks.fill import fill
+from tests.benchmarks.client import Load, measure, note
+from tests.benchmarks.operations import OPERATIONS, R0, Operation
 from tests.benchmarks.servers import Served, bare, engine
+from tests.benchmarks.world import World, fill_in_database, fill_through_api, settle
 from tests.machines import DURABLE_VARIABLE
-from tests.servers import postgres_server
+from tests.servers import PostgresServer, postgres_server, redis_server
 
 SCALES = {"1k": 1_000, "100k": 100_000, "1m": 1_000_000}
-SECONDS = 3.0
+LARGEST_IN_MEMORY = 100_000
+"""Items of the memory stack, which only imports can fill."""
+SECONDS = 2.0
 ROUNDS = 3
 
 
@@ -35,6 +39,7 @@ class Row:
     """One line of the table: the median of the rounds, and its ratio to the baseline of the same run."""
 
     name: str
+    stack: str
     scale: str
     figure: str
     baseline: str = ""
@@ -45,7 +50,8 @@ def main() -> int:
     """Run the benchmarks and print their table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--scale", choices=[*SCALES, "all"], default="1k")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--stack", choices=sorted(Container.storage.providers), action="append")
+    parser.add_argument("--only", default="", help="part of the name of a row")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     scales = list(SCALES) if options.scale == "all" else [options.scale]
@@ -54,10 +60,13 @@ def main() -> int:
     server = postgres_server(private=True)
     try:
         note(f"Python {platform.python_version()}, {server_version(server.url)}, {platform.machine()}")
-        if options.only in ("", "import"):
-            rows += [Row(*row) for row in asyncio.run(bulk_rows(server.create_migrated_database()))]
-        if options.only in ("", "http", "ready"):
-            rows += http_rows(server.create_migrated_database(), scales)
+        for stack in options.stack or sorted(Container.storage.providers):
+            for row in stack_rows(server, stack, scales, options.only):
+                note(line(row))
+                rows.append(row)
+        if options.only in "import":
+            found = asyncio.run(bulk_rows(server.create_migrated_database()))
+            rows += [Row(name, "postgres", *rest) for name, *rest in found]
     finally:
         server.remove()
     print(table(rows))
@@ -73,68 +82,80 @@ def server_version(url: str) -> str:
     return str(row[0]) if row else ""
 
 
-def http_rows(url: str, scales: list[str]) -> list[Row]:
-    """Measure reads and writes of the serving engine at each scale."""
-    rows: list[Row] = []
-    held = 0
-    with engine(DATABASE_URL=url) as served:
-        registered = served.call(
-            "POST",
-            "/api/auth/register",
-            {"username": "bench", "email": "bench@example.org", "password": "benchmark pass phrase"},
-        )
-        token = registered["access_token"]
-        template = served.call("POST", "/api/items", _item("076000000000001"), token)["dfid"]
-    for scale in scales:
-        fill(url, template, "076000000000001", held + 1, SCALES[scale] - held)
-        held = SCALES[scale]
-        with engine(DATABASE_URL=url) as served, bare() as baseline:
-            rows.append(Row("start to ready", scale, f"{served.ready_after:.2f} s"))
-            rows.append(Row("resident memory idle", scale, f"{served.resident():.0f} MB"))
-            rows += list(_interleaved(served, baseline, scale, token, template))
-            rows.append(Row("resident memory after load", scale, f"{served.resident():.0f} MB"))
-    return rows
+def stack_rows(server: PostgresServer, stack: str, scales: list[str], only: str) -> Iterator[Row]:
+    """Measure the serving engine on one stack at each scale."""
+    with contextlib.ExitStack() as held:
+        settings = {"DEFARM_STORAGE": stack}
+        if stack != "memory":
+            settings["DATABASE_URL"] = server.create_migrated_database()
+        if stack == "redis_cached":
+            settings["REDIS_URL"] = held.enter_context(redis_server(private=True)).url
+        world: World | None = None
+        if stack != "memory":
+            with engine(**settings) as served:
+                world = settle(served)
+        for scale in scales:
+            if world is not None:
+                fill_in_database(world, settings["DATABASE_URL"], SCALES[scale])
+            elif SCALES[scale] > LARGEST_IN_MEMORY:
+                continue
+            with engine(**settings) as served, bare() as baseline:
+                if world is None:
+                    world = settle(served)
+                    fill_through_api(world, served, SCALES[scale])
+                yield from _measured(served, baseline, world, (stack, scale), only)
+            if stack == "memory":
+                world = None
 
 
-def _interleaved(served: Served, baseline: Served, scale: str, token: str, template: str) -> Iterator[Row]:
-    read = repeated(request("GET", f"/api/items/{template}", token))
-    constant = repeated(request("GET", "/r0"))
-    posted = repeated(request("POST", "/p0", body=_item("076000000000001")))
-    start = iter(range(int(time.time() * 10), 10**12, 1_000_000))
-
-    def created() -> Iterator[bytes]:
-        number = next(start)
-        while True:
-            number += 1
-            yield request("POST", "/api/items", token, _item(f"076{number % 10**12:012d}"))
-
-    for clients in (1, 32):
-        for name, ours, theirs in (("GET item", read, constant), ("POST item", created, posted)):
-            rounds = [
-                (measure(served.address, ours, clients, SECONDS), measure(baseline.address, theirs, clients, SECONDS))
-                for _ in range(ROUNDS)
-            ]
-            yield _compared(f"{name}, {clients} clients", scale, rounds)
+def _measured(served: Served, baseline: Served, world: World, place: tuple[str, str], only: str) -> Iterator[Row]:
+    if only in "start to ready":
+        yield Row("start to ready", *place, f"{served.ready_after:.2f} s")
+    if only in "resident memory":
+        yield Row("resident memory, idle", *place, f"{served.resident():.0f} MB")
+    for operation in OPERATIONS:
+        if only in operation.name:
+            for clients in operation.clients:
+                yield _compared(operation, clients, place, world, served, baseline)
+    if only in "resident memory":
+        yield Row("resident memory, after load", *place, f"{served.resident():.0f} MB")
 
 
-def _compared(name: str, scale: str, rounds: list[tuple[Load, Load]]) -> Row:
-    mine = sorted((ours for ours, _ in rounds), key=lambda load: load.per_second)[len(rounds) // 2]
-    theirs = sorted((base for _, base in rounds), key=lambda load: load.per_second)[len(rounds) // 2]
-    figure = f"{mine.per_second:,.0f}/s, p50 {mine.p50:.2f} ms, p99 {mine.p99:.2f} ms, failed {mine.failed}"
-    base = f"{theirs.per_second:,.0f}/s, p50 {theirs.p50:.2f} ms"
-    return Row(name, scale, figure, base, round(mine.per_second / theirs.per_second, 2))
+def _compared(
+    operation: Operation, clients: int, place: tuple[str, str], world: World, served: Served, baseline: Served
+) -> Row:
+    """Measure ours and the baseline in turn, and compare their medians."""
+    rounds = []
+    for _ in range(ROUNDS):
+        requests = operation.prepare(world, served)
+        ours = measure(served.address, requests, clients, SECONDS)
+        rounds.append((ours, measure(baseline.address, itertools.repeat(operation.baseline), clients, SECONDS)))
+    mine, theirs = (_median([pair[side] for pair in rounds]) for side in (0, 1))
+    rate = mine.per_second * operation.counts
+    figure = f"{rate:,.0f}/s, p50 {mine.p50:.2f} ms, p99 {mine.p99:.2f} ms"
+    failed = sum(ours.failed for ours, _ in rounds)
+    base = f"{'R0' if operation.baseline is R0 else 'P0'} {theirs.per_second:,.0f}/s, p50 {theirs.p50:.2f} ms"
+    name = f"{operation.name}, {clients} client{'s'[: clients > 1]}"
+    return Row(
+        name, *place, figure + (f", {failed} FAILED" if failed else ""), base, round(rate / theirs.per_second, 2)
+    )
 
 
-def _item(sisbov: str) -> dict[str, Any]:
-    return {"identifiers": [{"key": "sisbov", "value": sisbov}], "data": {"raça": "Nelore", "peso_kg": 412.5}}
+def _median(loads: list[Load]) -> Load:
+    return sorted(loads, key=lambda load: load.per_second)[len(loads) // 2]
+
+
+def line(row: Row) -> str:
+    """Return a row as it is told while the run goes on."""
+    return "  ".join((row.name, row.stack, row.scale, row.figure, row.baseline, str(row.ratio or "")))
 
 
 def table(rows: list[Row]) -> str:
     """Return the rows as a table."""
-    cells = [("row", "scale", "engine", "baseline", "ratio")]
-    cells += [(r.name, r.scale, r.figure, r.baseline, f"{r.ratio:.2f}" if r.ratio else "") for r in rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(5)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
+    cells = [("row", "stack", "scale", "engine", "baseline", "ratio")]
+    cells += [(r.name, r.stack, r.scale, r.figure, r.baseline, f"{r.ratio:.2f}" if r.ratio else "") for r in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
 
 
 if __name__ == "__main__":

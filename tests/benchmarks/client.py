@@ -5,8 +5,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from itertools import cycle
+from collections.abc import Iterator, Mapping
 from multiprocessing import get_context
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,10 +23,12 @@ class Load:
     failed: int
 
 
-def request(method: str, path: str, token: str = "", body: Any = None) -> bytes:
+def request(
+    method: str, path: str, token: str = "", body: Any = None, headers: Mapping[str, str] | None = None
+) -> bytes:
     """Return one HTTP/1.1 request ready to send."""
     content = json.dumps(body).encode() if body is not None else b""
-    lines = [f"{method} {path} HTTP/1.1", "Host: bench"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: bench", *(f"{k}: {v}" for k, v in (headers or {}).items())]
     if token:
         lines.append(f"Authorization: Bearer {token}")
     if body is not None:
@@ -35,7 +36,7 @@ def request(method: str, path: str, token: str = "", body: Any = None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def measure(address: str, requests: Callable[[], Iterable[bytes]], clients: int, seconds: float) -> Load:
+def measure(address: str, requests: Iterator[bytes], clients: int, seconds: float) -> Load:
     """Drive `clients` connections for `seconds` from another process; each takes the next request in turn."""
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -46,8 +47,8 @@ def measure(address: str, requests: Callable[[], Iterable[bytes]], clients: int,
     return load
 
 
-def _measured(sender: Any, address: str, requests: Callable[[], Iterable[bytes]], clients: int, seconds: float) -> None:
-    sender.send(asyncio.run(_drive(address, iter(requests()), clients, seconds)))
+def _measured(sender: Any, address: str, requests: Iterator[bytes], clients: int, seconds: float) -> None:
+    sender.send(asyncio.run(_drive(address, requests, clients, seconds)))
 
 
 async def _drive(address: str, requests: Iterator[bytes], clients: int, seconds: float) -> Load:
@@ -60,7 +61,10 @@ async def _drive(address: str, requests: Iterator[bytes], clients: int, seconds:
         nonlocal failed
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         while (begun := time.perf_counter()) < end:
-            writer.write(next(requests))
+            one = next(requests, None)
+            if one is None:
+                break
+            writer.write(one)
             status = await _answer(reader)
             latencies.append(time.perf_counter() - begun)
             failed += not 200 <= status < 400
@@ -69,7 +73,7 @@ async def _drive(address: str, requests: Iterator[bytes], clients: int, seconds:
     begun = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
     took = time.perf_counter() - begun
-    cuts = statistics.quantiles(latencies, n=100)
+    cuts = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
     return Load(len(latencies) / took, cuts[49] * 1000, cuts[98] * 1000, failed)
 
 
@@ -80,11 +84,6 @@ async def _answer(reader: asyncio.StreamReader) -> int:
     if start >= 0:
         await reader.readexactly(int(lower[start + 16 : lower.index(b"\r", start)]))
     return int(head[9:12])
-
-
-def repeated(one: bytes) -> Callable[[], Iterable[bytes]]:
-    """Return a source that sends the same request again and again."""
-    return lambda: cycle([one])
 
 
 def note(text: str) -> None:

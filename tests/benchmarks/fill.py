@@ -2,6 +2,9 @@
 
 import psycopg
 
+from domain.items.dfid import format_dfid
+
+DAY = "20200101"
 _TABLES = {
     "items": "key",
     "contributions": "contribution_id",
@@ -19,12 +22,20 @@ def fill(url: str, dfid: str, sisbov: str, local: int, count: int) -> None:
     verify: they serve to measure sizes and plans, not content.
     """
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create temporary table numbers (n bigint, dfid text)")
+        with connection.cursor().copy("copy numbers from stdin") as sink:
+            sink.write("".join(f"{n}\t{format_dfid(DAY, n)}\n" for n in range(local, local + count)))
         for table in _TABLES:
-            _copy(connection, table, dfid, sisbov, local, count)
+            _copy(connection, table, dfid, sisbov)
         connection.execute("analyze")
 
 
-def _copy(connection: psycopg.Connection, table: str, dfid: str, sisbov: str, local: int, count: int) -> None:
+def dfids_of(count: int) -> tuple[str, ...]:
+    """Return up to 100,000 of the DFIDs with which a store was filled to `count` items, all over it."""
+    return tuple(format_dfid(DAY, number) for number in range(1, count, max(1, count // 100_000)))
+
+
+def _copy(connection: psycopg.Connection, table: str, dfid: str, sisbov: str) -> None:
     columns = [
         (row[0], row[1])
         for row in connection.execute(
@@ -39,9 +50,8 @@ def _copy(connection: psycopg.Connection, table: str, dfid: str, sisbov: str, lo
     chosen = ", ".join(_expression(name, kind) for name, kind in columns)
     names = ", ".join(f'"{name}"' for name, _ in columns)
     connection.execute(
-        f"insert into {table} ({names}) select {chosen} from {table} t,"
-        f" generate_series(%(first)s::bigint, %(last)s::bigint) n where t.{owner} = %(dfid)s",
-        {"first": local, "last": local + count - 1, "dfid": dfid, "sisbov": sisbov},
+        f"insert into {table} ({names}) select {chosen} from {table} t, numbers where t.{owner} = %(dfid)s",
+        {"dfid": dfid, "sisbov": sisbov},
     )
 
 
@@ -50,7 +60,7 @@ def _expression(name: str, kind: str) -> str:
         return "to_tsvector('simple', 'nelore ' || n)"
     if kind in {"json", "text", "USER-DEFINED"}:
         replaced = (
-            f"replace(replace(t.\"{name}\"::text, %(dfid)s, 'DFID-20200101-' || lpad(n::text, 9, '0')),"
+            f'replace(replace(t."{name}"::text, %(dfid)s, numbers.dfid),'
             " %(sisbov)s, '0761' || lpad(n::text, 11, '0'))"
         )
         identity = name in {"contribution_id", "event_id"}

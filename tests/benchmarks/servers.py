@@ -32,6 +32,18 @@ class Served:
         """Return the resident memory in MB."""
         return float(self.process.memory_info().rss) / 1e6
 
+    def tag(self, path: str, token: str) -> str:
+        """Return the ETag of a representation."""
+        question = urllib.request.Request(self.address + path, headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(question, timeout=60) as answer:
+            return str(answer.headers["ETag"])
+
+    def upload(self, path: str, content: bytes, token: str) -> None:
+        """Send a CSV file."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "text/csv"}
+        with urllib.request.urlopen(urllib.request.Request(self.address + path, content, headers), timeout=600) as _:
+            pass
+
     def call(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
         """Call a route and return its JSON."""
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -55,6 +67,8 @@ def engine(**environment: str) -> Iterator[Served]:
             "DEFARM_DATA_DIR": f"{home}/data",
             "DEFARM_LIMIT_USER": "off",
             "DEFARM_LIMIT_ANONYMOUS": "off",
+            "DEFARM_LIMIT_REGISTER": "off",
+            "DEFARM_LIMIT_LOGIN_IP": "off",
             "DEFARM_DRAIN_DELAY": "0s",
         }
         command = [str(Path(sys.executable).parent / "defarm"), "serve", "--port"]

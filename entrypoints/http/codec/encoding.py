@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Any
+from operator import attrgetter
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
 
 from domain.document import Document
 from domain.instants import wire
-from domain.shape import UNSET
+from domain.shape import UNSET, Unset
 
 _encoder = msgspec.json.Encoder()
 _Plain = Callable[[Any], Any]
@@ -38,18 +40,35 @@ def _learn(cls: type[Any]) -> _Plain:
 
 
 def _attrs_way(cls: type[Any]) -> _Plain:
-    names = tuple((field.name.rstrip("_"), field.name) for field in attrs.fields(cls))
+    fields = attrs.fields(cls)
+    names = tuple(field.name.rstrip("_") for field in fields)
+    hints = get_type_hints(cls)
+    # Most members need no look: the encoder knows them, so they are taken over by the dozen.
+    looked_at = tuple(
+        name for name, field in zip(names, fields, strict=True) if not _encodes_itself(hints.get(field.name, Any))
+    )
+    # A getter of one name would return no tuple.
+    members = attrgetter(*(field.name for field in fields), "__class__", "__class__")
 
     def way(value: Any) -> Any:
-        found = {}
-        for name, attribute in names:
-            member = getattr(value, attribute)
-            if member is not UNSET:
-                known = _PLAIN.get(member.__class__)
-                found[name] = known(member) if known else plain(member)
+        found: dict[str, Any] = dict(zip(names, members(value), strict=False))
+        for name in looked_at:
+            member = found[name]
+            if member is UNSET:
+                del found[name]
+            elif member is not None:
+                found[name] = (_PLAIN.get(member.__class__) or plain)(member)
         return found
 
     return way
+
+
+def _encodes_itself(hint: Any) -> bool:
+    """Tell whether every value of a declared type is one that the encoder writes as it should be."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return all(map(_encodes_itself, get_args(hint)))
+    return isinstance(hint, type) and origin is None and issubclass(hint, _ITSELF) and hint is not Unset
 
 
 def _same(value: Any) -> Any:
@@ -72,6 +91,7 @@ def _refuse(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
+_ITSELF = (str, int, float, NoneType, Document, Enum)
 _PLAIN: dict[type[Any], _Plain] = {
     str: _same,
     int: _same,
