@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from domain.audit.sequencing import newest
 from domain.ports.clock import Clock
 from domain.ports.measures import Measure
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import DELIVERIES, OUTBOX
+from domain.ports.schema import AUDIT, DELIVERIES, OUTBOX
 from domain.ports.storage import Reader, Storage
 from domain.webhooks.values import WAITING, DeliveryStatus
 
@@ -45,5 +46,16 @@ async def _age(reader: Reader, kind: str, now: datetime) -> float:
     return max(0.0, (now - rows[0].created_at).total_seconds()) if rows else 0.0
 
 
-LOOKS: tuple[Look, ...] = (outbox,)
+async def audit_log(reader: Reader, now: datetime) -> list[Measure]:
+    """Return how many entries wait for their place in the log, and how many have one."""
+    waiting = _counts(await reader.count(AUDIT, {"log_index": None}, "action_group"))
+    head = await newest(reader)
+    size = 0 if head is None else head.tree_size
+    return [
+        Measure("audit_unsequenced", "Audit entries without a place in the log.", {"": sum(waiting.values())}),
+        Measure("audit_tree_size", "Audit entries in the log.", {"": size}),
+    ]
+
+
+LOOKS: tuple[Look, ...] = (outbox, audit_log)
 """Every look that a scrape takes."""

@@ -7,27 +7,16 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-import attrs
-
 from application.settings import Settings, default_env_file
 from container import Container, close, container_of
 from domain.ports.backing import StoreBroken, StoreRefused
 from domain.ports.errors import StorageError
+from entrypoints.cli import doctor_parts
 from entrypoints.cli.doctor_cache import cache
-from entrypoints.cli.findings import Found, Level
+from entrypoints.cli.findings import Finding, Found, Level, NotCurrent, opened_store
 
 OLDEST_SERVER = 15
 LEAST_FREE_MIB = 512
-
-
-@attrs.frozen
-class Finding:
-    """One sentence on one thing, and what to do about it."""
-
-    check: str
-    level: Level
-    text: str
-    hint: str = ""
 
 
 async def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
@@ -45,6 +34,8 @@ async def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
 async def _run(check: "Check", container: Container) -> list[Found]:
     try:
         return [found async for found in check(container)]
+    except NotCurrent as behind:
+        return [(Level.FAIL, str(behind), "defarm migrate")]
     except (StorageError, StoreBroken, StoreRefused, OSError) as error:
         return [(Level.FAIL, str(error) or type(error).__name__, "")]
 
@@ -139,12 +130,7 @@ def _connections(settings: Settings, most: int) -> Found:
 
 
 async def _accounts(container: Container) -> AsyncIterator[Found]:
-    backing = container.backing()
-    await backing.connect()
-    if (await backing.schema()).pending:
-        yield Level.FAIL, "Accounts cannot be read before the schema is current.", "defarm migrate"
-        return
-    await backing.open()
+    await opened_store(container)
     found = await container.accounts().administration.administrators()
     if found:
         yield Level.OK, f"{len(found)} administrators are active.", ""
@@ -181,6 +167,10 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "accounts": _accounts,
         "hashing": _hashing,
         "edge": _edge,
+        "instances": doctor_parts.instances,
+        "outbox": doctor_parts.outbox,
+        "audit": doctor_parts.audit,
+        "chains": doctor_parts.chains,
     }
 )
 """Every check by name, in the order they run."""

@@ -78,6 +78,7 @@ def test_it_counts_requests_by_template_and_names_nobody(running: Served) -> Non
     assert value(text, "defarm_store_seconds_count", facet="accounts") > 0
     assert value(text, "defarm_pool_connections") >= 1
     assert value(text, "defarm_outbox_dead", kind="webhook_delivery") == 0
+    assert value(text, "defarm_audit_tree_size") + value(text, "defarm_audit_unsequenced") > 0
     assert value(text, "process_resident_memory_bytes") > 0
     found = set(re.findall(r"^# TYPE defarm_(\S+)", text, re.MULTILINE))
     assert [name for name in NAMES if name not in found and name.removesuffix("_total") not in found] == []

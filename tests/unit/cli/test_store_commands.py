@@ -194,3 +194,32 @@ def test_chains_of_a_store_are_verified_and_a_broken_one_is_named(
     assert with_admin("items", "verify", "DFID-20250108-000042-94F").code == 2
     absent = with_admin("items", "verify", "DFID-20250108-000042-94E")
     assert (absent.code, "DFID-20250108-000042-94E" in absent.err) == (4, True)
+
+
+def found(ended: Ended) -> dict[str, list[tuple[str, str]]]:
+    """Return levels and sentences by check."""
+    told: dict[str, list[tuple[str, str]]] = {}
+    for each in json.loads(ended.out):
+        told.setdefault(each["check"], []).append((each["level"], each["text"]))
+    return told
+
+
+def test_the_doctor_finds_what_was_given_up_and_what_was_changed(
+    with_admin: Defarm, database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "animals.csv").write_text("sisbov\n076000000000001\n", encoding="utf-8")
+    with_admin("import", "animals.csv", "--as", "root")
+    assert [level for level, _ in found(with_admin("doctor", "--json", "--only", "chains"))["chains"]] == ["ok"]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        row = {"row_id": "r", "kind": "notify", "created_at": "2026-03-01T00:00:00Z", "trace_id": "t", "status": "dead"}
+        connection.execute(
+            "insert into outbox (row_id, kind, status, created_at, version, body) values (%s, %s, %s, %s, 1, %s)",
+            ["r", "notify", "dead", "2026-03-01T00:00:00Z", json.dumps(row)],
+        )
+        connection.execute("update events set body = jsonb_set(body::jsonb, '{payload}', '{\"forged\": true}')::json")
+    told = found(with_admin("doctor", "--json", "--only", "outbox"))
+    assert ("warn", "Given up: 1 notify.") in told["outbox"]
+    told = found(with_admin("doctor", "--json", "--only", "chains"))
+    assert [level for level, _ in told["chains"]] == ["fail"]
+    told = found(with_admin("doctor", "--json", "--only", "audit"))
+    assert {level for level, _ in told["audit"]} == {"ok"}

@@ -1,0 +1,109 @@
+"""What `defarm doctor` looks at beyond configuration and server: instances, work left behind, proofs (platform.md 13.4)."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import attrs
+
+from application.audit.service import asked
+from application.events.verifying import check_chains
+from application.measuring import outbox as outbox_measures
+from container import Container, close, container_of
+from domain.accounts.values import Session
+from domain.audit.sequencing import newest
+from domain.ids import new_id
+from domain.ports.queries import Select
+from domain.ports.schema import AUDIT, CHAINS, SESSIONS
+from domain.ports.storage import Reader, Storage
+from entrypoints.cli.findings import Found, Level, opened_store
+
+CHAINS_CHECKED = 100
+OLDEST_WORK = 300.0
+OLDEST_UNSEQUENCED = 60.0
+
+
+async def instances(container: Container) -> AsyncIterator[Found]:
+    """Look at what several processes must share."""
+    settings = container.settings()
+    if settings.workers == 1:
+        yield Level.OK, "One process serves.", ""
+        return
+    if settings.limiter == "memory":
+        yield Level.WARN, f"Each of {settings.workers} processes counts limits for itself.", "Set REDIS_URL."
+    else:
+        yield Level.OK, "Limits are counted together.", ""
+    if settings.bus == "local":
+        yield Level.FAIL, f"{settings.workers} processes cannot wake each other (DEFARM_BUS=local).", "DEFARM_BUS=auto"
+
+
+async def outbox(container: Container) -> AsyncIterator[Found]:
+    """Look at work that waits, and at work that was given up."""
+    await opened_store(container)
+    async with container.storage().read() as reader:
+        found = {measure.name: measure.values for measure in await outbox_measures(reader, container.clock().now())}
+    dead = {kind: int(number) for kind, number in found["outbox_dead"].items() if number}
+    if dead:
+        told = ", ".join(f"{number} {kind}" for kind, number in sorted(dead.items()))
+        yield Level.WARN, f"Given up: {told}.", "The log says why; deliveries can be replayed."
+    oldest = max(found["outbox_oldest_seconds"].values(), default=0.0)
+    waiting = int(sum(found["outbox_pending"].values()))
+    if oldest > OLDEST_WORK:
+        yield Level.WARN, f"{waiting} effects wait, the oldest for {oldest:,.0f} s.", "Is a server running?"
+    else:
+        yield Level.OK, f"{waiting} effects wait to be carried out.", ""
+
+
+async def audit(container: Container) -> AsyncIterator[Found]:
+    """Look at entries that have no place in the log yet, and at the newest checkpoint."""
+    await opened_store(container)
+    async with container.storage().read() as reader:
+        oldest = (await reader.page(AUDIT, Select({"log_index": None}, ("at", "entry_id")), limit=1)).items
+        age = (container.clock().now() - oldest[0].at).total_seconds() if oldest else 0.0
+        if age > OLDEST_UNSEQUENCED:
+            yield Level.WARN, f"An audit entry waits for its place for {age:,.0f} s.", "Is a server running?"
+        else:
+            yield Level.OK, "Audit entries take their places in time.", ""
+        yield await _checkpoint(reader)
+
+
+async def _checkpoint(reader: Reader) -> Found:
+    head = await newest(reader)
+    if head is None:
+        return Level.OK, "The audit log is empty.", ""
+    root = await asked(reader, head.tree_size, lambda tree: tree.root())
+    if root == head.root_hash:
+        return Level.OK, f"The newest checkpoint, of {head.tree_size} entries, is that of the tree.", ""
+    return Level.FAIL, "The newest checkpoint is not that of the tree.", "defarm audit verify"
+
+
+async def chains(container: Container) -> AsyncIterator[Found]:
+    """Verify the event chains of items picked at random."""
+    await opened_store(container)
+    async with container.storage().read() as reader:
+        dfids = await _picked(reader)
+        broken = [chain.dfid for chain in await check_chains(reader, dfids) if chain.fault is not None]
+    for dfid in broken:
+        yield Level.FAIL, f"The event chain of {dfid} is broken.", f"defarm items verify {dfid}"
+    if not broken:
+        yield Level.OK, f"The event chains of {len(dfids)} items are whole.", ""
+
+
+async def _picked(reader: Reader) -> list[str]:
+    """Pick items from all over the days on which some were made."""
+    ends = [
+        head.dfid
+        for descending in (False, True)
+        for head in (await reader.page(CHAINS, Select(descending=descending), limit=1)).items
+    ]
+    if not ends:
+        return []
+    first, last = (datetime.strptime(dfid.split("-")[1], "%Y%m%d").replace(tzinfo=UTC) for dfid in ends)
+    picked: set[str] = set()
+    for _ in range(10):
+        day = first + timedelta(days=random.randint(0, (last - first).days))  # noqa: S311
+        after = f"DFID-{day:%Y%m%d}-{random.randint(0, 999_999):06d}"  # noqa: S311
+        rows = (await reader.page(CHAINS, Select(), (after,), 10)).items
+        rows = rows or (await reader.page(CHAINS, Select(), limit=10)).items
+        picked |= {head.dfid for head in rows}
+    return sorted(picked)[:CHAINS_CHECKED]
