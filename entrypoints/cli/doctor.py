@@ -168,6 +168,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "hashing": _hashing,
         "edge": _edge,
         "instances": doctor_parts.instances,
+        "bus": doctor_parts.bus,
         "outbox": doctor_parts.outbox,
         "audit": doctor_parts.audit,
         "chains": doctor_parts.chains,

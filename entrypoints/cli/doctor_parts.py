@@ -1,21 +1,22 @@
-"""What `defarm doctor` looks at beyond configuration and server: instances, work left behind, proofs (platform.md 13.4)."""
+"""What `defarm doctor` looks at besides: instances, work left behind, proofs (platform.md 13.4)."""
 
+import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-
-import attrs
+from time import perf_counter
 
 from application.audit.service import asked
 from application.events.verifying import check_chains
 from application.measuring import outbox as outbox_measures
 from container import Container, close, container_of
-from domain.accounts.values import Session
 from domain.audit.sequencing import newest
 from domain.ids import new_id
+from domain.ports.bus import Bus, Wake
 from domain.ports.queries import Select
-from domain.ports.schema import AUDIT, CHAINS, SESSIONS
-from domain.ports.storage import Reader, Storage
+from domain.ports.schema import AUDIT, CHAINS
+from domain.ports.storage import Reader
 from entrypoints.cli.findings import Found, Level, opened_store
 
 CHAINS_CHECKED = 100
@@ -35,6 +36,44 @@ async def instances(container: Container) -> AsyncIterator[Found]:
         yield Level.OK, "Limits are counted together.", ""
     if settings.bus == "local":
         yield Level.FAIL, f"{settings.workers} processes cannot wake each other (DEFARM_BUS=local).", "DEFARM_BUS=auto"
+
+
+async def bus(container: Container) -> AsyncIterator[Found]:
+    """Send a wake-up through one handle and hear it through a second."""
+    settings = container.settings()
+    if settings.storage == "memory" or settings.bus == "local":
+        yield Level.OK, "Wake-ups stay within the process.", ""
+        return
+    await opened_store(container)
+    other = container_of(settings, joins=True)
+    try:
+        await opened_store(other)
+        seconds = await _round_trip(container.bus(), other.bus())
+    finally:
+        await close(other)
+    if seconds is None:
+        yield Level.WARN, "A wake-up did not arrive; streams look every 15 s instead.", "DEFARM_BUS, REDIS_URL"
+    else:
+        yield Level.OK, f"A wake-up takes {seconds * 1000:.0f} ms.", ""
+
+
+async def _round_trip(hearing: Bus, telling: Bus) -> float | None:
+    """Return the seconds from one to the other, None when nothing came within 5 s."""
+    wake, heard = Wake((new_id(),)), asyncio.Event()
+    hearing.listen(lambda told: heard.set() if told.user_ids == wake.user_ids else None)
+    running = [asyncio.create_task(bus.run()) for bus in (hearing, telling)]
+    try:
+        for _ in range(20):
+            begun = perf_counter()
+            telling.publish(wake)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(heard.wait(), 0.25)
+                return perf_counter() - begun
+        return None
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def outbox(container: Container) -> AsyncIterator[Found]:

@@ -75,7 +75,7 @@ def test_it_counts_requests_by_template_and_names_nobody(running: Served) -> Non
     assert value(text, "defarm_auth_failures_total", reason="unauthenticated") >= 3
     assert value(text, "defarm_ready") == 1
     assert value(text, "defarm_units_total", outcome="committed") > 0
-    assert value(text, "defarm_store_seconds_count", facet="accounts") > 0
+    assert value(text, "defarm_store_seconds_count", facet="outbox") > 0
     assert value(text, "defarm_pool_connections") >= 1
     assert value(text, "defarm_outbox_dead", kind="webhook_delivery") == 0
     assert value(text, "defarm_audit_tree_size") + value(text, "defarm_audit_unsequenced") > 0
