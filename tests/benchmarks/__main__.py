@@ -20,12 +20,13 @@ import psycopg
 
 from container import Container
 from tests.benchmarks.bulk import bulk_rows
+from tests.benchmarks.cache import flat_memory, outages
 from tests.benchmarks.client import Load, measure, note
 from tests.benchmarks.operations import OPERATIONS, R0, Operation
 from tests.benchmarks.servers import Served, bare, engine
 from tests.benchmarks.world import World, fill_in_database, fill_through_api, settle
 from tests.machines import DURABLE_VARIABLE
-from tests.servers import PostgresServer, postgres_server, redis_server
+from tests.servers import PostgresServer, RedisServer, postgres_server, redis_server
 
 SCALES = {"1k": 1_000, "100k": 100_000, "1m": 1_000_000}
 LARGEST_IN_MEMORY = 100_000
@@ -88,8 +89,10 @@ def stack_rows(server: PostgresServer, stack: str, scales: list[str], only: str)
         settings = {"DEFARM_STORAGE": stack}
         if stack != "memory":
             settings["DATABASE_URL"] = server.create_migrated_database()
+        redis: RedisServer | None = None
         if stack == "redis_cached":
-            settings["REDIS_URL"] = held.enter_context(redis_server(private=True)).url
+            redis = held.enter_context(redis_server(private=True))
+            settings["REDIS_URL"] = redis.url
         world: World | None = None
         if stack != "memory":
             with engine(**settings) as served:
@@ -104,6 +107,9 @@ def stack_rows(server: PostgresServer, stack: str, scales: list[str], only: str)
                     world = settle(served)
                     fill_through_api(world, served, SCALES[scale])
                 yield from _measured(served, baseline, world, (stack, scale), only)
+                if redis is not None and only in "Redis outages":
+                    for name, *rest in outages(served, redis, world, settings["DATABASE_URL"]):
+                        yield Row(name, stack, scale, *rest)
             if stack == "memory":
                 world = None
 
@@ -119,6 +125,8 @@ def _measured(served: Served, baseline: Served, world: World, place: tuple[str, 
                 yield _compared(operation, clients, place, world, served, baseline)
     if only in "resident memory":
         yield Row("resident memory, after load", *place, f"{served.resident():.0f} MB")
+        name, *rest = flat_memory(served, world)
+        yield Row(name, *place, *rest)
 
 
 def _compared(
