@@ -32,6 +32,7 @@ from application.accounts.erasing import erase_traces
 from application.activity import Activities
 from application.admin.directory import Directory
 from application.audit import Audit
+from application.audit.incidents import Incidents
 from application.audit.sequencer import Sequencer
 from application.authentication import AccessTokenCheck, Authentication
 from application.caching import CacheAdministration, NoCache
@@ -369,6 +370,7 @@ class Container(containers.DeclarativeContainer):
     activities = providers.Singleton(Activities, units)
     notifications = providers.Singleton(Notifications, units)
     audit = providers.Singleton(Audit, units)
+    incidents = providers.Singleton(Incidents, units, audit)
     live = providers.Singleton(
         Live,
         storage,

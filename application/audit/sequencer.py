@@ -12,6 +12,7 @@ from application.units import Units
 from domain.access.principal import system
 from domain.act import Act
 from domain.audit.sequencing import BATCH, sequence
+from domain.audit.watching import watch
 from domain.ports.errors import Contention
 from domain.ports.schema import STORE
 
@@ -49,7 +50,9 @@ class Sequencer:
         signer = self._signer or await self._named()
 
         async def work(act: Act) -> int:
-            return len(await sequence(act, signer))
+            sealed = await sequence(act, signer)
+            await watch(act, sealed)
+            return len(sealed)
 
         return await self.units.perform(system(), work, completes=False)
 

@@ -22,6 +22,8 @@ from domain.accounts.values import (
     Workspace,
 )
 from domain.activity.values import Activity
+from domain.audit.incidents import Incident, RuleWindow
+from domain.audit.incidents import standing as standing_incident
 from domain.audit.log import AuditDay, Checkpoint, LogTile, checkpoint_id, tile_id
 from domain.audit.values import AuditEntry
 from domain.circuits.directory import is_scheduled, listed, page_words
@@ -437,6 +439,30 @@ LOG_CHECKPOINTS = Facet(
     versioned=False,
 )
 AUDIT_DAYS = Facet("audit_days", AuditDay, ("actor", "day"), _members("actor", "day"), indexes=(("day", "actor"),))
+INCIDENTS = Facet(
+    "incidents",
+    Incident,
+    ("incident_id",),
+    _members(
+        "incident_id",
+        "rule",
+        "status",
+        "severity",
+        "assignee",
+        "created_at",
+        subject=lambda value: f"{value.subject_kind} {value.subject_id}",
+        standing=standing_incident,
+    ),
+    unique=(("standing",),),
+    indexes=(("created_at", "incident_id"), ("subject", "created_at", "incident_id")),
+)
+RULE_WINDOWS = Facet(
+    "rule_windows",
+    RuleWindow,
+    ("rule", "counted_by"),
+    _members("rule", "until_at", counted_by=lambda value: value.group),
+    indexes=(("until_at",),),
+)
 ACTIVITY = Facet(
     "activity",
     Activity,
@@ -654,6 +680,8 @@ FACETS: tuple[Facet[Any], ...] = (
     LOG_TILES,
     LOG_CHECKPOINTS,
     AUDIT_DAYS,
+    INCIDENTS,
+    RULE_WINDOWS,
     NOTIFICATIONS,
     WEBHOOKS,
     DELIVERIES,

@@ -28,6 +28,7 @@ from entrypoints.http.routes.circuits import circuit_routes
 from entrypoints.http.routes.events import event_routes
 from entrypoints.http.routes.identifiers import identifier_routes
 from entrypoints.http.routes.imports import import_routes
+from entrypoints.http.routes.incidents import incident_routes
 from entrypoints.http.routes.item_administration import item_administration_routes
 from entrypoints.http.routes.items import item_routes
 from entrypoints.http.routes.metrics import metrics_route
@@ -64,6 +65,7 @@ def engine_routes(container: Container) -> list[Route]:
         *access_routes(container.access()),
         *webhook_routes(container.webhooks()),
         *audit_routes(container.audit()),
+        *incident_routes(container.incidents()),
         *identifier_routes(),
         *cache_routes(container.cache()),
         *admin_account_routes(container.accounts(), container.directory()),

@@ -294,6 +294,9 @@ async def _told(world: World) -> None:
     await world.container.sequencer().drain()
     # A stream then ends after what it has to tell.
     world.container.live().shut()
+    opened = {"title": "Odd", "severity": "low", "category": "other"}
+    incident = await world.do("operator", "POST", "/api/audit/incidents", opened)
+    world.objects["incident_id"] = incident["incident_id"]
     audited = await world.do("owner", "GET", f"/api/audit/entries?circuit_id={circuit_id}")
     world.objects["entry_id"] = audited["items"][0]["entry_id"]
     told = await world.do("bare", "GET", "/api/notifications")
