@@ -1,6 +1,13 @@
-"""Lists that span facets, as SQL: the rule of the access decision as a predicate."""
+"""Lists that span facets, as SQL: the rule of the access decision as a predicate.
 
+No list may walk what its viewer does not see: where several grounds open rows, each names its own from an index, in the
+order of the list and no further than a page, and the page is made of those (decision 11).
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import attrs
 
 from adapters.postgres.feeds import activity_page, activity_tallies
 from adapters.postgres.statements import LONGEST_TOKEN
@@ -8,6 +15,7 @@ from domain.access.vocabulary import EventVisibility
 from domain.activity.values import Activity, Tally
 from domain.circuits.values import Circuit
 from domain.events.values import Event
+from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark
 from domain.items.values import Item
 from domain.ports.queries import Between, Cursor
 from domain.ports.views import ActivityTallies, ActivityView, DirectoryView, EventsView, ItemsView, View
@@ -33,6 +41,9 @@ _OFFERED = """
     select o.open_dfid from transfers o where o.to_workspace_id = %(workspace)s and o.status = 'open'
     and o.expires_at > %(now)s
 """
+_FEW = 5000
+"""Up to so many items that a viewer reads by other grounds than ownership are met by their keys. Of more, so large a
+part of a list is theirs that walking it finds a page soon."""
 
 
 def _readable(condition: str, columns: str = "1") -> str:
@@ -59,9 +70,8 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
 
 def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
     parameters: Parameters = _viewer(view) | {"statuses": list(view.statuses), "limit": limit}
-    where = ["t.status = any(%(statuses)s)", _item_access(view)]
+    where = ["t.status = any(%(statuses)s)"]
     if view.circuit_id is not None:
-        where.append(f"exists ({_readable('p.dfid = t.key and p.circuit_id = %(circuit)s')})")
         parameters["circuit"] = view.circuit_id
     if view.entries:
         where.append(_carried(view, parameters))
@@ -73,10 +83,67 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any]
             " and a->>'value' = %(alias)s and a->>'workspace_id' = %(workspace)s)"
         )
         parameters |= {"scheme": view.alias[0], "alias": view.alias[1]}
+    if marks := _marks(view):
+        where.append("t.tokens @@ %(marks)s::tsquery")
+        parameters["marks"] = marks
     where += _worded(view.words, parameters)
     where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
-    order = (view.sort, "key")
-    return Item, _paged("items", order, where, parameters, after, descending=view.descending), parameters
+    listing = Listing("items", (view.sort, "key"), descending=view.descending, after=after)
+    return (
+        Item,
+        listing.united([Branch((*where, *named)) for named in _named(view)], parameters, _few(view)),
+        parameters,
+    )
+
+
+def _marks(view: ItemsView) -> str:
+    """Return what the words of an item must hold, so that rare filters start from few items."""
+    marks = [f"'{namespace_mark(view.namespace)}'"] if view.namespace is not None else []
+    if view.kind is not None:
+        marks.append(f"'{kind_mark(str(view.kind))}'")
+    if view.evidences:
+        levels = " | ".join(f"'{evidence_mark(level)}'" for level in view.evidences)
+        marks.append(f"({levels})")
+    if view.alias is not None:
+        marks.append(f"'{alias_mark(view.viewer.workspace_id, *view.alias)}'")
+    return " & ".join(marks)
+
+
+def _named(view: ItemsView) -> list[tuple[str, ...]]:
+    """Return conditions that together name the items of a view, each fit to start from an index."""
+    readable = "p.dfid = t.key" if view.circuit_id is None else "p.dfid = t.key and p.circuit_id = %(circuit)s"
+    through: list[tuple[str, ...]] = [
+        (f"(select count(*) from few) <= {_FEW}", "t.key = any(array(select dfid from few))"),
+        # With an offset the server asks it of each row that it walks, instead of collecting all that fulfil it.
+        (f"(select count(*) from few) > {_FEW}", f"exists ({_readable(readable)} offset 0)"),
+    ]
+    if view.entries:
+        placed = () if view.circuit_id is None else (f"exists ({_readable(readable)})",)
+        return [(_item_access(view), *placed)]
+    if view.circuit_id is not None:
+        access = () if view.access in ("circuit", "all") else (_item_access(view),)
+        return [(*each, *access) for each in through]
+    own, shared = "t.workspace_id = %(workspace)s", f"t.key = any(array({_given(view)}))"
+    match view.access:
+        case "own":
+            return [(own,)]
+        case "shared":
+            return [(shared,)]
+        case "circuit":
+            return through
+        case _:
+            return [(own, "t.key like 'DFID-%%'"), (shared,), *through]
+
+
+def _few(view: ItemsView) -> str:
+    condition = "true" if view.circuit_id is None else "p.circuit_id = %(circuit)s"
+    return f"few as materialized ({_readable(condition, 'p.dfid')} limit {_FEW + 1})"
+
+
+def _given(view: ItemsView) -> str:
+    """Return the query of what was given to the viewer to look at."""
+    # An offer shows no data, so no words of it either.
+    return _SHARED if view.words else f"{_SHARED} union all {_OFFERED}"
 
 
 def _viewer(view: ItemsView | EventsView) -> Parameters:
@@ -84,12 +151,11 @@ def _viewer(view: ItemsView | EventsView) -> Parameters:
 
 
 def _item_access(view: ItemsView) -> str:
-    # An offer shows no data, so no words of it either.
-    shared = _SHARED if view.words else f"{_SHARED} union all {_OFFERED}"
+    """Return the condition that the viewer may view an item at hand by the access asked for."""
     grounds = {
         "own": "t.workspace_id = %(workspace)s",
-        "shared": f"t.key in ({shared})",
-        "circuit": f"t.key in ({_readable('true', 'p.dfid')})",
+        "shared": f"t.key in ({_given(view)})",
+        "circuit": f"exists ({_readable('p.dfid = t.key')})",
     }
     registered = "t.key like 'DFID-%%'"
     return f"({' or '.join(grounds.values())}) and {registered}" if view.access == "all" else grounds[view.access]
@@ -100,12 +166,12 @@ def _carried(view: ItemsView, parameters: Parameters) -> str:
     parameters |= {"keys": list(keys), "lookups": list(lookups), "namespaces": list(namespaces)}
     through = _readable("p.dfid = t.key and p.circuit_id = e.circuit_id")
     mine = "(t.workspace_id = %(workspace)s or e.workspace_id = %(workspace)s)"
-    return f"""t.key in (
-        select e.item from identifier_entries e
+    entries = """identifier_entries e
         join unnest(%(keys)s::text[], %(lookups)s::text[], %(namespaces)s::text[]) as d(key, lookup, namespace)
-            on e.key = d.key and e.lookup = d.lookup and (d.namespace is null or e.namespace = d.namespace)
-        where e.item = t.key
-        and ({mine} or (not e.personal and (e.circuit_id is null or exists ({through})))))"""
+            on e.key = d.key and e.lookup = d.lookup and (d.namespace is null or e.namespace = d.namespace)"""
+    return f"""t.key = any(array(select e.item from {entries}))
+        and exists (select 1 from {entries} where e.item = t.key
+            and ({mine} or (not e.personal and (e.circuit_id is null or exists ({through})))))"""
 
 
 def _identified(view: ItemsView, parameters: Parameters) -> str:
@@ -135,7 +201,7 @@ def _directory(view: DirectoryView, after: Cursor | None, limit: int) -> tuple[t
     parameters: Parameters = {"now": view.now, "limit": limit}
     where = ["t.listed = true", "(t.opens_at is null or t.opens_at <= %(now)s)", *_worded(view.words, parameters)]
     order = ("public_since", "circuit_id")
-    return Circuit, _paged("circuits", order, where, parameters, after, descending=True), parameters
+    return Circuit, Listing("circuits", order, descending=True, after=after).page(where, parameters), parameters
 
 
 def _within(column: str, bounds: Between | None, parameters: Parameters) -> list[str]:
@@ -151,7 +217,7 @@ def _within(column: str, bounds: Between | None, parameters: Parameters) -> list
 
 def _events(view: EventsView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
     parameters: Parameters = _viewer(view) | {"limit": limit}
-    where = [_event_access()]
+    where = []
     equal = {
         "dfid": view.dfid,
         "category": view.category,
@@ -169,36 +235,109 @@ def _events(view: EventsView, after: Cursor | None, limit: int) -> tuple[type[An
         parameters["types"] = list(view.event_types)
     where += _within(view.time, view.period, parameters)
     order = ("position",) if view.by_position else (view.time, "event_id")
-    descending = view.descending and not view.by_position
-    return Event, _paged("events", order, where, parameters, after, descending=descending), parameters
+    listing = Listing("events", order, descending=view.descending and not view.by_position, after=after)
+    named = view.dfid is not None or view.circuit_id is not None or view.by_position
+    branches = [Branch((_event_access(),))] if named else list(_event_branches(view))
+    branches = [attrs.evolve(each, where=(*where, *each.where)) for each in branches]
+    return Event, listing.united(branches, parameters, _few_of_events()), parameters
+
+
+def _event_branches(view: EventsView) -> Iterator["Branch"]:
+    """Yield what together names the events that the viewer may see, each fit to start from an index."""
+    yield Branch(("t.author_workspace_id = %(workspace)s",))
+    if view.author_workspace_id == view.viewer.workspace_id:
+        return
+    if view.visibility in (None, EventVisibility.DIRECT):
+        yield Branch((f"t.visibility = '{EventVisibility.DIRECT}'", "t.recipient_user_id = %(user)s"))
+    if view.visibility in (None, EventVisibility.CIRCUIT_ONLY):
+        through = _readable("p.dfid = t.dfid and p.circuit_id = t.circuit_id")
+        only = f"t.visibility = '{EventVisibility.CIRCUIT_ONLY}'"
+        yield Branch((only, "t.circuit_id = r.circuit_id", f"exists ({through})"), per=_CIRCUITS)
+    if view.visibility in (None, EventVisibility.PUBLIC):
+        public = f"t.visibility = '{EventVisibility.PUBLIC}'"
+        yield Branch(
+            (public, "f.owner_workspace_id = %(workspace)s", _OWNED),
+            source="foreign_events f join events t on t.event_id = f.event_id and t.recorded_at = f.recorded_at",
+        )
+        few, many = f"(select count(*) from few) <= {_FEW}", f"(select count(*) from few) > {_FEW}"
+        yield Branch((public, few, "t.dfid = any(array(select dfid from few))"))
+        seen = f"(t.dfid in ({_SHARED} union all {_OFFERED}) or exists ({_readable('p.dfid = t.dfid')} offset 0))"
+        yield Branch((public, many, seen))
+
+
+_CIRCUITS = """(select m.circuit_id from memberships m join circuits c using (circuit_id)
+    where m.user_id = %(user)s and m.status = 'active' and m.can_pull and c.status = 'active')"""
+_OWNED = "exists (select 1 from items i where i.key = t.dfid and i.workspace_id = %(workspace)s)"
+
+
+def _few_of_events() -> str:
+    readable = _readable("true", "p.dfid")
+    return f"few as materialized (select dfid from ({_SHARED} union all {_OFFERED} union all {readable}) as g limit {_FEW + 1})"
 
 
 def _event_access() -> str:
+    """Return the condition that the viewer may see an event at hand."""
     through = _readable("p.dfid = t.dfid and p.circuit_id = t.circuit_id")
     anywhere = _readable("p.dfid = t.dfid")
-    owned = "exists (select 1 from items i where i.key = t.dfid and i.workspace_id = %(workspace)s)"
     return f"""(t.author_workspace_id = %(workspace)s
         or (t.visibility = '{EventVisibility.DIRECT}' and t.recipient_user_id = %(user)s)
         or (t.visibility = '{EventVisibility.CIRCUIT_ONLY}' and exists ({through}))
         or (t.visibility = '{EventVisibility.PUBLIC}' and
-            ({owned} or exists ({_SHARED} and s.dfid = t.dfid) or exists ({_OFFERED} and o.open_dfid = t.dfid)
+            ({_OWNED} or exists ({_SHARED} and s.dfid = t.dfid) or exists ({_OFFERED} and o.open_dfid = t.dfid)
                 or exists ({anywhere}))))"""
 
 
-def _paged(
-    table: str,
-    order: tuple[str, ...],
-    where: list[str],
-    parameters: Parameters,
-    after: Cursor | None,
-    *,
-    descending: bool,
-) -> str:
-    names = ", ".join(f"t.{name}" for name in order)
-    if after is not None:
-        holes = ", ".join(f"%(after_{i})s" for i in range(len(order)))
-        parameters |= {f"after_{i}": part for i, part in enumerate(after)}
-        where.append(f"({names}) {'<' if descending else '>'} ({holes})")
-    direction = " desc" if descending else ""
-    ordered = ", ".join(f"t.{name}{direction}" for name in order)
-    return f"select t.body, {names} from {table} t where {' and '.join(where)} order by {ordered} limit %(limit)s"
+@attrs.frozen
+class Branch:
+    """A part of a list: where its rows lie, what they fulfil, and what it is asked for one by one."""
+
+    where: tuple[str, ...]
+    source: str | None = None
+    per: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Listing:
+    """A table in an order, from a cursor on."""
+
+    table: str = attrs.field(kw_only=False)
+    order: tuple[str, ...] = attrs.field(kw_only=False)
+    descending: bool
+    after: Cursor | None
+
+    def page(self, where: Sequence[str], parameters: Parameters) -> str:
+        """Return the statement of one page."""
+        return f"select t.body, {self._names('t')} from {self._walk(Branch(tuple(where)), parameters)}"
+
+    def united(self, branches: Sequence[Branch], parameters: Parameters, few: str) -> str:
+        """Return the statement of one page of what several branches name, each walked no further than a page."""
+        helps = f"with {few} " if any("few" in clause for each in branches for clause in each.where) else ""
+        if len(branches) == 1 and branches[0].per is None:
+            return helps + self.page(branches[0].where, parameters)
+        parts = " union ".join(f"({self._part(each, parameters)})" for each in branches)
+        key = self.order[-1]
+        return f"""{helps}{"," if helps else "with"} named as ({parts})
+            select t.body, {self._names("n")} from named n join {self.table} t on t.{key} = n.{key}
+            order by {self._ordered("n")} limit %(limit)s"""
+
+    def _part(self, branch: Branch, parameters: Parameters) -> str:
+        walk = f"select {self._names('t')} from {self._walk(branch, parameters)}"
+        if branch.per is None:
+            return walk
+        return f"select {self._names('l')} from {branch.per} r cross join lateral ({walk}) l"
+
+    def _walk(self, branch: Branch, parameters: Parameters) -> str:
+        where = list(branch.where)
+        if self.after is not None:
+            holes = ", ".join(f"%(after_{i})s" for i in range(len(self.order)))
+            parameters |= {f"after_{i}": part for i, part in enumerate(self.after)}
+            where.append(f"({self._names('t')}) {'<' if self.descending else '>'} ({holes})")
+        source = branch.source or f"{self.table} t"
+        return f"{source} where {' and '.join(where)} order by {self._ordered('t')} limit %(limit)s"
+
+    def _names(self, alias: str) -> str:
+        return ", ".join(f"{alias}.{name}" for name in self.order)
+
+    def _ordered(self, alias: str) -> str:
+        direction = " desc" if self.descending else ""
+        return ", ".join(f"{alias}.{name}{direction}" for name in self.order)

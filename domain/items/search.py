@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+from domain.canonical import sha256_hex
 from domain.items.values import Item
 
 MAX_TOKENS = 400
@@ -18,6 +19,37 @@ def words(text: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(_PLAIN_WORD.findall(text.lower())))
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).lower()
     return tuple(dict.fromkeys("".join(run) for alnum, run in groupby(plain, str.isalnum) if alnum))
+
+
+def namespace_mark(namespace: str) -> str:
+    """Return the word by which items with an identifier of a namespace are found. No search word equals a mark."""
+    return f"#n{namespace}"
+
+
+def kind_mark(kind: str) -> str:
+    """Return the word by which items with an identifier of a kind are found."""
+    return f"#k{kind}"
+
+
+def evidence_mark(level: str) -> str:
+    """Return the word by which items with an identifier of a level of evidence are found."""
+    return f"#e{level}"
+
+
+def alias_mark(workspace_id: str, scheme: str, value: str) -> str:
+    """Return the word by which items that a workspace calls so are found."""
+    return f"#a{sha256_hex(f'{workspace_id} {scheme} {value}'.encode())}"
+
+
+def stored_tokens(item: Item) -> tuple[str, ...]:
+    """Return all words under which a store files an item: those that are searched, and marks of what is filtered."""
+    marks: dict[str, None] = {}
+    for one in item.identifiers:
+        marks[kind_mark(one.kind)] = marks[evidence_mark(one.evidence)] = None
+        if one.namespace is not None:
+            marks[namespace_mark(one.namespace)] = None
+    named = (alias_mark(one.workspace_id, one.scheme, one.value) for one in item.aliases)
+    return (*search_tokens(item), *marks, *named)
 
 
 def search_tokens(item: Item) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ from domain.circuits.values import Circuit, FingerprintEntry, JoinRequest, Membe
 from domain.events.values import ChainHead, Event
 from domain.idempotency import IdempotencyRecord
 from domain.items.profile import profile
-from domain.items.search import search_tokens
+from domain.items.search import stored_tokens
 from domain.items.storage_records import StorageRecord
 from domain.items.values import (
     Claim,
@@ -123,8 +123,10 @@ ITEMS = Facet(
         ("workspace_id", "created_at", "key"),
         ("workspace_id", "updated_at", "key"),
         ("workspace_id", "profile"),
+        ("created_at", "key"),
+        ("updated_at", "key"),
     ),
-    tokens=search_tokens,
+    tokens=stored_tokens,
 )
 CONTRIBUTIONS = Facet(
     "contributions",
@@ -264,7 +266,12 @@ EVENTS = Facet(
     unique=(("dfid", "position"),),
     indexes=(
         ("dfid", "position"),
+        ("recorded_at", "event_id"),
+        ("occurred_at", "event_id"),
         ("author_workspace_id", "recorded_at", "event_id"),
+        ("author_workspace_id", "occurred_at", "event_id"),
+        ("author_workspace_id", "event_type", "recorded_at", "event_id"),
+        ("category", "author_workspace_id", "recorded_at", "event_id"),
         ("circuit_id", "recorded_at", "event_id"),
         ("recipient_user_id", "recorded_at", "event_id"),
     ),

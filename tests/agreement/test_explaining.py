@@ -17,6 +17,7 @@ from application.events import Events
 from application.events.requests import EventFilter
 from application.items import Items
 from application.items.requests import ItemAccess, ItemFilter, StatusFilter
+from application.store_life import STORE_KEY
 from application.units import DfidSource, Units
 from domain.access.decide import Action
 from domain.access.permissions import Permission
@@ -25,8 +26,10 @@ from domain.access.vocabulary import MembershipStatus
 from domain.circuits.values import Membership
 from domain.errors import Refusal
 from domain.identifiers.personal import IdentifierKeys
+from domain.ports.schema import STORE
 from domain.ports.storage import Storage
 from domain.ports.views import Viewer
+from domain.store import StoreRecord
 from tests.agreement.worlds import DFIDS, NOW, VIEWERS, World, world
 
 ALL = ItemFilter(access=ItemAccess.ALL, status=(StatusFilter.ALL,))
@@ -50,6 +53,7 @@ class Told:
     async def of(cls, all_of: World) -> "Told":
         storage = MemoryStorage()
         async with storage.write() as unit:
+            await unit.add(STORE, StoreRecord(STORE_KEY, "store", "sealed", NOW))
             for facet, values in all_of.rows():
                 await unit.add(facet, *values)
         units = Units(storage, Standing(), DfidSource(storage, Standing()))
