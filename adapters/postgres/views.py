@@ -271,8 +271,8 @@ _OWNED = "exists (select 1 from items i where i.key = t.dfid and i.workspace_id 
 
 
 def _few_of_events() -> str:
-    readable = _readable("true", "p.dfid")
-    return f"few as materialized (select dfid from ({_SHARED} union all {_OFFERED} union all {readable}) as g limit {_FEW + 1})"
+    given = f"{_SHARED} union all {_OFFERED} union all {_readable('true', 'p.dfid')}"
+    return f"few as materialized (select dfid from ({given}) as g limit {_FEW + 1})"
 
 
 def _event_access() -> str:
