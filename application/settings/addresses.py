@@ -10,6 +10,9 @@ import attrs
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_REDIS_OPTIONS = frozenset(
+    {"db", "client_name", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
+)
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*", re.ASCII)
 
 
@@ -54,6 +57,8 @@ class StoreUrl:
             _port(parts)
         if not set(parse_qs(parts.query).get("sslmode", ())).issubset(_SSL_MODES):
             raise ValueError(f"has an sslmode that is not one of {', '.join(_SSL_MODES)}")
+        if parts.scheme in ("redis", "rediss", "unix"):
+            _refuse_unknown_to_redis(parts)
         return text
 
     def show(self, value: str) -> str:
@@ -107,6 +112,13 @@ class Origins:
 
     def show(self, value: tuple[str, ...]) -> str:
         return ",".join(value)
+
+
+def _refuse_unknown_to_redis(parts: SplitResult) -> None:
+    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ValueError("names a database that is not a number, as in redis://host:6379/0")
+    if unknown := set(parse_qs(parts.query, keep_blank_values=True)) - _REDIS_OPTIONS:
+        raise ValueError(f"has the option {min(unknown)}, which is not one of {', '.join(sorted(_REDIS_OPTIONS))}")
 
 
 def without_user_info(text: str) -> str:
