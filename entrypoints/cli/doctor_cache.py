@@ -7,7 +7,7 @@ from application.settings import Settings
 from container import Container
 from domain.ports.cache import CacheServer
 from domain.ports.cache_control import CacheControl, CacheProbe
-from entrypoints.cli.findings import Found, Level
+from entrypoints.cli.findings import Found, Level, opened_store
 
 SLOW_MS = 5.0
 NEARLY_FULL = 0.9
@@ -15,13 +15,9 @@ NEARLY_FULL = 0.9
 
 async def cache(container: Container) -> AsyncIterator[Found]:
     """Yield what a try of the cache finds."""
+    settings = container.settings()
     control: CacheControl = container.cache_control()
-    backing, settings = container.backing(), container.settings()
-    await backing.connect()
-    if (await backing.schema()).pending:
-        yield Level.FAIL, "The cache cannot be tried before the schema is current.", "defarm migrate"
-        return
-    await backing.open()
+    await opened_store(container)
     probe = await control.probe()
     if probe is None:
         yield _unused(settings)
