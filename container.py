@@ -31,6 +31,7 @@ from application.accounts.erasing import JOB as ERASING
 from application.accounts.erasing import erase_traces
 from application.activity import Activities
 from application.admin.directory import Directory
+from application.admin.upkeep import Jobs
 from application.audit import Audit
 from application.audit.incidents import Incidents
 from application.audit.sequencer import Sequencer
@@ -312,6 +313,7 @@ class Container(containers.DeclarativeContainer):
     )
     accounts = providers.Singleton(Accounts, desk)
     directory = providers.Singleton(Directory, units)
+    outbox_jobs = providers.Singleton(Jobs, units)
     items = providers.Singleton(Items, units, identifier_keys)
     item_administration = providers.Singleton(ItemAdministration, units, identifier_keys)
     store_settings = providers.Singleton(StoreSettings, settings.provided.storage, settings.provided.store_label)

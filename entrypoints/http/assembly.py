@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 
 from application.secrets import derive_key
@@ -10,6 +11,7 @@ from container import Container
 from domain.identifiers.personal import IdentifierKeys, new_data_key
 from domain.items.dfid import parse_dfid
 from domain.ports.cache_control import CacheMode
+from entrypoints.cli.doctor import CHECKS, examine
 from entrypoints.http.app import App, Observer
 from entrypoints.http.health import Health, StoreState
 from entrypoints.http.idempotency import Idempotency
@@ -21,6 +23,7 @@ from entrypoints.http.routes.access import access_routes
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.activities import activity_routes
 from entrypoints.http.routes.admin_accounts import admin_account_routes
+from entrypoints.http.routes.admin_upkeep import Examine, admin_upkeep_routes
 from entrypoints.http.routes.api_keys import key_routes
 from entrypoints.http.routes.audit import audit_routes
 from entrypoints.http.routes.cache import cache_routes
@@ -69,10 +72,18 @@ def engine_routes(container: Container) -> list[Route]:
         *identifier_routes(),
         *cache_routes(container.cache()),
         *admin_account_routes(container.accounts(), container.directory()),
+        *admin_upkeep_routes(container.outbox_jobs(), container.settings(), _examination(container.settings())),
         *key_routes(container.keys()),
         *ticket_routes(container.tickets()),
         *stream_routes(container.live(), container.notifications(), container.settings().cors_origins),
     ]
+
+
+def _examination(settings: Settings) -> Examine:
+    """Return the checks that need no file; of a store in memory only this process knows, so it is not examined."""
+    apart = {"files", "store", "accounts", "cache"} if settings.storage == "memory" else {"files"}
+    names = [name for name in CHECKS if name not in apart]
+    return partial(examine, settings, names)
 
 
 def health_of(container: Container, started_at: datetime) -> Health:

@@ -15,7 +15,9 @@ from application.settings import load
 from container import Container
 from domain.access.permissions import Permission
 from domain.accounts.values import AccountStatus
-from domain.ports.schema import ACCOUNTS, FACETS
+from domain.ids import new_id
+from domain.outbox.values import OutboxRow
+from domain.ports.schema import ACCOUNTS, FACETS, OUTBOX
 from entrypoints.http.app import App
 from tests.access.client import Answer, call
 
@@ -139,6 +141,7 @@ async def populate(world: World) -> None:
     await _items(world)
     await _events(world)
     await _queue_and_imports(world)
+    await _dead_job(world)
     await _waiting(world)
     await _departures(world)
     await _told(world)
@@ -266,6 +269,14 @@ async def _queue_and_imports(world: World) -> None:
     world.objects["invitation_id"] = made["invitation"]["invitation_id"]
     wanted = {"name": "scales", "scopes": ["items:read"], "notes": "canary-key-text"}
     world.objects["key_id"] = (await world.do("member", "POST", "/api/api-keys", wanted))["key"]["key_id"]
+
+
+async def _dead_job(world: World) -> None:
+    """Leave a job that failed too often."""
+    row = OutboxRow(new_id(), "notify", world.container.clock().now(), "0" * 32, status="dead")
+    async with world.container.storage().write() as unit:
+        await unit.add(OUTBOX, row)
+    world.objects["job_id"] = row.row_id
 
 
 async def _waiting(world: World) -> None:
