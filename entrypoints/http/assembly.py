@@ -80,9 +80,9 @@ def engine_routes(container: Container) -> list[Route]:
 
 
 def _examination(settings: Settings) -> Examine:
-    """Return the checks that need no file; of a store in memory only this process knows, so it is not examined."""
-    apart = {"files", "store", "accounts", "cache"} if settings.storage == "memory" else {"files"}
-    names = [name for name in CHECKS if name not in apart]
+    """Return the checks that need no file. A store in memory is not examined: only its own process can open it."""
+    alone = ("configuration", "secrets", "hashing", "edge")
+    names = alone if settings.storage == "memory" else tuple(name for name in CHECKS if name != "files")
     return partial(examine, settings, names)
 
 

@@ -8,8 +8,7 @@ from application.admin.upkeep import JobFilter, Jobs, JobView
 from application.settings import Settings
 from application.settings.describe import Row, describe
 from domain.ports.queries import Page
-from entrypoints.cli.doctor import Finding
-from entrypoints.cli.findings import Level
+from entrypoints.cli.findings import Finding, Level
 from entrypoints.http.routes.admin_accounts import READ, WRITE
 from entrypoints.http.routes.lists import Cursor, Limit
 from entrypoints.http.routing import Call, Route
