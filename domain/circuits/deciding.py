@@ -1,80 +1,27 @@
-"""Decisions on waiting operations (circuits.md 4.18): approve, reject, cancel."""
+"""Decisions on waiting operations (circuits.md 4.18): approve, reject, cancel.
 
+One decision is a batch of one: many are read together, judged one after the other, and staged once.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
 
 from domain.access.decide import Action, require
 from domain.access.permissions import Permission
-from domain.access.principal import Principal, PrincipalKind
-from domain.access.vocabulary import ItemStatus, OperationStatus, OperationType
-from domain.accounts.values import Account, AccountStatus
+from domain.access.vocabulary import OperationStatus, OperationType
+from domain.accounts.values import Account
 from domain.act import Act
-from domain.circuits.batching import park_one, tell_contributed
-from domain.circuits.desk import Desk
-from domain.circuits.extras import taken
+from domain.circuits.approving import Case, approve_all
 from domain.circuits.facts import operation_fact
-from domain.circuits.pulling import READ, record_pull
-from domain.circuits.pushing import ALREADY_PLACED, PLACED
-from domain.circuits.requirements import seen_from_request
 from domain.circuits.rules import closed
 from domain.circuits.scene import Scene, holders, scene
-from domain.circuits.tokenising import LocalPush, Tokenising
 from domain.circuits.values import Operation
-from domain.errors import Invalid, Refusal, not_found
+from domain.errors import Refusal, not_found
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
-from domain.items.resolution import Conflict
-from domain.items.values import Item
-from domain.ports.schema import ACCOUNTS, ITEMS, OPERATIONS, PLACEMENTS
-from domain.webhooks.triggers import Trigger, fire
-
-_NEEDED = {OperationType.PUSH: Permission.PUSH, OperationType.PULL: Permission.PULL}
-
-
-@attrs.frozen
-class Case:
-    """A waiting operation with its circuit, its requester and who decides."""
-
-    act: Act
-    at: Scene
-    operation: Operation
-    account: Account | None
-
-    @property
-    def requester(self) -> Principal:
-        """The requester, acting in whose name the effects happen."""
-        return Principal(
-            PrincipalKind.USER,
-            user_id=self.operation.requester_id,
-            workspace_id=self.operation.requester_workspace_id,
-            trace_id=self.act.principal.trace_id,
-        )
-
-    @property
-    def in_their_name(self) -> Act:
-        return attrs.evolve(self.act, principal=self.requester)
-
-    def require_requester(self) -> None:
-        """Demand that the requester could still ask for this. Raises Refusal `requester_not_permitted`."""
-        operation = self.operation
-        member = self.at.member(operation.requester_id)
-        account = self.account
-        stands = (
-            account is not None
-            and account.status is AccountStatus.ACTIVE
-            and account.workspace_id == operation.requester_workspace_id
-            and member is not None
-            and member.joined_at == operation.member_since
-            and _NEEDED[operation.operation_type] in member.permissions
-        )
-        if not stands:
-            raise Refusal("requester_not_permitted", "The requester may no longer do this.")
-
-    def completed(self, reason: str | None, **members: object) -> Operation:
-        """Return the operation approved by the actor."""
-        status, by = OperationStatus.COMPLETED, self.act.user_id
-        return closed(self.operation, status, self.act.now, by=by, reason=reason, **members)
+from domain.ports.schema import ACCOUNTS, ITEMS, OPERATIONS
 
 
 async def _case(act: Act, action: Action, operation_id: str, circuit_id: str | None) -> Case:
@@ -83,187 +30,55 @@ async def _case(act: Act, action: Action, operation_id: str, circuit_id: str | N
     if operation is None or circuit_id not in (None, operation.circuit_id):
         raise not_found()
     at = await scene(act.unit, act.principal, operation.circuit_id, operation.requester_id)
-    facts = {"operations": (operation_fact(operation),)}
-    require(at.decide(act, action, facts=facts, operation_id=operation_id))
-    if operation.status is not OperationStatus.PENDING:
-        raise Refusal("operation_decided", "This operation is decided.", current_status=operation.status.value)
     account = await act.unit.find(ACCOUNTS, operation.requester_id)
+    return _judged(act, at, action, operation, account)
+
+
+def _judged(act: Act, at: Scene, action: Action, operation: Operation, account: Account | None) -> Case:
+    facts = {"operations": (operation_fact(operation),)}
+    require(at.decide(act, action, facts=facts, operation_id=operation.operation_id))
+    if operation.status is not OperationStatus.PENDING:
+        raise _decided(operation)
     return Case(act, at, operation, account)
 
 
+def _decided(operation: Operation) -> Refusal:
+    return Refusal("operation_decided", "This operation is decided.", current_status=operation.status.value)
+
+
 async def approve(
-    act: Act,
-    keys: IdentifierKeys,
-    operation_id: str,
-    circuit_id: str | None,
-    reason: str | None,
-    *,
-    quiet: bool = False,
+    act: Act, keys: IdentifierKeys, operation_id: str, circuit_id: str | None, reason: str | None
 ) -> Operation | Refusal:
     """Complete a waiting operation with all its effects, in the requester's name.
 
     A draft that fits no single item stays where it is: the Refusal to give comes back once the record for its
     submitter is staged. Raises Refusal `not_found`, `permission_missing`, `own_operation`, `operation_decided`,
-    `requester_not_permitted`, `item_not_pushable`, `submission_outdated`, `placement_gone`. A `quiet` decision
-    leaves it to the caller to tell the requester.
+    `requester_not_permitted`, `item_not_pushable`, `submission_outdated`, `placement_gone`.
     """
     case = await _case(act, Action.OPERATION_DECIDE, operation_id, circuit_id)
-    case.require_requester()
-    if case.operation.operation_type is OperationType.PULL:
-        done: Operation | Refusal = await _approve_pull(case, reason)
-    elif case.operation.local_id is None:
-        done = await _approve_push(case, reason)
-    else:
-        done = await _approve_local(case, keys, reason)
-    if isinstance(done, Operation):
-        if case.account is not None:
-            await act.unit.confirm(ACCOUNTS, case.account)
-        if done.operation_type is OperationType.PUSH:
-            ids = {"dfid": done.dfid, "operation_id": done.operation_id}
-            await fire(act, case.at.circuit, Trigger.ITEM_APPROVED, **ids)
-        await _tell(case, done, "approved", [] if quiet else [done.requester_id])
+    done = (await approve_all(act, keys, [case], reason))[operation_id]
+    if isinstance(done, Refusal):
+        if done.code != "push_blocked":
+            raise done
+        return done
+    await _tell(act, done, "approved", [done.requester_id])
     return done
 
 
-async def _approve_push(case: Case, reason: str | None) -> Operation:
-    desk = Desk(case.act, case.at)
-    dfid = str(case.operation.dfid)
-    await desk.load([(case.requester, dfid)])
-    item = _pushable(desk, case, dfid)
-    done = _placed(desk, case, item, case.completed(reason))
-    await desk.confirm()
-    await desk.flush()
-    return done
-
-
-def _pushable(desk: Desk, case: Case, dfid: str) -> Item:
-    """Return the item if the requester may still push it, or it stands here already."""
-    item = desk.items.get(dfid)
-    decision = desk.may_push(case.requester, dfid)
-    if item is None or item.status is not ItemStatus.ACTIVE or not decision.allowed:
-        raise Refusal("item_not_pushable", "The requester may no longer push this item.")
-    desk.rely(case.requester, item, decision)
-    return item
-
-
-def _placed(desk: Desk, case: Case, item: Item, done: Operation) -> Operation:
-    """Place the item of an approved push unless it stands here, and stage the operation."""
-    standing = desk.placements.get(item.key)
-    outcome = PLACED if standing is None else ALREADY_PLACED
-    placement = desk.place(case.requester, item, done) if standing is None else standing
-    return desk.keep(attrs.evolve(done, outcome=outcome, placement_id=placement.placement_id))
-
-
-async def _approve_local(case: Case, keys: IdentifierKeys, reason: str | None) -> Operation | Refusal:
-    desk, operation = Desk(case.act, case.at), case.operation
-    push = LocalPush(str(operation.local_id), taken(operation, keys))
-    work = Tokenising(desk, case.in_their_name, keys)
-    await work.load([push])
-    try:
-        if operation.dfid is not None:
-            return await _approve_addition(case, work, push, reason)
-        return await _approve_draft(case, keys, work, push, reason)
-    except Invalid as invalid:
-        draft = 0 if operation.dfid is not None else len(work.draft(push).identifiers)
-        faults = [seen_from_request(fault, draft) for fault in invalid.faults]
-        raise Refusal("submission_outdated", "The draft no longer meets the circuit.", errors=faults) from invalid
-
-
-async def _approve_addition(case: Case, work: Tokenising, push: LocalPush, reason: str | None) -> Operation:
-    """Approve the push of what a LID stands for already, with its extras."""
-    desk, dfid = work.desk, str(case.operation.dfid)
-    item = desk.items.get(dfid)
-    if item is None or item.status is not ItemStatus.ACTIVE:
-        raise Refusal("item_not_pushable", "This item is not active any more.")
-    if dfid not in desk.placements:
-        _pushable(desk, case, dfid)
-    try:
-        added = work.added(push, item)
-    except Refusal as refusal:
-        raise Refusal("push_blocked", "The push meets a conflict; its submitter is told.") from refusal
-    done = _placed(desk, case, item, case.completed(reason, item_outcome=added))
-    await _store(work)
-    await tell_contributed(case.act, work, done.operation_id)
-    return done
-
-
-async def _approve_draft(
-    case: Case, keys: IdentifierKeys, work: Tokenising, push: LocalPush, reason: str | None
-) -> Operation | Refusal:
-    """Approve the push of a draft: resolved by the facts of now."""
-    draft = work.held_draft(push, case.operation.operation_id)
-    if draft is None:
-        raise Refusal("submission_outdated", "The draft is no longer held by this operation.", errors=())
-    work.require_met(push)
-    resolved = work.resolve(push, draft)
-    if isinstance(resolved, Conflict):
-        parked = await park_one(case.in_their_name, keys, work, push, resolved)
-        await _tell_blocked(case, parked.members["pending_id"])
-        return Refusal("push_blocked", "The push meets a conflict; its submitter is told.")
-    item, item_outcome = resolved
-    done = case.completed(reason, dfid=item.key, item_outcome=item_outcome)
-    done = _placed(work.desk, case, item, done)
-    await _store(work)
-    await tell_contributed(case.act, work, done.operation_id)
-    if item_outcome == "created":
-        circuit_id = done.circuit_id
-        await case.act.activity("item_tokenized", ("item", item.key), circuit_id=circuit_id, dfids=[item.key])
-    return done
-
-
-async def _tell_blocked(case: Case, pending_id: str) -> None:
-    """Tell the submitter that somebody else's approval met a conflict; once per record."""
-    await case.act.notify(
-        "identifier_conflict",
-        [case.operation.requester_id],
-        source_id=pending_id,
-        data={"pending_id": pending_id, "count": 1},
-        once=True,
-    )
-
-
-async def _store(work: Tokenising) -> None:
-    await work.desk.confirm()
-    await work.flush()
-    await work.desk.flush()
-
-
-async def _approve_pull(case: Case, reason: str | None) -> Operation:
-    operation, unit = case.operation, case.act.unit
-    placement = await unit.find(PLACEMENTS, (operation.circuit_id, str(operation.dfid)))
-    if placement is None or placement.placement_id != operation.placement_id:
-        raise Refusal("placement_gone", "The item no longer stands where the pull was asked for.")
-    done = case.completed(reason, outcome=READ)
-    await case.at.confirm(case.act, operation.requester_id)
-    await unit.confirm(PLACEMENTS, placement)
-    await unit.save(OPERATIONS, done)
-    await record_pull(case.in_their_name, done)
-    return done
-
-
-async def _tell(case: Case, done: Operation, verb: str, told: Sequence[str]) -> None:
-    """Record a decision, once, and tell who is concerned."""
-    act, circuit_id = case.act, done.circuit_id
-    subject = ("operation", done.operation_id)
-    dfids = [] if done.dfid is None else [done.dfid]
-    kind = f"operation_{verb}"
-    data = {} if done.reason is None else {"reason": done.reason}
-    await act.activity(kind, subject, circuit_id=circuit_id, dfids=dfids)
-    await act.notify(kind, told, source_id=done.operation_id, circuit_id=circuit_id, dfid=done.dfid, data=data)
-    details = data | {"operation_type": done.operation_type.value, "requester_id": done.requester_id}
-    await act.audit(f"circuit.{kind}", subject, circuit_id=circuit_id, details=details)
-
-
-async def reject(
-    act: Act, operation_id: str, circuit_id: str | None, reason: str | None, *, quiet: bool = False
-) -> Operation:
+async def reject(act: Act, operation_id: str, circuit_id: str | None, reason: str | None) -> Operation:
     """Refuse a waiting operation; the draft is free again. Works also when the requester is gone."""
     case = await _case(act, Action.OPERATION_DECIDE, operation_id, circuit_id)
-    done = closed(case.operation, OperationStatus.REJECTED, act.now, by=act.user_id, reason=reason)
-    await case.at.confirm(act)
-    await _close(act, case.operation, done)
-    await _tell(case, done, "rejected", [] if quiet else [done.requester_id])
+    done = (await _reject_all(act, [case], reason))[operation_id]
+    await _tell(act, done, "rejected", [done.requester_id])
     return done
+
+
+async def _reject_all(act: Act, cases: Sequence[Case], reason: str | None) -> dict[str, Operation]:
+    done = [closed(case.operation, OperationStatus.REJECTED, act.now, by=act.user_id, reason=reason) for case in cases]
+    if cases:
+        await cases[0].at.confirm(act)
+        await _close(act, done)
+    return {one.operation_id: one for one in done}
 
 
 async def cancel(act: Act, operation_id: str, circuit_id: str | None) -> Operation:
@@ -272,20 +87,49 @@ async def cancel(act: Act, operation_id: str, circuit_id: str | None) -> Operati
     by = act.user_id if act.user_id == case.operation.requester_id else None
     done = closed(case.operation, OperationStatus.CANCELLED, act.now, by=by)
     await case.at.confirm(act)
-    await _close(act, case.operation, done)
+    await _close(act, [done])
     deciders = await holders(act.unit, done.circuit_id, Permission.APPROVE)
-    await _tell(case, done, "cancelled", deciders)
+    await _tell(act, done, "cancelled", deciders)
     return done
 
 
-async def _close(act: Act, operation: Operation, done: Operation) -> None:
-    """Save an operation that ends without effect, and free the draft it held."""
-    await act.unit.save(OPERATIONS, done)
-    if operation.operation_type is not OperationType.PUSH or operation.dfid is not None:
-        return
-    draft = await act.unit.find(ITEMS, str(operation.local_id))
-    if draft is not None and draft.held_by == operation.operation_id:
-        await act.unit.save(ITEMS, attrs.evolve(draft, held_by=None, version=draft.version + 1))
+async def _close(act: Act, done: Sequence[Operation]) -> None:
+    """Save operations that end without effect, and free the drafts they held."""
+    await act.unit.save(OPERATIONS, *done)
+    held = {
+        str(one.local_id): one.operation_id
+        for one in done
+        if one.operation_type is OperationType.PUSH and one.dfid is None
+    }
+    drafts = await act.unit.get_many(ITEMS, sorted(held))
+    freed = (
+        attrs.evolve(draft, held_by=None, version=draft.version + 1)
+        for draft in drafts.values()
+        if draft.held_by == held[draft.key]
+    )
+    await act.unit.save(ITEMS, *freed)
+
+
+async def _tell(act: Act, done: Operation, verb: str, told: Sequence[str]) -> None:
+    """Record a decision and tell who is concerned."""
+    await _record(act, done, verb)
+    data = {} if done.reason is None else {"reason": done.reason}
+    await act.notify(
+        f"operation_{verb}",
+        told,
+        source_id=done.operation_id,
+        circuit_id=done.circuit_id,
+        dfid=done.dfid,
+        data=data,
+    )
+
+
+async def _record(act: Act, done: Operation, verb: str) -> None:
+    kind, subject, circuit_id = f"operation_{verb}", ("operation", done.operation_id), done.circuit_id
+    details = {"operation_type": done.operation_type.value, "requester_id": done.requester_id}
+    details |= {} if done.reason is None else {"reason": done.reason}
+    await act.activity(kind, subject, circuit_id=circuit_id, dfids=[] if done.dfid is None else [done.dfid])
+    await act.audit(f"circuit.{kind}", subject, circuit_id=circuit_id, details=details)
 
 
 @attrs.frozen
@@ -300,35 +144,58 @@ class Decided:
 async def decide_many(
     act: Act, keys: IdentifierKeys, circuit_id: str, operation_ids: Sequence[str], *, approved: bool, reason: str | None
 ) -> list[Decided]:
-    """Decide operations one after the other in one unit; a refused one does not stop the others.
+    """Decide operations alike in one unit; a refused one does not stop the others.
 
-    Each requester is told once. Raises Refusal `not_found`, `not_a_member`, `circuit_not_active`.
+    The statements do not grow with the operations, only with the requesters whose drafts are approved. Each
+    requester is told once. Raises Refusal `not_found`, `not_a_member`, `circuit_not_active`.
     """
-    at = await scene(act.unit, act.principal, circuit_id)
-    at.require_open(act)
+    ends, cases = await _cases(act, circuit_id, operation_ids)
+    ends |= await approve_all(act, keys, cases, reason) if approved else await _reject_all(act, cases, reason)
+    verb = "approved" if approved else "rejected"
+    done = [one for one in ends.values() if isinstance(one, Operation)]
+    for one in done:
+        await _record(act, one, verb)
+    await _tell_requesters(act, circuit_id, done, verb, reason)
     results: list[Decided] = []
+    seen: set[str] = set()
     for operation_id in operation_ids:
-        try:
-            if approved:
-                done = await approve(act, keys, operation_id, circuit_id, reason, quiet=True)
-            else:
-                done = await reject(act, operation_id, circuit_id, reason, quiet=True)
-        except Refusal as refusal:
-            done = refusal
-        one = Decided(operation_id, done) if isinstance(done, Operation) else Decided(operation_id, error=done)
-        results.append(one)
-    await _tell_requesters(act, circuit_id, results, "approved" if approved else "rejected", reason)
+        end = ends[operation_id]
+        again = operation_id in seen and isinstance(end, Operation)
+        error = _decided(end) if again and isinstance(end, Operation) else end
+        results.append(
+            Decided(operation_id, error=error) if isinstance(error, Refusal) else Decided(operation_id, operation=error)
+        )
+        seen.add(operation_id)
     return results
 
 
-async def _tell_requesters(
-    act: Act, circuit_id: str, results: Sequence[Decided], verb: str, reason: str | None
-) -> None:
-    counts: dict[str, int] = {}
-    for one in results:
-        if one.operation is not None:
-            counts[one.operation.requester_id] = counts.get(one.operation.requester_id, 0) + 1
-    source = new_id()
-    for user, count in counts.items():
-        data = {"item_count": count} | ({} if reason is None else {"reason": reason})
-        await act.notify(f"operation_{verb}", [user], source_id=source, circuit_id=circuit_id, data=data)
+async def _cases(
+    act: Act, circuit_id: str, operation_ids: Sequence[str]
+) -> tuple[dict[str, Operation | Refusal], list[Case]]:
+    """Read operations of a circuit with their requesters; those that the actor may not decide are refused."""
+    unit = act.unit
+    found = {row.operation_id: row for row in (await unit.get_many(OPERATIONS, operation_ids)).values()}
+    ours = {key: row for key, row in found.items() if row.circuit_id == circuit_id}
+    requesters = sorted({row.requester_id for row in ours.values()})
+    at = await scene(unit, act.principal, circuit_id, *requesters)
+    at.require_open(act)
+    accounts = {row.user_id: row for row in (await unit.get_many(ACCOUNTS, requesters)).values()}
+    ends: dict[str, Operation | Refusal] = {}
+    cases: list[Case] = []
+    for operation_id in dict.fromkeys(operation_ids):
+        operation = ours.get(operation_id)
+        try:
+            if operation is None:
+                raise not_found()
+            account = accounts.get(operation.requester_id)
+            cases.append(_judged(act, at, Action.OPERATION_DECIDE, operation, account))
+        except Refusal as refusal:
+            ends[operation_id] = refusal
+    return ends, cases
+
+
+async def _tell_requesters(act: Act, circuit_id: str, done: Sequence[Operation], verb: str, reason: str | None) -> None:
+    counts = Counter(one.requester_id for one in done)
+    shared = {} if reason is None else {"reason": reason}
+    told = {user: {"item_count": count, **shared} for user, count in counts.items()}
+    await act.notify_each(f"operation_{verb}", told, source_id=new_id(), circuit_id=circuit_id)

@@ -20,7 +20,7 @@ from domain.circuits.scene import Scene
 from domain.circuits.values import Circuit, Operation, Placement
 from domain.document import Document
 from domain.events.chain import EventDraft
-from domain.events.engine import record
+from domain.events.engine import record_as
 from domain.events.values import EventType
 from domain.items.values import Item
 from domain.ports.queries import AnyOf, Select
@@ -100,6 +100,7 @@ class Desk:
             shares=others.get("shares", ()),
             placements=(*(() if standing is None else (placement_fact(standing),)), *others.get("placements", ())),
             pulls=others.get("pulls", ()),
+            transfers=others.get("transfers", ()),
         )
         return decide(requester, Action.ITEM_PUSH, facts, self.act.now)
 
@@ -163,10 +164,7 @@ class Desk:
         await unit.save(OPERATIONS, *self._saved.values())
         await unit.add(OPERATIONS, *self._new.values())
         await unit.add(PLACEMENTS, *(placement for placement, _ in self.placed_now))
-        authors = {str(author.user_id): author for author, _ in self._events}
-        for user, author in authors.items():
-            drafts = [draft for by, draft in self._events if by.user_id == user]
-            await record(attrs.evolve(self.act, principal=author), *drafts)
+        await record_as(self.act, self._events)
         await self._tell_placed()
         await self._fire()
 

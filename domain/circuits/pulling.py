@@ -97,7 +97,7 @@ async def _pull_anew(act: Act, at: Scene, placement: Placement, item: Item, wait
         await act.unit.save(OPERATIONS, superseded)
     operation = completed_at_once(circuit, operation, act.now, outcome=READ)
     await act.unit.add(OPERATIONS, operation)
-    await record_pull(act, operation)
+    await record(act, pull_event(operation))
     subject = ("item", placement.dfid)
     await act.activity("item_pulled", subject, circuit_id=circuit.circuit_id, dfids=[placement.dfid])
     details = {"dfid": placement.dfid, "operation_id": operation.operation_id}
@@ -105,17 +105,16 @@ async def _pull_anew(act: Act, at: Scene, placement: Placement, item: Item, wait
     return Pulled(operation, item, True)
 
 
-async def record_pull(act: Act, operation: Operation) -> None:
-    """Write a completed pull into the history of its item."""
+def pull_event(operation: Operation) -> EventDraft:
+    """Return what a completed pull writes into the history of its item."""
     payload = Document(circuit_id=operation.circuit_id, operation_id=operation.operation_id)
-    draft = EventDraft(
+    return EventDraft(
         str(operation.dfid),
         EventType.PULLED_FROM_CIRCUIT,
         EventVisibility.CIRCUIT_ONLY,
         payload,
         circuit_id=operation.circuit_id,
     )
-    await record(act, draft)
 
 
 async def _tell_requested(act: Act, at: Scene, operation: Operation) -> None:

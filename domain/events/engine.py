@@ -1,5 +1,8 @@
 """Recording events inside the act that they are part of (items-events.md 10)."""
 
+from collections.abc import Sequence
+
+from domain.access.principal import Principal
 from domain.act import Act
 from domain.events.chain import EventDraft, head_of, link, new_salt
 from domain.events.values import ChainHead, Event
@@ -7,20 +10,25 @@ from domain.ports.schema import CHAINS, EVENTS
 
 
 async def record(act: Act, *drafts: EventDraft) -> list[Event]:
+    """Record events of which the acting principal is the author."""
+    return await record_as(act, [(act.principal, draft) for draft in drafts])
+
+
+async def record_as(act: Act, written: Sequence[tuple[Principal, EventDraft]]) -> list[Event]:
     """Link events to the chains of their items, in the order given, and stage them with the new heads.
 
-    The acting principal is the author. A chain that another unit advances meanwhile makes this unit lose
+    Each comes with its author. A chain that another unit advances meanwhile makes this unit lose
     (Stale, AlreadyExists), so that positions have no gap.
     """
     heads: dict[str, ChainHead] = {
-        head.dfid: head for head in (await act.unit.get_many(CHAINS, (draft.dfid for draft in drafts))).values()
+        head.dfid: head for head in (await act.unit.get_many(CHAINS, (draft.dfid for _, draft in written))).values()
     }
     events: list[Event] = []
     begun: list[ChainHead] = []
     advanced: list[ChainHead] = []
-    for draft in drafts:
+    for author, draft in written:
         held = heads.get(draft.dfid)
-        event = link(draft, held, act.principal, act.now, new_salt())
+        event = link(draft, held, author, act.now, new_salt())
         heads[draft.dfid] = head_of(event, held)
         events.append(event)
         (begun if held is None else advanced).append(heads[draft.dfid])

@@ -8,7 +8,7 @@ from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.storage import MemoryBackend
 from adapters.staging import StagedStorage
 from application.circuits import Circuits
-from application.circuits.requests import AliasRequest, PushBatch, PushElement
+from application.circuits.requests import AliasRequest, Decision, Decisions, PushBatch, PushElement
 from application.items import Items
 from application.passwords import Passwords
 from application.units import DfidSource, Units
@@ -60,3 +60,37 @@ async def cost(passwords: Passwords, count: int, *, approval: bool) -> int:
 @pytest.mark.parametrize("approval", [False, True], ids=["placed", "waiting"])
 async def test_a_batch_of_forty_asks_the_store_as_often_as_one_of_four(passwords: Passwords, approval: bool) -> None:
     assert await cost(passwords, 10, approval=approval) == await cost(passwords, 1, approval=approval)
+
+
+async def decided(passwords: Passwords, count: int, decision: Decision) -> int:
+    """Return the statements of deciding `count` waiting pushes, drafts and pulls of two requesters at once."""
+    backend: Any = Counted()
+    storage, clock = StagedStorage(backend), SteppedClock()
+    units = Units(storage, clock, DfidSource(storage, clock, block=10_000))
+    keys = IdentifierKeys(b"k" * 32)
+    world = World(storage, clock, Circuits(units, keys, passwords, MemoryRateLimiter({})), Items(units, keys))
+    ana, bia, caio = [await world.user(name) for name in ("ana", "bia", "caio")]
+    switches = {"require_approval_for_push": True, "require_approval_for_pull": True}
+    circuit_id = (await world.circuit(ana, **switches)).circuit_id
+    await world.join(ana, circuit_id, bia, caio)
+    waiting: list[Any] = []
+    for number in range(1, count + 1):
+        standing = await world.item(ana)
+        await world.circuits.push(ana, circuit_id, standing)
+        for who in (bia, caio):
+            waiting.append((await world.circuits.push(who, circuit_id, await world.item(who))).operation)
+            tag = sisbov(number + 1000 * (who is bia))
+            waiting.append((await world.push_local(who, circuit_id, await world.draft(who, tag))).operation)
+            waiting.append((await world.circuits.pull(who, circuit_id, standing)).operation)
+    ids = tuple(operation.operation_id for operation in waiting)
+    before = backend.statements
+    result = await world.circuits.decide_operations(ana, circuit_id, Decisions(decision, ids))
+    assert result.counts == {"completed" if decision is Decision.APPROVE else "rejected": 6 * count}
+    return int(backend.statements - before)
+
+
+@pytest.mark.parametrize("decision", list(Decision))
+async def test_deciding_sixty_operations_asks_the_store_as_often_as_deciding_six(
+    passwords: Passwords, decision: Decision
+) -> None:
+    assert await decided(passwords, 10, decision) == await decided(passwords, 1, decision)
