@@ -9,17 +9,16 @@ from application.circuits.people import CircuitPeople
 from application.circuits.requests import Publications, PushBatch, PushElement, PushLocal
 from application.circuits.views import (
     ElementError,
-    EventList,
     PublicationResult,
     PublicationsResult,
-    PullResult,
+    Pull,
     Push,
     PushBatchResult,
     PushElementResult,
     operation_view,
     placement_view,
 )
-from application.events.views import event_views, visible
+from application.events.views import EventView, event_views, visible
 from application.facts import about, items_facts
 from application.items.views import ItemView, item_view
 from domain.access.decide import Action, GroundKind, decide
@@ -35,12 +34,13 @@ from domain.events.values import Event
 from domain.ids import new_id
 from domain.items.dfid import parse_dfid
 from domain.items.values import Item
-from domain.ports.queries import Select
+from domain.ports.queries import Page, Select
 from domain.ports.schema import EVENTS
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
 from domain.shape import Faulty
 
 FIRST_EVENTS = 50
+READ_EVENTS = 200
 
 
 class CircuitSharing(CircuitPeople):
@@ -106,16 +106,16 @@ class CircuitSharing(CircuitPeople):
         drafts = sum(isinstance(element, LocalPush) for element in elements)
         return await self.units.perform(principal, work, dfids=drafts)
 
-    async def pull(self, principal: Principal, circuit_id: str, dfid: str) -> PullResult:
+    async def pull(self, principal: Principal, circuit_id: str, dfid: str) -> Pull:
         """Read an item of a circuit on record (4.17). Raises Refusal `not_found`, `item_merged`."""
 
-        async def work(act: Act) -> PullResult:
+        async def work(act: Act) -> Pull:
             pulled = await pull(act, circuit_id, dfid)
             operation = operation_view(pulled.operation, principal.workspace_id, self.keys)
             if pulled.waits:
-                return PullResult(operation, None, None)
+                return Pull(operation, None, None)
             item = await self._seen(act.unit, principal, pulled.item)
-            return PullResult(operation, item, await self._first_events(act.unit, principal, dfid))
+            return Pull(operation, item, await self._first_events(act.unit, principal, dfid))
 
         return await self.units.perform(principal, work)
 
@@ -127,18 +127,18 @@ class CircuitSharing(CircuitPeople):
         circuits = [str(held.circuit_id) for held in decision.grounds if held.ground in through]
         return await item_view(reader, principal, self.keys, item, circuits)
 
-    async def _first_events(self, reader: Reader, principal: Principal, dfid: str) -> EventList:
+    async def _first_events(self, reader: Reader, principal: Principal, dfid: str) -> Page[EventView]:
         """Return the first visible events of an item, those staged in the unit included."""
         now, found = self.units.clock.now(), list[Event]()
         query, after = Select({"dfid": dfid}, ("position",)), None
-        while len(found) < FIRST_EVENTS:
-            page = await reader.page(EVENTS, query, after, MAX_PAGE)
+        while len(found) <= FIRST_EVENTS:
+            page = await reader.page(EVENTS, query, after, READ_EVENTS)
             found += await visible(reader, principal, page.items, now)
             after = page.after
             if after is None:
                 break
         views = await event_views(reader, principal, found[:FIRST_EVENTS], now)
-        return EventList(tuple(views), None)
+        return Page(tuple(views), (views[-1].position,) if len(found) > FIRST_EVENTS else None)
 
     async def withdraw(self, principal: Principal, circuit_id: str, dfid: str, reason: str | None = None) -> None:
         """Take an item out of a circuit (4.17). Raises Refusal `not_found`, `permission_missing`."""

@@ -34,6 +34,7 @@ from domain.circuits.values import (
 from domain.document import Document
 from domain.identifiers.personal import IdentifierKeys
 from domain.items.submission import IdentifierInput
+from domain.ports.queries import Page
 from domain.ports.schema import ACCOUNTS, WORKSPACES
 from domain.ports.storage import Reader
 
@@ -301,8 +302,17 @@ class EventList:
 
 
 @attrs.frozen
+class Pull:
+    """A pull with the first page of the item's events by position; `item` and `events` are null while it waits."""
+
+    operation: OperationView
+    item: ItemView | None
+    events: Page[EventView] | None
+
+
+@attrs.frozen
 class PullResult:
-    """A pull; `item` and `events` are null while it waits."""
+    """A pull as it is answered."""
 
     operation: OperationView
     item: ItemView | None

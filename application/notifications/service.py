@@ -1,6 +1,6 @@
 """What users are told, and what they do with it (platform.md 8.3): own rows only."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,9 +12,10 @@ from application.units import Units
 from domain.access.principal import Principal
 from domain.access.vocabulary import MembershipStatus
 from domain.act import Act
+from domain.circuits.audience import listeners
 from domain.document import Document
 from domain.errors import Fault, Invalid, not_found
-from domain.notifications.telling import DIRECT_RECIPIENTS, job_of, message_of, tell
+from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of, message_of, tell
 from domain.notifications.values import NEVER_MUTED, Notification, NotificationType
 from domain.outbox.values import OutboxRow
 from domain.ports.bus import Wake
@@ -211,12 +212,26 @@ class Notifications:
 
 
 async def tell_many(act: Act, row: OutboxRow) -> Document | None:
-    """Carry out a job `notify`: tell the next users, and return what is left to do."""
+    """Carry out a job `notify`: tell the next users, and return what is left to do.
+
+    The users are named one by one, or as an audience of a circuit, who come after those.
+    """
     users = [str(user) for user in row.data["user_ids"]]
     message = message_of(row.data)
+    audience = row.data.get("audience")
+    if not users and audience is not None:
+        members, further = await listeners(act.unit, **audience)
+        told = [user for user in members if user != message.actor_user_id]
+        act.told.update(await tell(act.unit, act.now, message, told, once=True))
+        return None if further is None else _rest(message, [], {**audience, "after": further})
     act.told.update(await tell(act.unit, act.now, message, users[:DIRECT_RECIPIENTS], once=True))
     left = users[DIRECT_RECIPIENTS:]
-    return Document(job_of(message, left)) if left else None
+    return _rest(message, left, audience) if left or audience is not None else None
+
+
+def _rest(message: Message, users: Sequence[str], audience: Mapping[str, Any] | None) -> Document:
+    rest = job_of(message, users)
+    return Document(rest if audience is None else rest | {"audience": audience})
 
 
 async def count_unread(reader: Reader, user_id: str) -> int:

@@ -7,7 +7,7 @@ import attrs
 
 from domain.access.permissions import Permission
 from domain.act import Act
-from domain.circuits.scene import holders
+from domain.circuits.audience import holders
 from domain.circuits.values import Circuit
 from domain.document import Document
 from domain.ids import new_id

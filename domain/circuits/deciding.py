@@ -14,9 +14,10 @@ from domain.access.vocabulary import OperationStatus, OperationType
 from domain.accounts.values import Account
 from domain.act import Act
 from domain.circuits.approving import Case, approve_all
+from domain.circuits.audience import tell_circuit
 from domain.circuits.facts import operation_fact
 from domain.circuits.rules import closed
-from domain.circuits.scene import Scene, holders, scene
+from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Operation
 from domain.errors import Refusal, not_found
 from domain.identifiers.personal import IdentifierKeys
@@ -88,8 +89,10 @@ async def cancel(act: Act, operation_id: str, circuit_id: str | None) -> Operati
     done = closed(case.operation, OperationStatus.CANCELLED, act.now, by=by)
     await case.at.confirm(act)
     await _close(act, [done])
-    deciders = await holders(act.unit, done.circuit_id, Permission.APPROVE)
-    await _tell(act, done, "cancelled", deciders)
+    await _record(act, done, "cancelled")
+    approvers = Permission.APPROVE
+    source, dfid = done.operation_id, done.dfid
+    await tell_circuit(act, "operation_cancelled", done.circuit_id, approvers, source_id=source, dfid=dfid)
     return done
 
 

@@ -9,8 +9,9 @@ from domain.access.permissions import ROLE_PERMISSIONS, BaseRole, Permission
 from domain.access.vocabulary import CircuitStatus, PublicAccessMode
 from domain.accounts.values import AccountStatus
 from domain.act import Act
+from domain.circuits.audience import tell_circuit
 from domain.circuits.rules import Role, changed, differences, moved, owner_of, with_role
-from domain.circuits.scene import Scene, holders, known, scene, settle
+from domain.circuits.scene import Scene, known, scene, settle
 from domain.circuits.values import Circuit, PublicSettings
 from domain.errors import Refusal
 from domain.instants import wire
@@ -100,10 +101,7 @@ async def _store(act: Act, at: Scene, after: Circuit) -> None:
 
 
 async def _announce(act: Act, circuit_id: str, activity: str, fields: list[str]) -> None:
-    members = await holders(act.unit, circuit_id)
-    await act.notify(
-        "circuit_updated", members, source_id=activity, circuit_id=circuit_id, data={"fields": sorted(fields)}
-    )
+    await tell_circuit(act, "circuit_updated", circuit_id, source_id=activity, data={"fields": sorted(fields)})
 
 
 def _plain_changes(changes: dict[str, tuple[Any, Any]]) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from domain.access.permissions import Permission
 from domain.access.vocabulary import JoinRequestStatus, MembershipStatus
 from domain.accounts.values import AccountStatus
 from domain.act import Act
+from domain.circuits.audience import tell_circuit
 from domain.circuits.facts import request_fact
 from domain.circuits.members import check_room, store_joined
 from domain.circuits.rules import decided, joined, role_named, role_unknown
-from domain.circuits.scene import Scene, holders, scene
+from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Circuit, JoinRequest, Membership
 from domain.errors import Refusal, not_found
 from domain.ids import new_id
@@ -111,14 +112,9 @@ async def _check_room_for_waiting(act: Act, circuit_id: str) -> None:
 async def _tell_asked(act: Act, at: Scene, request: JoinRequest) -> None:
     circuit_id, subject = request.circuit_id, ("join_request", request.request_id)
     await act.activity("join_requested", subject, circuit_id=circuit_id)
-    deciders = await holders(act.unit, circuit_id, Permission.MANAGE_MEMBERS)
-    await act.notify(
-        "join_request_received",
-        deciders,
-        source_id=request.request_id,
-        circuit_id=circuit_id,
-        data={"message": request.message},
-    )
+    data = {"message": request.message}
+    source, managers = request.request_id, Permission.MANAGE_MEMBERS
+    await tell_circuit(act, "join_request_received", circuit_id, managers, source_id=source, data=data)
     await act.audit("circuit.join_requested", subject, circuit_id=circuit_id)
 
 

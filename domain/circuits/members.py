@@ -7,9 +7,10 @@ from domain.access.permissions import Permission
 from domain.access.vocabulary import JoinRequestStatus, MembershipStatus
 from domain.accounts.values import Account, AccountStatus
 from domain.act import Act
+from domain.circuits.audience import tell_circuit
 from domain.circuits.facts import role_name
 from domain.circuits.rules import Role, decided, ended, joined, role_named, role_unknown, with_role
-from domain.circuits.scene import Scene, holders, known, scene, settle
+from domain.circuits.scene import Scene, known, scene, settle
 from domain.circuits.values import Circuit, Membership
 from domain.errors import Refusal, not_found
 from domain.instants import wire
@@ -156,10 +157,12 @@ async def end(act: Act, circuit_id: str, user_id: str, accepted: Versions) -> No
 async def _tell_end(act: Act, at: Scene, member: Membership, leaving: bool) -> None:
     circuit_id = member.circuit_id
     kind = "member_left" if leaving else "member_removed"
-    told = [member.user_id]
-    if leaving:
-        told = [at.circuit.owner_id, *await holders(act.unit, circuit_id, Permission.MANAGE_MEMBERS)]
     subject = ("member", member.user_id)
     activity = await act.activity(kind, subject, circuit_id=circuit_id)
-    await act.notify(kind, told, source_id=activity, circuit_id=circuit_id)
+    if leaving:
+        owner = [at.circuit.owner_id]
+        managers = Permission.MANAGE_MEMBERS
+        await tell_circuit(act, kind, circuit_id, managers, source_id=activity, besides=owner)
+    else:
+        await act.notify(kind, [member.user_id], source_id=activity, circuit_id=circuit_id)
     await act.audit(f"circuit.{kind}", subject, circuit_id=circuit_id)

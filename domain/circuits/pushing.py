@@ -9,9 +9,10 @@ from domain.access.decide import Action, require
 from domain.access.permissions import Permission
 from domain.access.vocabulary import OperationStatus, OperationType
 from domain.act import Act
+from domain.circuits.audience import tell_circuit
 from domain.circuits.desk import Desk
 from domain.circuits.rules import approval_needed, check_active, closed, completed_at_once, new_operation
-from domain.circuits.scene import Scene, holders, scene
+from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Operation, Placement
 from domain.errors import not_found
 from domain.items.values import Item
@@ -128,6 +129,5 @@ async def tell_requested(
 async def tell_waiting(act: Act, at: Scene, kind: str, source_id: str, count: int) -> None:
     """Tell the holders of `approve` that something waits for them."""
     circuit_id = at.circuit.circuit_id
-    deciders = await holders(act.unit, circuit_id, Permission.APPROVE)
     data = {"kind": kind, "item_count": count}
-    await act.notify("operation_pending", deciders, source_id=source_id, circuit_id=circuit_id, data=data)
+    await tell_circuit(act, "operation_pending", circuit_id, Permission.APPROVE, source_id=source_id, data=data)

@@ -6,13 +6,16 @@ import attrs
 
 from domain.access.decide import Action
 from domain.access.permissions import BaseRole, Permission
+from domain.access.vocabulary import MembershipStatus
 from domain.act import Act
+from domain.circuits.reading import walk
 from domain.circuits.rules import changed, custom_role
-from domain.circuits.scene import Scene, known, scene, settle, walk_members
+from domain.circuits.scene import Scene, known, scene, settle
 from domain.circuits.values import Circuit, CustomRole, Membership
 from domain.errors import Refusal, not_found
 from domain.ids import new_id
 from domain.instants import strictly_after
+from domain.ports.queries import Condition, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
 from domain.precondition import Versions
 
@@ -128,7 +131,12 @@ async def _spread(act: Act, at: Scene, carriers: list[Membership], role: CustomR
 
 async def carrying(act: Act, circuit_id: str, role_id: str) -> list[Membership]:
     """Return the active members who carry a custom role."""
-    return [member async for member in walk_members(act.unit, circuit_id) if member.custom_role_id == role_id]
+    where = _carried(circuit_id, role_id)
+    return [member async for member in walk(act.unit, MEMBERSHIPS, Select(where, ("joined_at", "user_id")))]
+
+
+def _carried(circuit_id: str, role_id: str) -> dict[str, Condition]:
+    return {"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE, "role": role_id}
 
 
 async def delete(act: Act, circuit_id: str, name: str, accepted: Versions) -> None:
@@ -139,9 +147,9 @@ async def delete(act: Act, circuit_id: str, name: str, accepted: Versions) -> No
     if role is None:
         raise not_found()
     settle(at.decide(act, Action.ROLE_DELETE, defined=(role.permissions,)), accepted, role.version)
-    carriers = await carrying(act, circuit_id, role.role_id)
+    carriers = (await act.unit.count(MEMBERSHIPS, _carried(circuit_id, role.role_id), "role")).get(role.role_id)
     if carriers:
-        raise Refusal("role_in_use", "Members carry this role.", member_count=len(carriers))
+        raise Refusal("role_in_use", "Members carry this role.", member_count=carriers)
     await _store(act, at, tuple(other for other in at.circuit.roles if other.role_id != role.role_id))
     await act.unit.confirm(MEMBERSHIPS, at.memberships[act.user_id])
     await _tell(act, circuit_id, "deleted", role)

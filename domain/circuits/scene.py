@@ -1,6 +1,6 @@
 """A circuit and some of its members, read once for one act; the questions that are asked about them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,9 +15,8 @@ from domain.act import Act
 from domain.circuits.facts import circuit_fact, member_fact
 from domain.circuits.values import Circuit, Membership
 from domain.errors import Refusal, not_found
-from domain.ports.queries import Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
 
 CONFLICTS = frozenset({Reason.CIRCUIT_NOT_ACTIVE, Reason.OWNER_CANNOT_LEAVE, Reason.OWNER_ROLE_FIXED})
@@ -115,25 +114,3 @@ def settle(decision: Decision, accepted: Versions, current: int) -> None:
     known(decision)
     require_version(accepted, current)
     require(decision)
-
-
-async def walk_members(reader: Reader, circuit_id: str) -> AsyncIterator[Membership]:
-    """Yield the active members of a circuit in the order they joined."""
-    query = Select({"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}, ("joined_at", "user_id"))
-    after = None
-    while True:
-        page = await reader.page(MEMBERSHIPS, query, after, MAX_PAGE)
-        for membership in page.items:
-            yield membership
-        after = page.after
-        if after is None:
-            return
-
-
-async def holders(reader: Reader, circuit_id: str, permission: Permission | None = None) -> list[str]:
-    """Return the members who hold `permission`, or all of them."""
-    return [
-        member.user_id
-        async for member in walk_members(reader, circuit_id)
-        if permission is None or permission in member.permissions
-    ]

@@ -62,7 +62,7 @@ def engine_routes(container: Container) -> list[Route]:
         *page_routes(container.pages()),
         *item_administration_routes(container.item_administration(), container.events()),
         *storage_history_routes(container.storage_histories()),
-        *sharing_routes(container.circuits()),
+        *sharing_routes(container.circuits(), _cursors(container.settings())),
         *activity_routes(container.activities()),
         *notification_routes(container.notifications()),
         *access_routes(container.access()),
@@ -125,7 +125,7 @@ def kernel_of(container: Container, health: Health) -> Kernel:
     return Kernel(
         settings=http_settings(settings, health.version),
         authenticator=container.authentication(),
-        cursors=Cursors(_cursor_keys(settings)),
+        cursors=_cursors(settings),
         idempotency=Idempotency(container.storage(), container.clock(), settings.idempotency_ttl, seal.seal, seal.open),
         limits=RequestLimits(container.limiter()),
         count_key=container.key_meter().count,
@@ -152,9 +152,9 @@ def http_settings(settings: Settings, version: str) -> HttpSettings:
     )
 
 
-def _cursor_keys(settings: Settings) -> tuple[bytes, ...]:
+def _cursors(settings: Settings) -> Cursors:
     roots = (settings.secret_key, settings.secret_key_previous)
-    return tuple(derive_key(root, "defarm/cursor") for root in roots if root is not None)
+    return Cursors(tuple(derive_key(root, "defarm/cursor") for root in roots if root is not None))
 
 
 def assembled(routes: Sequence[Route], kernel: Kernel, health: Health, observers: tuple[Observer, ...] = ()) -> App:

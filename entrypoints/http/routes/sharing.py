@@ -17,17 +17,20 @@ from application.circuits.requests import (
 )
 from application.circuits.views import (
     DecisionsResult,
+    EventList,
     OperationView,
     PendingOperationView,
     PlacementElsewhere,
     PlacementView,
     PublicationsResult,
+    Pull,
     PullResult,
     Push,
     PushBatchResult,
     PushResult,
 )
 from domain.ports.queries import Page
+from entrypoints.http.paging import Cursors, listing
 from entrypoints.http.routes.circuits import GUARDED, MANAGE, MEMBER_ONLY, ONE, PUSH, READ, ROOT
 from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
@@ -78,7 +81,7 @@ class SharingHandlers:
     async def push_batch(self, call: Call) -> PushBatchResult:
         return await self.circuits.push_batch(call.principal, call.path["circuit_id"], call.body)
 
-    async def pull(self, call: Call) -> PullResult:
+    async def pull(self, call: Call) -> Pull:
         return await self.circuits.pull(call.principal, call.path["circuit_id"], call.path["dfid"])
 
     async def withdraw(self, call: Call) -> None:
@@ -149,17 +152,46 @@ def _push_status(result: Push) -> int:
     return 201 if result.written else 200
 
 
-def _operation_at(result: PushResult | PullResult) -> str | None:
+def _operation_at(result: PushResult | Pull) -> str | None:
     operation = result.operation
     if operation is None:
         return None
     return f"{ROOT}/{operation.circuit_id}/operations/{operation.operation_id}"
 
 
-def sharing_routes(circuits: Circuits) -> Sequence[Route]:
-    """Return the routes of items in circuits and of the operations on them."""
+def sharing_routes(circuits: Circuits, cursors: Cursors) -> Sequence[Route]:
+    """Return the routes of items in circuits and of the operations on them.
+
+    `cursors` continue the events that a pull begins to read, at the route that lists the events of an item.
+    """
     do = SharingHandlers(circuits)
-    return (*_pushing(do), *_standing(do), *_operations(do))
+    return (*_pushing(do), _pulling(do, cursors), *_standing(do), *_operations(do))
+
+
+def _pulling(do: SharingHandlers, cursors: Cursors) -> Route:
+    def shown(pull: Pull) -> PullResult:
+        if pull.events is None or pull.item is None:
+            return PullResult(pull.operation, None, None)
+        listed = listing("event_list_of_item", PageQuery(), {"dfid": pull.item.dfid})
+        cursor = None if pull.events.after is None else cursors.write(listed, pull.events.after)
+        return PullResult(pull.operation, pull.item, EventList(pull.events.items, cursor))
+
+    return Route(
+        method="POST",
+        path=f"{ONE}/pull/{{dfid}}",
+        handler=do.pull,
+        operation_id="item_pull",
+        tag=TAG,
+        summary="Pull an item from a circuit: a read that leaves a record",
+        scope=PUSH,
+        success=(200, 202),
+        status_of=lambda result: 200 if result.item is not None else 202,
+        location=lambda result: _operation_at(result) if result.item is None else f"/api/items/{result.item.dfid}",
+        links=lambda result: () if result.item is None else ((str(_operation_at(result)), "related"),),
+        view=shown,
+        problems=(*GUARDED, "item_merged", "quota_reached"),
+        answer=PullResult,
+    )
 
 
 def _pushing(do: SharingHandlers) -> Sequence[Route]:
@@ -206,20 +238,6 @@ def _pushing(do: SharingHandlers) -> Sequence[Route]:
             problems=(*GUARDED, "batch_refused"),
             request_example={"items": [{"dfid": "DFID-20250108-000042-94E"}]},
             answer=PushBatchResult,
-        ),
-        Route(
-            method="POST",
-            path=f"{ONE}/pull/{{dfid}}",
-            handler=do.pull,
-            operation_id="item_pull",
-            tag=TAG,
-            summary="Pull an item from a circuit: a read that leaves a record",
-            scope=PUSH,
-            success=(200, 202),
-            status_of=lambda result: 200 if result.item is not None else 202,
-            location=lambda result: _operation_at(result) if result.item is None else None,
-            problems=(*GUARDED, "item_merged", "quota_reached"),
-            answer=PullResult,
         ),
         Route(
             method="POST",

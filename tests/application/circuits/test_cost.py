@@ -1,5 +1,6 @@
 """What a call may cost: the statements of a batch do not grow with its elements (circuits.md 4.14)."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +9,16 @@ from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.storage import MemoryBackend
 from adapters.staging import StagedStorage
 from application.circuits import Circuits
-from application.circuits.requests import AliasRequest, Decision, Decisions, PushBatch, PushElement
+from application.circuits.requests import AliasRequest, Decision, Decisions, PushBatch, PushElement, UpdateCircuit
 from application.items import Items
 from application.passwords import Passwords
 from application.units import DfidSource, Units
+from domain.access.permissions import ROLE_PERMISSIONS, BaseRole
+from domain.accounts.values import Account
+from domain.circuits.values import Membership
 from domain.identifiers.personal import IdentifierKeys
+from domain.ids import new_id
+from domain.ports.schema import ACCOUNTS, MEMBERSHIPS, NOTIFICATIONS
 from tests.application.circuits.world import SteppedClock, World, lot, sisbov
 
 
@@ -94,3 +100,55 @@ async def test_deciding_sixty_operations_asks_the_store_as_often_as_deciding_six
     passwords: Passwords, decision: Decision
 ) -> None:
     assert await decided(passwords, 10, decision) == await decided(passwords, 1, decision)
+
+
+async def crowd(world: World, owner: Any, circuit_id: str, count: int) -> None:
+    """Make `count` users members, as many of them managers as are needed to be many."""
+    now = world.clock.now()
+    role = ROLE_PERMISSIONS[BaseRole.ADMIN]
+    accounts = [
+        Account(new_id(), owner.workspace_id, f"m{circuit_id}{number}", f"m{number}@{circuit_id}.test", None, now, now)
+        for number in range(count)
+    ]
+    members = [Membership(circuit_id, one.user_id, BaseRole.ADMIN, role, now, "added") for one in accounts]
+    async with world.storage.write() as unit:
+        await unit.add(ACCOUNTS, *accounts)
+        await unit.add(MEMBERSHIPS, *members)
+
+
+async def lived(passwords: Passwords, count: int) -> tuple[int, World, str, Any]:
+    """Return the statements of what happens in a circuit with `count` further members, all of them managers."""
+    backend: Any = Counted()
+    storage, clock = StagedStorage(backend), SteppedClock()
+    units = Units(storage, clock, DfidSource(storage, clock, block=10_000))
+    keys = IdentifierKeys(b"k" * 32)
+    world = World(storage, clock, Circuits(units, keys, passwords, MemoryRateLimiter({})), Items(units, keys))
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit_id = (await world.circuit(ana, require_approval_for_push=True)).circuit_id
+    await crowd(world, ana, circuit_id, count)
+    dfid = await world.item(bia)
+    version = (await world.circuits.get(ana, circuit_id)).version
+    before = backend.statements
+    await world.join(ana, circuit_id, bia)
+    await world.circuits.push(bia, circuit_id, dfid)
+    await world.circuits.update(ana, circuit_id, UpdateCircuit(allow_public_visibility=True), frozenset({version}))
+    await world.circuits.roles(ana, circuit_id)
+    await world.circuits.stats(ana, circuit_id)
+    await world.circuits.leave(bia, circuit_id)
+    return int(backend.statements - before), world, circuit_id, ana
+
+
+async def test_a_circuit_with_two_thousand_members_costs_no_more_than_one_with_ten(passwords: Passwords) -> None:
+    few, *_ = await lived(passwords, 10)
+    many, world, circuit_id, ana = await lived(passwords, 2000)
+    assert many <= few
+    told = await world.rows(NOTIFICATIONS, type="circuit_updated")
+    assert told == []
+    await world.run_jobs()
+    told = await world.rows(NOTIFICATIONS, type="circuit_updated")
+    assert len({row.user_id for row in told}) == len(told) == 2000
+    assert ana.user_id not in {row.user_id for row in told}
+    assert len(await world.rows(NOTIFICATIONS, type="operation_pending")) == 2001
+    assert (await world.circuits.stats(ana, circuit_id)).members == 2002, "large numbers are up to a minute old"
+    world.clock.pass_by(timedelta(seconds=60))
+    assert (await world.circuits.stats(ana, circuit_id)).members == 2001

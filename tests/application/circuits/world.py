@@ -15,6 +15,7 @@ from application.events import Events
 from application.items import Items
 from application.items.requests import CreateDraft
 from application.items.transfers import Transfers
+from application.notifications.service import tell_many
 from application.outbox import Relay
 from application.tokens import SignedTokens, TokenKeys
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
@@ -146,7 +147,7 @@ class World:
 
     async def run_jobs(self) -> None:
         """Carry out what waits for a worker."""
-        await Relay(self.circuits.units, {"cancel_waiting": clear_waiting}).drain()
+        await Relay(self.circuits.units, {"cancel_waiting": clear_waiting, "notify": tell_many}).drain()
 
 
 def sisbov(number: int) -> IdentifierInput:

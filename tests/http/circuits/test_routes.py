@@ -152,6 +152,24 @@ async def test_scenario_32_a_pull_reads_item_and_events_and_repeating_a_key_read
     assert problem(await region.bia.client.post(f"{path}/pull/{dfid}")) == (404, "not_found")
 
 
+async def test_the_events_that_a_pull_begins_to_read_continue_where_it_says(region: Region) -> None:
+    path, dfid = await region.circuit(region.bia), await region.item(region.ana, "1")
+    await region.ana.client.post(f"{path}/push/{dfid}")
+    events = [{"dfid": dfid, "category": f"n{number}", "visibility": "public"} for number in range(60)]
+    assert (await region.ana.client.post("/api/events/batch", json={"events": events})).status_code == 200
+    pulled = await region.bia.client.post(f"{path}/pull/{dfid}")
+    assert pulled.headers["content-location"] == f"/api/items/{dfid}"
+    operation_id = pulled.json()["operation"]["operation_id"]
+    assert pulled.headers["link"] == f'<{path}/operations/{operation_id}>; rel="related"'
+    first = pulled.json()["events"]
+    assert len(first["items"]) == 50
+    where = {"cursor": first["next_cursor"]}
+    rest = (await region.bia.client.get(f"/api/events/item/{dfid}", params=where)).json()["items"]
+    whole = [*first["items"], *rest]
+    assert [event["position"] for event in whole] == list(range(1, 64))
+    assert whole[-1]["event_type"] == "pulled_from_circuit"
+
+
 async def test_scenarios_9_and_10_a_private_circuit_is_none_and_an_open_one_can_be_asked(
     region: Region,
 ) -> None:
