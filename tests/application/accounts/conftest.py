@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.memory.limits import MemoryRateLimiter
-from adapters.memory.storage import MemoryStorage
-from adapters.postgres.storage import PostgresStorage
 from application.accounts import Accounts, AccountSettings, Desk
 from application.authentication import AccessTokenCheck
 from application.passwords import Passwords
@@ -17,6 +15,7 @@ from domain.ports.schema import STORE
 from domain.ports.storage import Storage
 from domain.store import StoreRecord
 from tests.application.accounts.world import ROOT, World
+from tests.invariants import checked_store
 
 LOGIN_POLICIES = {
     "login_pair": Policy((Window(10, 900),), exact=True),
@@ -40,13 +39,9 @@ class SteppedClock:
 
 @pytest.fixture(params=["memory", "postgres"])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
-    if request.param == "memory":
-        yield MemoryStorage()
-        return
-    stored = PostgresStorage(request.getfixturevalue("migrated_url"))
-    await stored.open()
-    yield stored
-    await stored.aclose()
+    """An empty store; after the test it breaks no invariant."""
+    async with checked_store(request) as stored:
+        yield stored
 
 
 @pytest.fixture(scope="session")

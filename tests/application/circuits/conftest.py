@@ -3,8 +3,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from adapters.memory.limits import MemoryRateLimiter
-from adapters.memory.storage import MemoryStorage
-from adapters.postgres.storage import PostgresStorage
 from application.circuits import Circuits
 from application.items import Items
 from application.passwords import Passwords
@@ -13,6 +11,7 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.ports.limits import Policy, Window
 from domain.ports.storage import Storage
 from tests.application.circuits.world import SteppedClock, World
+from tests.invariants import checked_store
 
 POLICIES = {
     "page_password": Policy((Window(10, 900),), exact=True),
@@ -29,13 +28,9 @@ def passwords() -> Iterator[Passwords]:
 
 @pytest.fixture(params=["memory", "postgres"])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
-    if request.param == "memory":
-        yield MemoryStorage()
-        return
-    stored = PostgresStorage(request.getfixturevalue("migrated_url"))
-    await stored.open()
-    yield stored
-    await stored.aclose()
+    """An empty store; after the test it breaks no invariant."""
+    async with checked_store(request) as stored:
+        yield stored
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ async def test_personal_extras_wait_sealed_and_come_out_again(world: World) -> N
     assert pushed.operation is not None
     assert pushed.operation.identifiers == (cpf,)
     (stored,) = await world.rows(OPERATIONS)
-    assert "444" not in repr(stored)
+    assert "444.777" not in repr(stored) and "11144477735" not in repr(stored)
     (entry,) = (await world.circuits.pending_operations(ana, circuit_id)).items
     assert "444.777" not in repr(entry)
     assert (await world.push_local(bia, circuit_id, lid, cpf)).operation == pushed.operation

@@ -7,20 +7,19 @@ from typing import Any
 import attrs
 import pytest
 
-from adapters.memory.storage import MemoryStorage
-from adapters.postgres.storage import PostgresStorage
 from application.imports import Imports
 from application.items import Items
 from application.units import DfidSource, Units
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
-from domain.accounts.values import Account
+from domain.accounts.values import Account, Workspace
 from domain.document import Document
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.items.submission import IdentifierInput, Submission
 from domain.ports.queries import Select
-from domain.ports.schema import ACCOUNTS, FACETS, Facet
+from domain.ports.schema import ACCOUNTS, FACETS, WORKSPACES, Facet
 from domain.ports.storage import Storage
+from tests.invariants import checked_store
 
 
 @attrs.define
@@ -53,9 +52,12 @@ class Farm:
         self.rui = _principal()
 
     async def settle(self) -> None:
-        """Store the accounts of both users."""
+        """Store the accounts of both users and their workspaces."""
+        now = self.clock.now()
         async with self.storage.write() as unit:
             for number, user in enumerate((self.ana, self.rui)):
+                home = Workspace(str(user.workspace_id), f"farm {number}", f"farm {number}", user.user_id, now, now)
+                await unit.add(WORKSPACES, home)
                 await unit.add(ACCOUNTS, _account(user, number, self.clock.now()))
 
     async def rows(self, facet: Facet[Any], **where: Any) -> list[Any]:
@@ -85,13 +87,8 @@ def _account(user: Principal, number: int, now: datetime) -> Account:
 
 @pytest.fixture(params=["memory", "postgres"])
 async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
-    """The farm over a memory and over a PostgreSQL store."""
-    if request.param == "memory":
-        storage: Storage = MemoryStorage()
-    else:
-        storage = PostgresStorage(request.getfixturevalue("migrated_url"))
-        await storage.open()  # type: ignore[attr-defined]
-    farm = Farm(storage)
-    await farm.settle()
-    yield farm
-    await storage.aclose()
+    """The farm over a memory and over a PostgreSQL store, which break no invariant after the test."""
+    async with checked_store(request) as storage:
+        farm = Farm(storage)
+        await farm.settle()
+        yield farm

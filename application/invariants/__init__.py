@@ -1,0 +1,10 @@
+"""What holds in every store at any time, as functions (circuits.md 7, items-events.md 14, platform.md 16).
+
+Rules that say something of answers, of time or of other machines are held by tests instead: lists that equal the
+decision, answers without secrets, what survives a kill.
+"""
+
+from application.invariants import accounts, circuits, events, items, sharing
+from application.invariants.core import INVARIANTS, Breach, Invariant, breaches
+
+__all__ = ["INVARIANTS", "Breach", "Invariant", "accounts", "breaches", "circuits", "events", "items", "sharing"]
