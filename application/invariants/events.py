@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import attrs
 
-from application.events.verifying import check_chain
+from application.events.verifying import AT_ONCE, check_chains
 from application.invariants.core import invariant
 from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.circuits.reading import walk
@@ -22,10 +22,11 @@ SETTLED = frozenset({ItemStatus.ACTIVE, ItemStatus.DEPRECATED})
 @invariant("items 14.10, 14.11", CHAINS, "GET /api/events/item/{dfid}/verify tells more. Restore it from a backup.")
 async def chains_verify(reader: Reader, rows: Sequence[ChainHead]) -> AsyncIterator[tuple[ChainHead, str]]:
     """Positions, times, links and hashes are right up to the head, and every contribution is committed once."""
-    for row in rows:
-        chain = await check_chain(reader, row.dfid)
-        if chain.fault is not None:
-            yield row, f"its chain is broken at position {chain.fault[0]}: {chain.fault[1].value}"
+    for start in range(0, len(rows), AT_ONCE):
+        some = {row.dfid: row for row in rows[start : start + AT_ONCE]}
+        for chain in await check_chains(reader, list(some)):
+            if chain.fault is not None:
+                yield some[chain.dfid], f"its chain is broken at position {chain.fault[0]}: {chain.fault[1].value}"
 
 
 @invariant("items 14.11", ITEMS)

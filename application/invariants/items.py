@@ -93,7 +93,9 @@ async def _end(reader: Reader, item: Item) -> str | None:
     """Return where the mergers of an item end, None when they run in a circle."""
     for _ in range(DEEPEST):
         into = item.lineage.merged_into
-        found = None if into is None else await reader.find(ITEMS, into)
+        if into is None:
+            return item.key
+        found = await reader.find(ITEMS, into)
         if found is None:
             return item.key
         item = found

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from application.invariants import INVARIANTS, breaches
 from application.settings import Settings, default_env_file
 from container import Container, close, container_of
 from domain.ports.backing import StoreBroken, StoreRefused
@@ -25,7 +26,7 @@ async def examine(settings: Settings, names: Iterable[str]) -> list[Finding]:
     container = container_of(settings, joins=True)
     try:
         for name in names:
-            findings += [Finding(name, *found) for found in await _run(CHECKS[name], container)]
+            findings += [Finding(name, *found) for found in await _run(known()[name], container)]
     finally:
         await close(container)
     return findings
@@ -138,6 +139,26 @@ async def _accounts(container: Container) -> AsyncIterator[Found]:
         yield Level.WARN, "No administrator exists; the setup token waits to be used.", "defarm admin create"
 
 
+async def _invariants(container: Container) -> AsyncIterator[Found]:
+    """Hold every row of the store against everything that must always be true; the store may be in use."""
+    backing = container.backing()
+    await backing.connect()
+    if (await backing.schema()).pending:
+        yield Level.FAIL, "Rows cannot be read before the schema is current.", "defarm migrate"
+        return
+    await backing.open()
+    told = 0
+    async for one in breaches(container.storage()):
+        told += 1
+        if told > MOST_TOLD:
+            yield Level.FAIL, f"More than {MOST_TOLD:,} breaches; the rest is left out.", ""
+            return
+        key = one.key if isinstance(one.key, str) else " ".join(one.key)
+        yield Level.FAIL, f"{one.rule}: {one.facet} {key} {one.what}.", one.remedy
+    if not told:
+        yield Level.OK, f"All {len(INVARIANTS)} invariants hold for every row.", ""
+
+
 async def _hashing(container: Container) -> AsyncIterator[Found]:
     begun = time.perf_counter()
     await container.passwords().hash("the time of one password")
@@ -155,6 +176,9 @@ async def _edge(container: Container) -> AsyncIterator[Found]:
     if settings.host not in ("127.0.0.1", "::1", "localhost") and not settings.trusted_proxies:
         yield Level.WARN, "No proxy is trusted, so every client behind one counts as one.", "DEFARM_TRUSTED_PROXIES"
 
+
+MOST_TOLD = 1_000
+"""Breaches of invariants that one run tells."""
 
 Check = Callable[[Container], AsyncIterator[Found]]
 CHECKS: Mapping[str, Check] = MappingProxyType(
@@ -175,3 +199,11 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
     }
 )
 """Every check by name, in the order they run."""
+
+DEEP: Mapping[str, Check] = MappingProxyType({"invariants": _invariants})
+"""Checks that read the whole store, which takes its time."""
+
+
+def known() -> dict[str, Check]:
+    """Return every check by name, the deep ones last."""
+    return {**CHECKS, **DEEP}

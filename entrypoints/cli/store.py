@@ -9,7 +9,7 @@ from application.settings import Settings
 from container import close, container_of
 from domain.ports.backing import Schema
 from entrypoints.cli.context import FAILED, REFUSED, Halt, output_of, run_async, settings_of
-from entrypoints.cli.doctor import CHECKS, examine
+from entrypoints.cli.doctor import CHECKS, examine, known
 from entrypoints.cli.findings import Level
 
 
@@ -56,14 +56,15 @@ async def _migrated(settings: Settings, *, change: bool) -> tuple[Schema, tuple[
 def doctor(
     context: typer.Context,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
-    only: Annotated[str | None, typer.Option(help=f"One check: {', '.join(CHECKS)}.")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also hold every row against all invariants.")] = False,
+    only: Annotated[str | None, typer.Option(help=f"One check: {', '.join(known())}.")] = None,
 ) -> None:
     """Examine configuration, files, store and accounts; exit code 1 when something is wrong."""
     output = output_of(context)
-    if only is not None and only not in CHECKS:
-        raise typer.BadParameter(f"there is no check {only}; there are {', '.join(CHECKS)}", param_hint="--only")
+    if only is not None and only not in known():
+        raise typer.BadParameter(f"there is no check {only}; there are {', '.join(known())}", param_hint="--only")
     settings = settings_of(context)
-    findings = run_async(examine(settings, [only] if only else list(CHECKS)))
+    findings = run_async(examine(settings, [only] if only else list(known() if deep else CHECKS)))
     output.result(
         [attrs.asdict(finding) for finding in findings],
         lambda: output.table(
