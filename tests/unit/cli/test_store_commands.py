@@ -1,5 +1,6 @@
 """Commands on a real store (platform.md 13)."""
 
+import asyncio
 import csv
 import io
 import json
@@ -9,6 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from adapters.postgres.storage import PostgresStorage
+from domain.ports.queries import Select
+from domain.ports.schema import WORKSPACES
 from entrypoints.cli import doctor
 from tests.unit.cli.conftest import Defarm, Ended
 
@@ -223,3 +227,24 @@ def test_the_doctor_finds_what_was_given_up_and_what_was_changed(
     assert [level for level, _ in told["chains"]] == ["fail"]
     told = found(with_admin("doctor", "--json", "--only", "audit"))
     assert {level for level, _ in told["audit"]} == {"ok"}
+
+
+def test_the_deep_doctor_holds_every_row_against_the_invariants(with_admin: Defarm, database_url: str) -> None:
+    sound = with_admin("doctor", "--only", "invariants", "--json")
+    assert (sound.code, [each["level"] for each in json.loads(sound.out)]) == (0, ["ok"])
+    assert "invariants" in {each["check"] for each in json.loads(with_admin("doctor", "--deep", "--json").out)}
+    asyncio.run(_without_workspaces(database_url))
+    broken = with_admin("doctor", "--only", "invariants", "--json")
+    assert broken.code == 1
+    found = json.loads(broken.out)
+    assert all(each["level"] == "fail" and each["hint"] for each in found)
+    assert any("which does not exist" in each["text"] for each in found)
+
+
+async def _without_workspaces(url: str) -> None:
+    storage = PostgresStorage(url)
+    await storage.open()
+    async with storage.write() as unit:
+        page = await unit.page(WORKSPACES, Select())
+        await unit.remove(WORKSPACES, *page.items)
+    await storage.aclose()
