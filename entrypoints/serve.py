@@ -43,10 +43,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 DONE, FAILED, UNREACHABLE, REFUSED = 0, 1, 3, 4
 
 R = TypeVar("R")
+Prepare = Callable[[Container, str], Awaitable[Callable[[], None]]]
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, prepare: Prepare | None = None) -> int:
     """Serve until a signal and return the exit code: 0 after a signal, 3 or 4 when the store cannot be used.
+
+    `prepare` is awaited with the open store and the address before the first request is let in; what it returns is
+    called right after that.
 
     Raises StoreRefused before anything is bound for a storage that this release does not have.
     """
@@ -61,7 +65,7 @@ def serve(settings: Settings) -> int:
         if settings.port == 0:
             _tell(f"Listening on {address}")
         if settings.workers == 1:
-            return serve_on(settings, listener, address)
+            return serve_on(settings, listener, address, prepare=prepare)
         with _added_up() as forget:
             return fork(settings.workers, lambda number: _one_of_many(settings, number, listener, address), forget)
 
@@ -83,12 +87,19 @@ def _added_up() -> Iterator[Callable[[int], None]]:
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
-def serve_on(settings: Settings, listener: socket.socket, address: str, *, joins: bool = False) -> int:
+def serve_on(
+    settings: Settings,
+    listener: socket.socket,
+    address: str,
+    *,
+    joins: bool = False,
+    prepare: Prepare | None = None,
+) -> int:
     """Serve on a bound socket in this process; with `joins` the embedded server belongs to several processes."""
     release = version("defarm-engine")
     configure(settings.log_level, settings.log_format, instance_id=settings.instance_id, version=release)
     structlog.get_logger("engine").info("system.listening", address=address)
-    return uvloop.run(Process(container_of(settings, joins=joins), listener, address).run())
+    return uvloop.run(Process(container_of(settings, joins=joins), listener, address, prepare).run())
 
 
 def _one_of_many(settings: Settings, number: int, listener: socket.socket, address: str) -> int:
@@ -157,7 +168,10 @@ class _Door:
 class Process:
     """One serving process."""
 
-    def __init__(self, container: Container, listener: socket.socket, address: str) -> None:
+    def __init__(
+        self, container: Container, listener: socket.socket, address: str, prepare: Prepare | None = None
+    ) -> None:
+        self.prepare = prepare
         self.container = container
         self.settings: Settings = container.settings()
         self.listener = listener
@@ -240,6 +254,7 @@ class Process:
         keys = await retried(self.container.store_life().open, self._tell_of_retry)
         self.container.identifier_keys.override(providers.Object(keys))
         app = self._assembled(*engine_routes(self.container))
+        tell = await self.prepare(self.container, self.address) if self.prepare is not None else lambda: None
         await self._print_setup_token()
         await self._audit("system.started")
         self.watcher.listen()
@@ -247,6 +262,7 @@ class Process:
         self.container.crew().start(self._tell_of_crash)
         self.door.app = app
         self.health.phase = "ready"
+        tell()
         self.log.info("system.started", address=self.address, storage=self.settings.storage)
 
     def _tell_of_retry(self, error: Exception, pause: float) -> None:

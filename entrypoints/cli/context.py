@@ -65,7 +65,7 @@ def settings_of(
         os.environ,
         options={name: text for name, text in options.items() if text is not None},
         env_file=chosen.env_file or default_env_file(),
-        local_secret=local_secret or _kept_secret,
+        local_secret=local_secret or kept_secret_of,
         terminal=sys.stdout.isatty(),
     )
     for warning in settings.warnings:
@@ -73,7 +73,8 @@ def settings_of(
     return settings
 
 
-def _kept_secret(data_dir: Path, name: str) -> str:
+def kept_secret_of(data_dir: Path, name: str) -> str:
+    """Return the secret that the data directory keeps, made on first use."""
     from container import kept_secret  # noqa: PLC0415 -- many commands need no engine
 
     return kept_secret(data_dir, name)
@@ -81,7 +82,7 @@ def _kept_secret(data_dir: Path, name: str) -> str:
 
 def seen_secret(data_dir: Path, name: str) -> str:
     """Return the secret that is kept, or one that is not kept at all: for commands that only look."""
-    return _kept_secret(data_dir, name) if (data_dir / name).exists() else secrets.token_urlsafe(48)
+    return kept_secret_of(data_dir, name) if (data_dir / name).exists() else secrets.token_urlsafe(48)
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "admin": ("admin", "app"),
     "import": ("importing", "import_file"),
     "items": ("items", "app"),
+    "demo": ("demo", "demo"),
     "identifiers": ("identifiers", "app"),
     "verify": ("verifying", "verify"),
     "openapi": ("openapi", "openapi"),
