@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 
 from adapters.postgres.storage import PostgresStorage
 from application.events.requests import Author, Direction, EventFilter, Time
-from domain.access.permissions import BaseRole
+from domain.access.permissions import BaseRole, Permission
 from domain.access.principal import Principal
 from domain.access.vocabulary import (
     CircuitStatus,
@@ -21,7 +22,7 @@ from domain.document import Document
 from domain.errors import Invalid, Refusal
 from domain.events.values import EventType
 from domain.ids import new_id
-from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
+from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
 from tests.application.events.conftest import NOW, World
 
 PUBLIC, PRIVATE, CIRCUIT, DIRECT = EventVisibility
@@ -242,3 +243,31 @@ def _over(storage: PostgresStorage, before: World) -> World:
     after = World(storage)
     after.owner, after.dfid, after.clock.instant = before.owner, before.dfid, before.clock.instant
     return after
+
+
+async def test_public_events_by_others_are_listed_to_the_owner_whoever_that_becomes(world: World) -> None:
+    await world.join(world.member, BaseRole.MEMBER, Permission.CERTIFY)
+    seal = world.request(
+        event_type=EventType.CERTIFIED, category="organic", visibility=PUBLIC, circuit_id=world.circuit_id
+    )
+    certified, _ = await world.events.append(world.member, seal)
+    unseen, _ = await world.events.append(world.member, attrs.evolve(seal, visibility=PRIVATE))
+    created = (await world.chain())[0].event_id
+
+    async def listed(principal: Principal) -> set[str]:
+        found = {one.event_id for one in (await world.events.page(principal, EventFilter())).items}
+        assert found == {one.event_id for one in (await world.events.page(principal, OCCURRED)).items}
+        sealed = {one.event_id for one in (await world.events.page(principal, SEALED)).items}
+        assert sealed == found - {created}
+        return found
+
+    assert await listed(world.colleague) == {created, certified.event_id}
+    assert await listed(world.stranger) == set()
+    await world.change(ITEMS, world.dfid, workspace_id=world.stranger.workspace_id)
+    assert await listed(world.stranger) == {created, certified.event_id}
+    await world.change(PLACEMENTS, (world.circuit_id, world.dfid), item_workspace_id=world.stranger.workspace_id)
+    assert await listed(world.member) == {created, certified.event_id, unseen.event_id}
+
+
+OCCURRED = EventFilter(time=Time.OCCURRED)
+SEALED = EventFilter(event_type=frozenset({EventType.CERTIFIED}), category="organic")
