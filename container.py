@@ -33,6 +33,7 @@ from application.activity import Activities
 from application.admin.directory import Directory
 from application.admin.upkeep import Jobs
 from application.audit import Audit
+from application.audit.dashboard import Dashboards
 from application.audit.incidents import Incidents
 from application.audit.sequencer import Sequencer
 from application.authentication import AccessTokenCheck, Authentication
@@ -57,6 +58,7 @@ from application.notifications.live import Live
 from application.notifications.service import tell_many
 from application.outbox import Relay
 from application.passwords import Passwords
+from application.retention import Retention
 from application.sealing import Seal
 from application.secrets import Peppers, derive_key
 from application.settings import FIELDS, REGISTRY, Settings, load
@@ -357,9 +359,13 @@ class Container(containers.DeclarativeContainer):
         notify=providers.Object(tell_many),
     )
     relay = providers.Singleton(Relay, units, jobs)
+    retention = providers.Singleton(
+        Retention, units, settings.provided.activity_retention_days, settings.provided.audit_personal_days
+    )
     sequencer = providers.Singleton(Sequencer, units, settings.provided.log_key)
     workers = providers.List(
         providers.Factory(Worker, "bus", bus.provided.run),
+        providers.Factory(Worker, "retention", retention.provided.run),
         providers.Factory(Worker, "sequencer", sequencer.provided.run),
         providers.Factory(Worker, "outbox", relay.provided.run),
         providers.Factory(Worker, "webhooks", courier.provided.run),
@@ -372,6 +378,7 @@ class Container(containers.DeclarativeContainer):
     activities = providers.Singleton(Activities, units)
     notifications = providers.Singleton(Notifications, units)
     audit = providers.Singleton(Audit, units)
+    dashboards = providers.Singleton(Dashboards, units, audit)
     incidents = providers.Singleton(Incidents, units, audit)
     live = providers.Singleton(
         Live,

@@ -7,7 +7,8 @@ from typing import Any
 from domain.access.permissions import Permission
 from domain.access.vocabulary import MembershipStatus
 from domain.activity.values import Activity, Tally
-from domain.ports.views import ActivityTallies, ActivityView
+from domain.audit.log import ActorTotal
+from domain.ports.views import ActivityTallies, ActivityView, ActorTotals
 
 Tables = dict[str, Any]
 
@@ -24,6 +25,18 @@ def activity_tallies(tables: Tables, view: ActivityTallies) -> Iterator[Tally]:
     counted = Counter((f"{entry.at:%Y-%m-%d}", entry.kind) for entry in seen_activity(tables, view.of))
     for (day, kind), count in counted.items():
         yield Tally(day, kind, count)
+
+
+def actor_totals(tables: Tables, view: ActorTotals) -> Iterator[ActorTotal]:
+    """Yield the totals of users, in no order; whoever acts without being a user has no id, hence no hyphen."""
+    totals: Counter[str] = Counter()
+    for row in tables["audit_days"].rows.values():
+        if row.day in view.days and "-" in row.actor:
+            counted = (count for key, count in row.counts.items() if not view.denied or " denied " in key)
+            totals[row.actor] += sum(counted)
+    for user_id, count in totals.items():
+        if count:
+            yield ActorTotal(user_id, count)
 
 
 def _fits(view: ActivityView, entry: Activity) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from adapters.changes import order_key
-from adapters.memory.feeds import activity_tallies, seen_activity
+from adapters.memory.feeds import activity_tallies, actor_totals, seen_activity
 from domain.access.permissions import Permission
 from domain.access.question import page_state
 from domain.access.vocabulary import (
@@ -23,7 +23,16 @@ from domain.events.values import Event
 from domain.items.search import search_tokens
 from domain.items.values import Alias, IdentifierEntry, Item
 from domain.ports.queries import Cursor
-from domain.ports.views import ActivityTallies, ActivityView, DirectoryView, EventsView, ItemsView, View, Viewer
+from domain.ports.views import (
+    ActivityTallies,
+    ActivityView,
+    ActorTotals,
+    DirectoryView,
+    EventsView,
+    ItemsView,
+    View,
+    Viewer,
+)
 
 V = TypeVar("V")
 Tables = dict[str, Any]
@@ -45,6 +54,8 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
             rows = [((entry.at, entry.activity_id), entry) for entry in seen_activity(tables, view)]
         case ActivityTallies():
             rows = [((tally.day, tally.kind), tally) for tally in activity_tallies(tables, view)]
+        case ActorTotals():
+            rows = [((-total.count, total.user_id), total) for total in actor_totals(tables, view)]
         case _:
             raise TypeError(f"no such view: {view!r}")
     backwards = _backwards(view)

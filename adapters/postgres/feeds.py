@@ -3,7 +3,7 @@
 from typing import Any
 
 from domain.ports.queries import Cursor
-from domain.ports.views import ActivityTallies, ActivityView
+from domain.ports.views import ActivityTallies, ActivityView, ActorTotals
 
 Parameters = dict[str, Any]
 
@@ -38,6 +38,19 @@ def activity_tallies(view: ActivityTallies, after: Cursor | None, limit: int) ->
         select json_build_object('day', g.day, 'kind', g.kind, 'count', g.count), g.day, g.kind
         from g {beyond} order by g.day, g.kind limit %(limit)s"""
     return text, parameters
+
+
+def actor_totals(view: ActorTotals, limit: int) -> tuple[str, Parameters]:
+    """Return the statement and the parameters of the top of the actors."""
+    text = """
+        select json_build_object('user_id', g.actor, 'count', g.total), g.total, g.actor from (
+            select d.actor, sum(c.value::bigint)::bigint as total
+            from audit_days d cross join lateral json_each_text(d.body->'counts') c
+            where d.day >= %(first)s and d.day < %(after)s and d.actor like '%%-%%'
+            and (not %(denied)s or c.key like '%% denied %%')
+            group by d.actor) g
+        order by g.total desc, g.actor limit %(limit)s"""
+    return text, {"first": view.days.start, "after": view.days.end, "denied": view.denied, "limit": limit}
 
 
 def _filters(view: ActivityView) -> tuple[Parameters, list[str]]:

@@ -9,16 +9,17 @@ from typing import Any
 
 import attrs
 
-from adapters.postgres.feeds import activity_page, activity_tallies
+from adapters.postgres.feeds import activity_page, activity_tallies, actor_totals
 from adapters.postgres.statements import LONGEST_TOKEN
 from domain.access.vocabulary import EventVisibility
 from domain.activity.values import Activity, Tally
+from domain.audit.log import ActorTotal
 from domain.circuits.values import Circuit
 from domain.events.values import Event
 from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark
 from domain.items.values import Item
 from domain.ports.queries import Between, Cursor
-from domain.ports.views import ActivityTallies, ActivityView, DirectoryView, EventsView, ItemsView, View
+from domain.ports.views import ActivityTallies, ActivityView, ActorTotals, DirectoryView, EventsView, ItemsView, View
 
 Parameters = dict[str, Any]
 
@@ -64,6 +65,8 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
             return Activity, *activity_page(view, after, limit)
         case ActivityTallies():
             return Tally, *activity_tallies(view, after, limit)
+        case ActorTotals():
+            return ActorTotal, *actor_totals(view, limit)
         case _:
             raise TypeError(f"no such view: {view!r}")
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from domain.activity.values import Activity, Tally
+from domain.audit.log import ActorTotal
 from domain.circuits.values import Circuit
 from domain.events.values import Event
 from domain.items.values import Item
@@ -116,3 +117,14 @@ class DirectoryView(View[Circuit]):
 
     now: datetime
     words: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class ActorTotals(View[ActorTotal]):
+    """How many sealed audit entries users have on these UTC days, only refused ones if `denied`; most first.
+
+    There is one page of it, the top.
+    """
+
+    days: Between
+    denied: bool = False

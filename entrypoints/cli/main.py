@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "config": ("configuration", "config"),
     "admin": ("admin", "app"),
     "import": ("importing", "import_file"),
+    "audit": ("audit", "app"),
     "items": ("items", "app"),
     "demo": ("demo", "demo"),
     "identifiers": ("identifiers", "app"),

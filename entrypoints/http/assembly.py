@@ -67,7 +67,7 @@ def engine_routes(container: Container) -> list[Route]:
         *notification_routes(container.notifications()),
         *access_routes(container.access()),
         *webhook_routes(container.webhooks()),
-        *audit_routes(container.audit()),
+        *audit_routes(container.audit(), container.dashboards()),
         *incident_routes(container.incidents()),
         *identifier_routes(),
         *cache_routes(container.cache()),

@@ -152,6 +152,7 @@ ROWS: Mapping[str, Row] = {
     # audit
     "audit_entry_list": Row(administrator | holding("audit"), query=f"{ALL}&circuit_id={{circuit_id}}"),
     "audit_entry_get": Row(administrator | holding("audit")),
+    "audit_dashboard_get": Row(administrator),
     "audit_export": Row(administrator),
     "audit_checkpoint_get": Row(administrator),
     "audit_entry_prove": Row(administrator),

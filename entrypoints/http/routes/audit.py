@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import attrs
 
 from application.audit import Audit
+from application.audit.dashboard import Dashboard, DashboardPeriod, Dashboards
 from application.audit.exporting import export
 from application.audit.requests import AuditFilter, ExportFormat
 from application.audit.service import AuditEntryView, ConsistencyProof, InclusionProof
@@ -55,8 +56,11 @@ class ConsistencyQuery:
 class AuditHandlers:
     """Each decodes nothing, decides nothing, and calls one use case."""
 
-    def __init__(self, audit: Audit) -> None:
-        self.audit = audit
+    def __init__(self, audit: Audit, dashboards: Dashboards) -> None:
+        self.audit, self.dashboards = audit, dashboards
+
+    async def dashboard(self, call: Call) -> Dashboard:
+        return await self.dashboards.show(call.principal, call.query)
 
     async def page(self, call: Call) -> Page[AuditEntryView]:
         return await self.audit.page(call.principal, call.query, call.after, call.limit)
@@ -79,9 +83,9 @@ class AuditHandlers:
         return await self.audit.consistency(call.principal, call.query.from_, call.query.to)
 
 
-def audit_routes(audit: Audit) -> Sequence[Route]:
+def audit_routes(audit: Audit, dashboards: Dashboards) -> Sequence[Route]:
     """Return the routes of entries and of the log."""
-    do = AuditHandlers(audit)
+    do = AuditHandlers(audit, dashboards)
     reads: dict[str, Any] = {"method": "GET", "tag": TAG, "scope": READ}
     proves: dict[str, Any] = reads | {"admin": True}
     return (
@@ -113,6 +117,15 @@ def audit_routes(audit: Audit) -> Sequence[Route]:
             export=True,
             policy="export",
             media_type="application/x-ndjson",
+            **proves,
+        ),
+        Route(
+            path="/api/audit/dashboard",
+            handler=do.dashboard,
+            operation_id="audit_dashboard_get",
+            summary="Count what was audited in a period",
+            query=DashboardPeriod,
+            answer=Dashboard,
             **proves,
         ),
         Route(

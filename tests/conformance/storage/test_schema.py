@@ -19,7 +19,7 @@ from adapters.postgres.statements import STATEMENTS, Statements
 from adapters.postgres.views import view_query
 from domain.ports.queries import AnyOf, Between, Select, StartsWith
 from domain.ports.schema import FACETS, Facet
-from domain.ports.views import ActivityTallies, ActivityView, DirectoryView, EventsView, ItemsView, Viewer
+from domain.ports.views import ActivityTallies, ActivityView, ActorTotals, DirectoryView, EventsView, ItemsView, Viewer
 from tests.conformance.storage.link import execute
 
 Connection = psycopg.AsyncConnection[Any]
@@ -201,6 +201,7 @@ VIEWS: tuple[Any, ...] = (
     ActivityView(Viewer("u", "w"), True, "workspace", None, "u", ("a", "b"), "D", False, Between(NOW, NOW)),
     ActivityView(Viewer("u", "w"), True, "circuits", "C", "u", ("a",), "D", True),
     ActivityTallies(ActivityView(Viewer("u", "w"), True)),
+    ActorTotals(Between("2026-03-01", "2026-03-08"), denied=True),
 )  # fmt: skip
 
 

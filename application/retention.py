@@ -1,0 +1,108 @@
+"""Letting go of what is kept for a time only (platform.md 6.1, 7, 8.1)."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from application.units import Units
+from domain.access.principal import system
+from domain.act import Act
+from domain.audit.values import AuditEntry
+from domain.ports.errors import Contention
+from domain.ports.queries import Between, Condition, Select
+from domain.ports.schema import ACTIVITY, AUDIT, NOTIFICATIONS, RULE_WINDOWS, Facet
+
+V = TypeVar("V")
+EVERY: Final = 3600.0
+AT_ONCE: Final = 500
+READ_KEPT: Final = timedelta(days=90)
+UNREAD_KEPT: Final = timedelta(days=365)
+MOST_PER_USER: Final = 5000
+
+
+@attrs.frozen
+class Retention:
+    """Removes what is past its time, 500 rows in a unit; any number of instances may do it at once."""
+
+    units: Units
+    activity_days: int
+    personal_days: int
+    most_per_user: int = MOST_PER_USER
+
+    async def run(self) -> None:
+        """Look every hour until cancelled. Raises StorageError when the store is gone."""
+        while True:
+            await self.prune()
+            await asyncio.sleep(EVERY * random.uniform(0.9, 1.1))  # noqa: S311
+
+    async def prune(self) -> None:
+        """Remove everything that is past its time now."""
+        now = self.units.clock.now()
+        past = now - timedelta(days=self.activity_days)
+        await self._remove(ACTIVITY, {"at": Between(None, past)}, "at")
+        for unread, kept in ((False, READ_KEPT), (True, UNREAD_KEPT)):
+            old: dict[str, Condition] = {"unread": unread, "created_at": Between(None, now - kept)}
+            await self._remove(NOTIFICATIONS, old, "created_at")
+        await self._remove(RULE_WINDOWS, {"until_at": Between(None, now)}, "until_at")
+        await self._forget_persons(now - timedelta(days=self.personal_days))
+        await self._limit_notifications()
+
+    async def _forget_persons(self, before: datetime) -> None:
+        """Take what is personal out of old audit entries; their hashes cover only its digest."""
+
+        def impersonal(entry: AuditEntry) -> AuditEntry:
+            return attrs.evolve(entry, personal=None, personal_salt=None, version=entry.version + 1)
+
+        async def forget(act: Act, entries: Sequence[Any]) -> None:
+            await act.unit.save(AUDIT, *map(impersonal, entries))
+
+        await self._each(AUDIT, {"erasable_at": Between(None, before)}, "erasable_at", forget)
+
+    async def _limit_notifications(self) -> None:
+        """Keep at most so many per user: read ones go first, then the oldest."""
+        async with self.units.storage.read() as reader:
+            counts = await reader.count(NOTIFICATIONS, {}, "user_id")
+        for user_id, count in counts.items():
+            excess = count - self.most_per_user
+            for unread in (False, True):
+                if excess > 0:
+                    own: dict[str, Condition] = {"user_id": user_id, "unread": unread}
+                    excess -= await self._remove(NOTIFICATIONS, own, "position", excess)
+
+    async def _remove(self, facet: Facet[V], where: dict[str, Condition], order: str, most: int | None = None) -> int:
+        async def remove(act: Act, rows: Sequence[V]) -> None:
+            await act.unit.remove(facet, *rows)
+
+        return await self._each(facet, where, order, remove, most)
+
+    async def _each(
+        self,
+        facet: Facet[V],
+        where: dict[str, Condition],
+        order: str,
+        change: Callable[[Act, Sequence[V]], Any],
+        most: int | None = None,
+    ) -> int:
+        """Change matching rows, oldest first, a batch in each unit, until none or `most` were; return how many."""
+        done = 0
+        while most is None or done < most:
+            limit = AT_ONCE if most is None else min(AT_ONCE, most - done)
+
+            async def work(act: Act, limit: int = limit) -> int:
+                rows = (await act.unit.page(facet, Select(where, (order,)), limit=limit)).items
+                if rows:
+                    await change(act, rows)
+                return len(rows)
+
+            try:
+                count = await self.units.perform(system(), work, completes=False)
+            except Contention:
+                return done
+            done += count
+            if count < limit:
+                return done
+        return done
