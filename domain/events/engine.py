@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from domain.access.principal import Principal
 from domain.act import Act
 from domain.events.chain import EventDraft, head_of, link, new_salt
-from domain.events.values import ChainHead, Event
+from domain.events.values import ChainHead, Event, EventType
 from domain.ports.schema import CHAINS, EVENTS
 
 
@@ -20,9 +20,10 @@ async def record_as(act: Act, written: Sequence[tuple[Principal, EventDraft]]) -
     Each comes with its author. A chain that another unit advances meanwhile makes this unit lose
     (Stale, AlreadyExists), so that positions have no gap.
     """
-    heads: dict[str, ChainHead] = {
-        head.dfid: head for head in (await act.unit.get_many(CHAINS, (draft.dfid for _, draft in written))).values()
-    }
+    # Creation begins a chain: there is none to look for.
+    new = {draft.dfid for _, draft in written if draft.event_type is EventType.CREATED}
+    found = await act.unit.get_many(CHAINS, [draft.dfid for _, draft in written if draft.dfid not in new])
+    heads: dict[str, ChainHead] = {head.dfid: head for head in found.values()}
     events: list[Event] = []
     begun: list[ChainHead] = []
     advanced: list[ChainHead] = []

@@ -41,6 +41,7 @@ from domain.items.values import (
     Mapping,
     ValueCounter,
 )
+from domain.ports.errors import Stale
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CLAIMS, CONTRIBUTIONS, COUNTERS, ENTRIES, ITEMS, MAPPINGS
 
@@ -494,8 +495,12 @@ class Register:
     def change(self, item: Item, *made: Contribution) -> Item:
         """Take over a changed item, the contributions that changed it, and what is derived of them; return it.
 
-        Raises Invalid beyond the bounds of an item; nothing is taken over then.
+        Raises Invalid beyond the bounds of an item, and Stale when the register read the item at another version than
+        the caller, who then decided on what no longer stands; nothing is taken over then.
         """
+        held = self._items.get(item.key)
+        if held is not None and held.version != item.version:
+            raise Stale(ITEMS.name, item.key)
         item = self._folded(item, made)
         if len(item.identifiers) > MAX_ITEM_IDENTIFIERS:
             raise Invalid([Fault("too_many", f"At most {MAX_ITEM_IDENTIFIERS} identifiers.", pointer="/identifiers")])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.postgres import storage as postgres
+from adapters.postgres import transactions as postgres
 from application.circuits.requests import PushBatch, PushElement
 from domain.ports.errors import StorageError
 from domain.ports.schema import FACETS, ITEMS, MAPPINGS, PLACEMENTS
