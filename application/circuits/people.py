@@ -11,10 +11,11 @@ from domain.access.principal import Principal
 from domain.access.vocabulary import MembershipStatus
 from domain.act import Act
 from domain.circuits import members
+from domain.circuits.rules import custom_role
 from domain.circuits.scene import scene
 from domain.circuits.values import Membership
 from domain.errors import Refusal, not_found
-from domain.ports.queries import Cursor, Page, Select
+from domain.ports.queries import Condition, Cursor, Page, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
@@ -97,18 +98,17 @@ class CircuitPeople(CircuitSettings):
         async with self.units.storage.read() as reader:
             at = await scene(reader, principal, circuit_id)
             circuit = at.require(self.visit(principal), Action.MEMBER_LIST)
-            query = Select({"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}, ("joined_at", "user_id"))
-            if wanted.role is None and wanted.q is None:
+            where: dict[str, Condition] = {"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}
+            if wanted.role is not None:
+                custom = custom_role(circuit, wanted.role)
+                where["role"] = wanted.role if custom is None else custom.role_id
+            query = Select(where, ("joined_at", "user_id"))
+            if wanted.q is None:
                 page = await reader.page(MEMBERSHIPS, query, after, limit)
                 return Page(tuple(await member_views(reader, circuit, page.items)), page.after)
 
             async def shown(rows: Sequence[Membership]) -> list[MemberView | None]:
                 views = await member_views(reader, circuit, rows)
-                return [view if _fits(view, wanted) else None for view in views]
+                return [view if view.username.startswith(str(wanted.q).lower()) else None for view in views]
 
             return await filtered_page(reader, MEMBERSHIPS, query, after, limit, shown)
-
-
-def _fits(view: MemberView, wanted: MemberFilter) -> bool:
-    named = wanted.role is None or view.role == wanted.role
-    return named and (wanted.q is None or view.username.startswith(wanted.q.lower()))

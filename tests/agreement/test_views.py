@@ -1,10 +1,11 @@
 """Agreement: a list shows in memory and in PostgreSQL exactly what `decide` allows (circuits.md 2.8, law 4)."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from datetime import datetime, timedelta
 from itertools import product
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,13 +14,19 @@ from hypothesis import strategies as st
 from adapters.changes import order_key
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.storage import PostgresStorage
+from application.circuits.page_door import PageTokens
+from application.circuits.pages import Pages
+from application.circuits.tallies import Tallies
 from application.events.views import event_fact
 from application.facts import circuit_fact, item_fact, member_fact, placement_fact, pull_fact, share_fact, transfer_fact
+from application.tokens import SignedTokens, TokenKeys
+from application.units import DfidSource, Units
 from domain.access.decide import Action, GroundKind, decide
 from domain.access.facts import Facts, Target
 from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
 from domain.access.vocabulary import EventVisibility, ItemStatus, OperationStatus
 from domain.circuits.directory import page_words
+from domain.errors import Refusal
 from domain.events.values import EventType
 from domain.items.search import words
 from domain.ports.queries import Between
@@ -35,6 +42,7 @@ GROUNDS = {
     "circuit": {GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL},
     "all": set(GroundKind),
 }
+R = TypeVar("R")
 EVERY = tuple(ItemStatus)
 seeds = st.integers(0, 2**32)
 
@@ -125,6 +133,10 @@ class Stores:
         assert self._runner.run(walk(self.memory, view, 1)) == memory
         return memory
 
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Await something in the loop of the stores."""
+        return self._runner.run(work)
+
     def close(self) -> None:
         self._runner.run(self.postgres.aclose())
 
@@ -186,6 +198,46 @@ def test_the_directory_lists_the_circuits_whose_page_is_open_to_a_visitor(stores
         }
         since = [order_key((circuit.public_since, circuit.circuit_id)) for circuit in found]
         assert since == sorted(since, reverse=True)
+
+
+class Stopped:
+    """A clock that stands still."""
+
+    def now(self) -> datetime:
+        return NOW
+
+
+@worlds
+@given(seed=seeds)
+def test_pages_show_a_visitor_what_the_decision_allows(stores: Stores, seed: int) -> None:
+    """Scenario 49 of circuits.md, for public pages: items, their public events and the numbers."""
+    all_of = world(seed)
+    stores.settle(all_of)
+    for storage, circuit_id in product((stores.memory, stores.postgres), CIRCUIT_IDS):
+        units = Units(storage, Stopped(), DfidSource(storage, Stopped()))
+        tokens = PageTokens(SignedTokens(TokenKeys(b"k" * 32), "i", "a"), timedelta(hours=1))
+        door: Any = None
+        pages = Pages(units, door, tokens, Tallies(Stopped()))
+
+        def may(action: Action, circuit_id: str = circuit_id, **target: Any) -> bool:
+            asked = facts(all_of, circuit_id=circuit_id, **target)
+            return decide(ANONYMOUS, action, asked, NOW).allowed
+
+        if not may(Action.CIRCUIT_VIEW_PAGE):
+            with pytest.raises(Refusal):
+                stores.run(pages.items(ANONYMOUS, circuit_id))
+            continue
+        found = stores.run(pages.items(ANONYMOUS, circuit_id)).items
+        assert {item.dfid for item in found} == {key for key in DFIDS if may(Action.ITEM_VIEW_PUBLIC, dfid=key)}
+        assert stores.run(pages.page(ANONYMOUS, circuit_id)).shown.published_count == len(found)
+        for item in found:
+            shown = stores.run(pages.events(ANONYMOUS, circuit_id, item.dfid)).items
+            allowed = {
+                event.event_id
+                for event in all_of.events
+                if event.dfid == item.dfid and may(Action.EVENT_VIEW_PUBLIC, dfid=item.dfid, event_id=event.event_id)
+            }
+            assert {event.event_id for event in shown} == allowed
 
 
 @worlds

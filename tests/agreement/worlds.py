@@ -181,8 +181,9 @@ def _member(dice: Dice, circuit_id: str, viewer: Viewer) -> Membership:
 def _placement(dice: Dice, circuit_id: str, item: Item) -> Placement:
     number = dice.pick("12")
     return Placement(
-        f"P{circuit_id}{item.key}{number}", circuit_id, item.key, item.workspace_id, "olga", "farm", NOW, "O", True
-    )
+        f"P{circuit_id}{item.key}{number}", circuit_id, item.key, item.workspace_id, "olga", "farm", NOW, "O", True,
+        published=(published := dice.chance(0.6)), published_at=dice.pick(INSTANTS) if published else None,
+    )  # fmt: skip
 
 
 def _shares(dice: Dice, items: tuple[Item, ...]) -> Iterator[Share]:

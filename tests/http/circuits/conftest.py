@@ -12,6 +12,7 @@ import pytest
 
 from application.settings import load
 from container import Container, opened
+from domain.ports.schema import ACCOUNTS
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
 
 OPTIONS = {
@@ -21,6 +22,8 @@ OPTIONS = {
     "JWT_SECRET": "jwt secret of the tests, long enough",
     "DEFARM_SECRET_KEY": "root key of the tests, long enough",
 }
+
+PASSWORD = "seven brown oxen graze"
 
 
 @attrs.frozen
@@ -36,6 +39,16 @@ class Region:
     ana: User
     bia: User
     caio: User
+    container: Container
+
+    async def promote(self, user: User) -> None:
+        """Make a user an administrator, who signs in again."""
+        async with self.container.storage().write() as unit:
+            account = await unit.get(ACCOUNTS, user.user_id)
+            await unit.save(ACCOUNTS, attrs.evolve(account, is_admin=True, version=account.version + 1))
+        body = {"username": account.username, "password": PASSWORD}
+        answer = (await user.client.post("/api/auth/login", json=body, headers={"authorization": ""})).json()
+        user.client.headers["authorization"] = f"Bearer {answer['access_token']}"
 
     async def circuit(self, *members: User, **settings: Any) -> str:
         """Make a circuit of Ana's with these members and return its path."""
@@ -65,11 +78,11 @@ async def region(tmp_path: Path) -> AsyncIterator[Region]:
         for name in ("ana", "bia", "caio"):
             client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://engine"))
             users.append(await _registered(client, name))
-        yield Region(*users)
+        yield Region(*users, container)
 
 
 async def _registered(client: httpx.AsyncClient, name: str) -> User:
-    body = {"username": name, "email": f"{name}@example.com", "password": "seven brown oxen graze"}
+    body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
     answer = (await client.post("/api/auth/register", json=body)).json()
     client.headers["authorization"] = f"Bearer {answer['access_token']}"
     return User(answer["user"]["user_id"], client)

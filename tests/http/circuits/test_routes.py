@@ -188,3 +188,29 @@ async def test_scenarios_9_and_10_a_private_circuit_is_none_and_an_open_one_can_
     assert (me.json()["username"], me.json()["joined_via"]) == ("bia", "join_request")
     assert (await region.bia.client.delete(f"{public}/members/me")).status_code == 204
     assert problem(await region.bia.client.get(public)) == (403, "not_a_member")
+
+
+async def test_scenario_48_a_key_that_may_only_read_does_not_push(region: Region) -> None:
+    path, dfid = await region.circuit(), await region.item(region.ana, "1")
+    made = await region.ana.client.post("/api/api-keys", json={"name": "reader", "scopes": ["circuits:read"]})
+    assert made.status_code == 201, made.text
+    key = {"x-api-key": made.json()["secret"]}
+    async with httpx.AsyncClient(transport=region.ana.client._transport, base_url="http://engine") as reader:
+        assert (await reader.get(path, headers=key)).status_code == 200
+        for where in (f"/push/{dfid}", "/push-local", "/push/batch", f"/pull/{dfid}", f"/withdraw/{dfid}"):
+            refused = await reader.post(path + where, headers=key)
+            assert problem(refused) == (403, "scope_missing")
+            assert refused.json()["needed"] == ["circuits:push"]
+        assert problem(await reader.put(f"{path}/deactivate", headers=key)) == (403, "scope_missing")
+        page = await region.circuit(allow_public_visibility=True)
+        assert (await reader.get(f"{page}/public", headers=key)).status_code == 200
+
+
+async def test_scenario_48_an_administrator_who_is_no_member_finds_no_circuit(region: Region) -> None:
+    path, dfid = await region.circuit(), await region.item(region.ana, "1")
+    await region.ana.client.post(f"{path}/push/{dfid}")
+    await region.promote(region.caio)
+    for where in ("", "/members", "/items", f"/items/{dfid}", "/operations", "/stats", "/public", "/roles"):
+        assert problem(await region.caio.client.get(path + where)) == (404, "not_found")
+    assert problem(await region.caio.client.post(f"{path}/push/{dfid}")) == (404, "not_found")
+    assert problem(await region.caio.client.get(f"/api/items/{dfid}")) == (404, "not_found")
