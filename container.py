@@ -35,6 +35,7 @@ from application.admin.upkeep import Jobs
 from application.audit import Audit
 from application.audit.dashboard import Dashboards
 from application.audit.incidents import Incidents
+from application.audit.reports import Reports, build
 from application.audit.sequencer import Sequencer
 from application.authentication import AccessTokenCheck, Authentication
 from application.caching import CacheAdministration, NoCache
@@ -357,6 +358,7 @@ class Container(containers.DeclarativeContainer):
         {name: providers.Object(job) for name, job in WEBHOOK_JOBS.items()} | {ERASING: providers.Object(erase_traces)},
         cancel_waiting=providers.Object(clear_waiting),
         notify=providers.Object(tell_many),
+        report=providers.Object(build),
     )
     relay = providers.Singleton(Relay, units, jobs)
     retention = providers.Singleton(
@@ -378,6 +380,7 @@ class Container(containers.DeclarativeContainer):
     activities = providers.Singleton(Activities, units)
     notifications = providers.Singleton(Notifications, units)
     audit = providers.Singleton(Audit, units)
+    reports = providers.Singleton(Reports, units)
     dashboards = providers.Singleton(Dashboards, units, audit)
     incidents = providers.Singleton(Incidents, units, audit)
     live = providers.Singleton(

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from application.audit.reports import remove_expired
 from application.units import Units
 from domain.access.principal import system
 from domain.act import Act
@@ -50,6 +51,8 @@ class Retention:
         await self._remove(RULE_WINDOWS, {"until_at": Between(None, now)}, "until_at")
         await self._forget_persons(now - timedelta(days=self.personal_days))
         await self._limit_notifications()
+        while await self.units.perform(system(), remove_expired, completes=False):
+            pass
 
     async def _forget_persons(self, before: datetime) -> None:
         """Take what is personal out of old audit entries; their hashes cover only its digest."""

@@ -25,6 +25,7 @@ from domain.activity.values import Activity
 from domain.audit.incidents import Incident, RuleWindow
 from domain.audit.incidents import standing as standing_incident
 from domain.audit.log import AuditDay, Checkpoint, LogTile, checkpoint_id, tile_id
+from domain.audit.reports import Report, ReportChunk, content_until, unfinished
 from domain.audit.values import AuditEntry
 from domain.circuits.directory import is_scheduled, listed, page_words
 from domain.circuits.values import Circuit, FingerprintEntry, JoinRequest, Membership, Operation, Placement
@@ -132,9 +133,9 @@ CONTRIBUTIONS = Facet(
     "contributions",
     Contribution,
     ("contribution_id",),
-    _members("contribution_id", "item", "recorded_at"),
+    _members("contribution_id", "item", "user_id", "recorded_at"),
     versioned=False,
-    indexes=(("item", "recorded_at", "contribution_id"),),
+    indexes=(("item", "recorded_at", "contribution_id"), ("user_id", "recorded_at", "contribution_id")),
 )
 CLAIMS = Facet(
     "claims",
@@ -174,12 +175,17 @@ SHARES = Facet(
     _members(
         "share_id",
         "dfid",
+        "shared_by",
         "recipient_user_id",
         "created_at",
         standing=lambda value: None if value.revoked_at else f"{value.dfid} {value.recipient_user_id}",
     ),
     unique=(("standing",),),
-    indexes=(("dfid", "created_at"), ("recipient_user_id", "created_at", "share_id")),
+    indexes=(
+        ("dfid", "created_at"),
+        ("recipient_user_id", "created_at", "share_id"),
+        ("shared_by", "created_at", "share_id"),
+    ),
 )
 TRANSFERS = Facet(
     "transfers",
@@ -470,6 +476,31 @@ RULE_WINDOWS = Facet(
     _members("rule", "until_at", counted_by=lambda value: value.group),
     indexes=(("until_at",),),
 )
+REPORTS = Facet(
+    "reports",
+    Report,
+    ("report_id",),
+    _members(
+        "report_id",
+        "requested_by",
+        "created_at",
+        unfinished=unfinished,
+        content_until_at=content_until,
+    ),
+    unique=(("unfinished",),),
+    indexes=(
+        ("created_at", "report_id"),
+        ("requested_by", "created_at", "report_id"),
+        ("content_until_at", "report_id"),
+    ),
+)
+REPORT_CHUNKS = Facet(
+    "report_chunks",
+    ReportChunk,
+    ("report_id", "place"),
+    _members("report_id", place=lambda value: f"{value.number:08d}"),
+    versioned=False,
+)
 ACTIVITY = Facet(
     "activity",
     Activity,
@@ -689,6 +720,8 @@ FACETS: tuple[Facet[Any], ...] = (
     AUDIT_DAYS,
     INCIDENTS,
     RULE_WINDOWS,
+    REPORTS,
+    REPORT_CHUNKS,
     NOTIFICATIONS,
     WEBHOOKS,
     DELIVERIES,

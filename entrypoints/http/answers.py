@@ -1,5 +1,6 @@
 """What a route answers, before it is sent: status, headers, ready bytes or a stream of them."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
@@ -24,13 +25,15 @@ class Answer:
 class Stream:
     """Bytes that are sent as they come: exports and live streams. `filename` makes it an attachment.
 
-    A `live` stream is counted neither as a request in flight nor against the time budget.
+    `sha256` is the digest of all of it, in hexadecimal, where it is known before. A `live` stream is counted neither as
+    a request in flight nor against the time budget.
     """
 
     chunks: AsyncIterator[bytes]
     media_type: str
     filename: str | None = None
     live: bool = False
+    sha256: str | None = None
 
 
 @attrs.frozen
@@ -58,6 +61,9 @@ def stream_headers(stream: Stream) -> tuple[tuple[str, str], ...]:
     named: tuple[tuple[str, str], ...] = ()
     if stream.filename is not None:
         named = (("content-disposition", f'attachment; filename="{stream.filename}"'),)
+    if stream.sha256 is not None:
+        digest = b64encode(bytes.fromhex(stream.sha256)).decode()
+        named = (*named, ("content-digest", f"sha-256=:{digest}:"))
     return (("content-type", stream.media_type), ("cache-control", NO_STORE), *named)
 
 

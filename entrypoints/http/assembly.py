@@ -37,6 +37,7 @@ from entrypoints.http.routes.items import item_routes
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routes.notifications import notification_routes
 from entrypoints.http.routes.pages import page_routes
+from entrypoints.http.routes.reports import report_routes
 from entrypoints.http.routes.sharing import sharing_routes
 from entrypoints.http.routes.storage_history import storage_history_routes
 from entrypoints.http.routes.streams import stream_routes
@@ -69,6 +70,7 @@ def engine_routes(container: Container) -> list[Route]:
         *webhook_routes(container.webhooks()),
         *audit_routes(container.audit(), container.dashboards()),
         *incident_routes(container.incidents()),
+        *report_routes(container.reports()),
         *identifier_routes(),
         *cache_routes(container.cache()),
         *admin_account_routes(container.accounts(), container.directory()),

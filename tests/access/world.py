@@ -305,6 +305,9 @@ async def _told(world: World) -> None:
     await world.container.sequencer().drain()
     # A stream then ends after what it has to tell.
     world.container.live().shut()
+    asked = await world.do("bare", "POST", "/api/audit/reports", {"kind": "subject_access"})
+    world.objects["report_id"] = asked["report_id"]
+    await world.container.relay().drain()
     opened = {"title": "Odd", "severity": "low", "category": "other"}
     incident = await world.do("operator", "POST", "/api/audit/incidents", opened)
     world.objects["incident_id"] = incident["incident_id"]

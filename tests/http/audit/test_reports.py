@@ -1,0 +1,126 @@
+"""Compliance reports are data and counts of what is stored (platform.md 6.7, 17)."""
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from application.retention import Retention
+from domain.audit import merkle
+from domain.ports.queries import Select
+from domain.ports.schema import ACTIVITY, AUDIT, CONTRIBUTIONS, ITEMS, NOTIFICATIONS, REPORT_CHUNKS, SESSIONS, SHARES
+from tests.http.audit.conftest import Watched
+from tests.http.circuits.conftest import User
+
+ROOT = "/api/audit/reports"
+
+
+async def built(watched: Watched, user: User, **asked: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a finished report and the lines of its content."""
+    made = await user.client.post(ROOT, json=asked)
+    assert (made.status_code, made.json()["status"]) == (202, "pending"), made.text
+    early = await user.client.get(f"{made.headers['location']}/content")
+    assert early.json()["code"] == "report_not_ready"
+    await watched.container.relay().drain()
+    report = (await user.client.get(made.headers["location"])).json()
+    assert report["status"] == "completed", report
+    content = await user.client.get(f"{made.headers['location']}/content")
+    digest = hashlib.sha256(content.content).digest()
+    assert (report["sha256"], report["size_bytes"]) == (digest.hex(), len(content.content))
+    assert content.headers["content-digest"] == f"sha-256=:{base64.b64encode(digest).decode()}:"
+    return report, [json.loads(line) for line in content.text.splitlines()]
+
+
+async def test_scenario_39_every_section_counts_what_is_stored_and_foreign_data_is_refused(watched: Watched) -> None:
+    region, ana = watched.region, watched.region.ana
+    path = await region.circuit(region.bia)
+    dfids = [await region.item(ana, str(number)) for number in range(3)]
+    await ana.client.post(f"{path}/push/{dfids[0]}", json={})
+    await ana.client.post(f"/api/items/{dfids[1]}/share", json={"recipient_user_id": region.caio.user_id})
+    await watched.seal()
+    report, lines = await built(watched, watched.admin, kind="subject_access", subject_user_id=ana.user_id)
+    counted = {section["name"]: section["count"] for section in report["sections"]}
+    assert {name: count for name, count in counted.items() if count} == Counter(line["section"] for line in lines)
+    as_of = datetime.fromisoformat(report["as_of"])
+    async with watched.container.storage().read() as reader:
+
+        async def count(facet: Any, **where: Any) -> int:
+            rows = (await reader.page(facet, Select(where), limit=1000)).items
+            return sum(
+                next(getattr(row, name) for name in ("at", "created_at", "recorded_at") if hasattr(row, name)) < as_of
+                for row in rows
+            )
+
+        assert counted["items"] == await count(ITEMS) == 3
+        assert counted["contributions"] == await count(CONTRIBUTIONS) == 3
+        assert counted["sessions"] == await count(SESSIONS, user_id=ana.user_id)
+        assert counted["shares_given"] == await count(SHARES) == 1
+        assert counted["activity"] == await count(ACTIVITY, actor_user_id=ana.user_id)
+        assert counted["notifications"] == await count(NOTIFICATIONS, user_id=ana.user_id)
+        assert counted["audit_entries"] == await count(AUDIT, actor_user_id=ana.user_id)
+    assert (counted["account"], counted["api_keys"], counted["incidents"]) == (1, 0, 0)
+    recipients = [(line["kind"], line["id"]) for line in lines if line["section"] == "recipients"]
+    assert recipients[0] == ("circuit", path.rsplit("/", 1)[1])
+    assert [kind for kind, _ in recipients[1:]] == ["workspace", "workspace"]
+    assert "argon2" not in json.dumps(lines)
+
+    for subject in (ana.user_id, "018f3a00-0000-7000-8000-00000000ffff"):
+        foreign = await region.bia.client.post(ROOT, json={"kind": "subject_access", "subject_user_id": subject})
+        assert (foreign.status_code, foreign.json()["code"]) == (403, "admin_required")
+    unknown = {"kind": "subject_access", "subject_user_id": "018f3a00-0000-7000-8000-00000000ffff"}
+    assert (await watched.admin.client.post(ROOT, json=unknown)).json()["code"] == "user_unknown"
+    assert (await region.bia.client.get(f"{ROOT}/{report['report_id']}")).status_code == 404
+    own, _ = await built(watched, ana, kind="subject_access")
+    told = (await ana.client.get("/api/notifications", params={"type": "report_ready"})).json()["items"]
+    assert [entry["source_id"] for entry in told] == [own["report_id"]]
+    assert [each["report_id"] for each in (await ana.client.get(ROOT)).json()["items"]] == [own["report_id"]]
+
+
+async def test_the_trail_of_a_period_comes_with_its_proofs(watched: Watched) -> None:
+    await watched.region.item(watched.region.ana, "1")
+    await watched.seal()
+    period = {"period_from": "2020-01-01T00:00:00Z", "period_to": "2020-12-01T00:00:00Z"}
+    empty, lines = await built(watched, watched.admin, kind="audit_trail", **period)
+    assert empty["sections"] == [{"name": "audit_entries", "count": 0}, {"name": "checkpoint", "count": 1}]
+    now = datetime.now(UTC)
+    period = {"period_from": str(now - timedelta(days=1)), "period_to": str(now + timedelta(days=1))}
+    await watched.seal()
+    _, lines = await built(watched, watched.admin, kind="audit_trail", **period)
+    *entries, head = lines
+    assert len(entries) == head["tree_size"]
+    for entry in entries:
+        place = (entry["entry_hash"], entry["log_index"], head["tree_size"])
+        assert merkle.included(*place, entry["path"], head["root_hash"])
+    summary, _ = await built(watched, watched.admin, kind="incident_summary", **period)
+    assert [section["count"] for section in summary["sections"]] == [0, 0]
+
+
+async def test_scenario_40_two_instances_complete_a_report_once_and_one_runs_at_a_time(watched: Watched) -> None:
+    ana = watched.region.ana.client
+    assert (await ana.post(ROOT, json={"kind": "subject_access"})).status_code == 202
+    again = await ana.post(ROOT, json={"kind": "subject_access"})
+    assert (again.status_code, again.json()["code"]) == (409, "report_running")
+    await asyncio.gather(*(watched.container.relay().drain() for _ in range(3)))
+    told = (await ana.get("/api/notifications", params={"type": "report_ready"})).json()["items"]
+    assert len(told) == 1
+
+
+async def test_the_content_goes_after_thirty_days_and_the_report_stays(watched: Watched) -> None:
+    report, _ = await built(watched, watched.region.ana, kind="subject_access")
+    units = attrs.evolve(watched.container.units(), clock=Later())
+    await Retention(units, 730, 365).prune()
+    async with watched.container.storage().read() as reader:
+        assert not (await reader.page(REPORT_CHUNKS, Select())).items
+    assert (await watched.region.ana.client.get(f"{ROOT}/{report['report_id']}")).json()["sha256"] == report["sha256"]
+
+
+class Later:
+    """The clock, 31 days ahead."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(days=31)
