@@ -300,8 +300,8 @@ async def populated(connection: Connection) -> Connection:
         insert into items (key, workspace_id, status, created_at, updated_at, profile, version, tokens, body)
             select 'DFID-' || n, 'big', 'active', now() - n * interval '1 s', now(), '["active"]',
             1, '#nbovino', '{"identifiers": [], "aliases": []}' from generate_series(10000, 20000) n;
-        insert into shares (share_id, dfid, recipient_user_id, created_at, version, body)
-            select n::text, 'DFID-' || n, 'u' || n % 100, now(), 1, '{}' from generate_series(1, 1000) n;
+        insert into shares (share_id, dfid, recipient_user_id, shared_by, created_at, version, body)
+            select n::text, 'DFID-' || n, 'u' || n % 100, 'u', now(), 1, '{}' from generate_series(1, 1000) n;
         insert into circuits (circuit_id, owner_id, status, created_at, require_approval_for_pull, listed, tokens,
                 version, body)
             select n::text, 'u', 'active', now(), false, false, '', 1, '{}' from generate_series(1, 50) n;
