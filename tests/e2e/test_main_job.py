@@ -49,6 +49,8 @@ def test_published_properties_are_imported_shared_read_verified_and_survive_a_ki
 
     acknowledged = kill_in_the_middle_of_an_import(engine, ana)
     engine.start()
+    examined = engine.run("doctor", "--only", "invariants")
+    assert examined.returncode == 0, examined.stdout
     assert engine.every("/api/items?access=own&status=active", ana)[-PROPERTIES:] == items
     after = {item["identifiers"][0]["value"] for item in engine.every("/api/items?q=durable", ana)}
     assert acknowledged <= after

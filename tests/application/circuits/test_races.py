@@ -18,16 +18,20 @@ from adapters.staging import StagedStorage
 from application.circuits import Circuits
 from application.circuits.requests import AddMember, AskToJoin, ChangeRole, PublicRequest, TransferCircuit
 from application.items import Items
+from application.items.lineage import MergeItems
 from application.items.requests import CreateDraft
 from application.passwords import Passwords
 from application.units import DfidSource, Units
 from domain.access.principal import Principal
 from domain.access.vocabulary import CircuitStatus
+from domain.document import Document
 from domain.errors import Refusal
 from domain.identifiers.personal import IdentifierKeys
-from domain.ports.schema import CIRCUITS, EVENTS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
+from domain.items.submission import Submission
+from domain.ports.schema import CIRCUITS, CLAIMS, EVENTS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
 from domain.ports.storage import Storage
 from tests.application.circuits.world import SteppedClock, World, sisbov
+from tests.invariants import hold_in
 
 ROUNDS = {"memory": int(os.environ.get("RACES", "100")), "postgres": int(os.environ.get("RACES", "100")) // 10}
 Race = Callable[[], Awaitable[Any]]
@@ -80,7 +84,10 @@ class Rounds:
         if self.url is None:
             for seed in range(ROUNDS["memory"]):
                 backend: Any = Hesitant(MemoryBackend(), random.Random(seed))
-                await race(world_on(StagedStorage(backend), self.passwords))
+                world = world_on(StagedStorage(backend), self.passwords)
+                await race(world)
+                if seed % 10 == 0:
+                    await hold_in(world.storage)
             return
         storage = PostgresStorage(self.url)
         await storage.open()
@@ -88,6 +95,7 @@ class Rounds:
         try:
             for _ in range(ROUNDS["postgres"]):
                 await race(world)
+            await hold_in(storage)
         finally:
             await storage.aclose()
 
@@ -277,5 +285,52 @@ async def test_two_adders_of_one_person_and_two_equal_requests_leave_one_of_each
             world.circuits.push(caio, circuit_id, dfid), world.circuits.push(caio, circuit_id, dfid)
         ) == ["done", "done"]
         assert len(await world.rows(OPERATIONS, circuit_id=circuit_id, dfid=dfid)) == 1
+
+    await rounds.each(race)
+
+
+async def test_scenario_54_a_merge_comes_before_or_after_a_push_of_what_it_absorbs(rounds: Rounds) -> None:
+    async def race(world: World) -> None:
+        (ana,) = await people(world, 1)
+        circuit_id = (await world.circuit(ana)).circuit_id
+        target, source = await world.item(ana), await world.item(ana)
+        merged, pushed = await outcomes(
+            world.items.merge(ana, target, MergeItems(source)), world.circuits.push(ana, circuit_id, source)
+        )
+        assert (merged, pushed) in {("done", "done"), ("done", "item_merged")}
+        assert len(await world.rows(PLACEMENTS, circuit_id=circuit_id)) == (1 if pushed == "done" else 0)
+
+    await rounds.each(race)
+
+
+async def test_two_creates_with_one_canonical_number_make_one_item_and_tell_the_other_workspace(
+    rounds: Rounds,
+) -> None:
+    tags = iter(range(1, 10**5))
+
+    async def race(world: World) -> None:
+        ana, bia = await people(world, 2)
+        content = Submission((sisbov(next(tags)),), Document())
+        assert sorted(await outcomes(world.items.create(ana, content), world.items.create(bia, content))) == [
+            "done",
+            "identifier_claimed",
+        ]
+        assert len(await world.rows(CLAIMS, lookup=content.identifiers[0].value)) == 1
+
+    await rounds.each(race)
+
+
+async def test_an_owner_who_hands_over_and_leaves_at_once_does_both_or_stays(rounds: Rounds) -> None:
+    async def race(world: World) -> None:
+        ana, bia = await people(world, 2)
+        circuit_id = (await world.circuit(ana)).circuit_id
+        await world.join(ana, circuit_id, bia)
+        handed, left = await outcomes(
+            world.circuits.transfer(ana, circuit_id, TransferCircuit(str(bia.user_id))),
+            world.circuits.leave(ana, circuit_id),
+        )
+        assert (handed, left) in {("done", "done"), ("done", "owner_cannot_leave")}
+        (circuit,) = await world.rows(CIRCUITS, circuit_id=circuit_id)
+        assert circuit.owner_id == bia.user_id
 
     await rounds.each(race)
