@@ -1,16 +1,9 @@
 """GS1 keys: trade items, places and parties, logistic units (identifiers.md 4.9)."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from types import ModuleType
 
-from biip import ParseError
-from biip.checksums import gs1_standard_check_digit
-from biip.gln import Gln
-from biip.gtin import Gtin
-from biip.rcn import Rcn
-from biip.sscc import Sscc
-
-from domain.identifiers.gs1_reading import read
 from domain.identifiers.model import (
     Cleaned,
     Evidence,
@@ -25,14 +18,20 @@ _GTIN_LENGTHS = (8, 12, 13, 14)
 _LEVELS = (Evidence.MALFORMED, Evidence.CHECK_FAILED, Evidence.CHECK_OK)
 _REASON_CODES = ("characters", "shape", "ai", "all_zeros", "check_digit")
 
-_Parsed = Gtin | Gln | Sscc
+
+@cache
+def _reading() -> ModuleType:
+    # The tables of the library take 16 MB and a fifth of the start; who has no GS1 numbers does not pay for them.
+    from domain.identifiers import gs1_reading  # noqa: PLC0415
+
+    return gs1_reading
 
 
 def _cleaner(keys: frozenset[str], lengths: tuple[int, ...]) -> Callable[[str], Cleaned]:
     wanted = "A key of this type has " + ", ".join(map(str, lengths)) + " digits."
 
     def clean(value: str) -> Cleaned:
-        number, others = read(value, keys)
+        number, others = _reading().read(value, keys)
         if len(number) not in lengths:
             raise Malformed("shape", wanted)
         return Cleaned(number.zfill(lengths[-1]), {"length_given": len(number), "other_ais": others})
@@ -40,29 +39,18 @@ def _cleaner(keys: frozenset[str], lengths: tuple[int, ...]) -> Callable[[str], 
     return clean
 
 
-def _checker(parse: Callable[[str], _Parsed]) -> Callable[[str], Verdict]:
-    def parsed(number: str) -> _Parsed | None:
-        try:
-            return parse(number)
-        except ParseError:
-            return None
-
+def _checker(kind: str) -> Callable[[str], Verdict]:
     def check(number: str) -> Verdict:
         if not number.strip("0"):
-            return failed("all_zeros", "All digits are zero.", _attributes(None))
-        key = parsed(number)
-        attributes = _attributes(key)
+            return failed("all_zeros", "All digits are zero.", _reading().attributes(None))
+        key = _reading().parsed(kind, number)
+        attributes = _reading().attributes(key)
         if key is None:
-            expected = gs1_standard_check_digit(number[:-1])
+            expected = _reading().check_digit(number[:-1])
             return failed("check_digit", f"The check digit should be {expected}.", attributes)
         return Verdict(Evidence.CHECK_OK, attributes=attributes)
 
     return check
-
-
-def _attributes(key: _Parsed | None) -> dict[str, Any]:
-    prefix = key.prefix if key else None
-    return {"prefix_organisation": prefix.usage if prefix else None, "restricted": isinstance(key, Rcn)}
 
 
 def _shortest(number: str) -> str:
@@ -81,7 +69,7 @@ GTIN = IdentifierType(
     reason_codes=_REASON_CODES,
     library="biip",
     clean=_cleaner(frozenset({"01"}), _GTIN_LENGTHS),
-    check=_checker(Gtin.parse),
+    check=_checker("gtin"),
     display=_shortest,
     mask=_shortest,
 )
@@ -96,7 +84,7 @@ GLN = IdentifierType(
     reason_codes=_REASON_CODES,
     library="biip",
     clean=_cleaner(frozenset(map(str, range(410, 418))), (13,)),
-    check=_checker(Gln.parse),
+    check=_checker("gln"),
     display=str,
     mask=str,
 )
@@ -112,7 +100,7 @@ SSCC = IdentifierType(
     reason_codes=_REASON_CODES,
     library="biip",
     clean=_cleaner(frozenset({"00"}), (18,)),
-    check=_checker(Sscc.parse),
+    check=_checker("sscc"),
     display=str,
     mask=str,
 )

@@ -1,11 +1,18 @@
-"""Accepted spellings of a GS1 key: digits, element string, Digital Link (identifiers.md 4.9)."""
+"""What the library of GS1 knows of a key: its spellings (digits, element string, Digital Link), its check digit and
+prefix (identifiers.md 4.9)."""
 
 import re
+from typing import Any
 
 from biip import ParseError
+from biip.checksums import gs1_standard_check_digit
+from biip.gln import Gln
 from biip.gs1_digital_link_uris import GS1DigitalLinkURI
 from biip.gs1_element_strings import GS1ElementStrings
 from biip.gs1_messages import GS1Message
+from biip.gtin import Gtin
+from biip.rcn import Rcn
+from biip.sscc import Sscc
 
 from domain.document import Document
 from domain.identifiers.cleaning import KEEPING, dropping, plain
@@ -15,6 +22,23 @@ _SPELLING = dropping(".-")
 _SCHEMES = ("http://", "https://")
 _ELEMENT_STRING = re.compile(r"(?:\([0-9]{2,4}\)[^(]+)+")
 _DIGITS = re.compile(r"[0-9]+")
+_KINDS: dict[str, type[Gtin | Gln | Sscc]] = {"gtin": Gtin, "gln": Gln, "sscc": Sscc}
+
+check_digit = gs1_standard_check_digit
+
+
+def parsed(kind: str, number: str) -> Gtin | Gln | Sscc | None:
+    """Return what a number of a kind tells, None when its check digit is wrong."""
+    try:
+        return _KINDS[kind].parse(number)
+    except ParseError:
+        return None
+
+
+def attributes(key: Gtin | Gln | Sscc | None) -> dict[str, Any]:
+    """Return what the prefix of a key tells."""
+    prefix = key.prefix if key else None
+    return {"prefix_organisation": prefix.usage if prefix else None, "restricted": isinstance(key, Rcn)}
 
 
 def _elements(text: str) -> GS1ElementStrings:

@@ -35,10 +35,11 @@ def serve(
         "DEFARM_MIGRATE_ON_START": "false" if skip_migrations else None,
         "DEFARM_SETUP_TOKEN": "false" if no_setup_token else None,
     }
-    # Nothing that is loaded now is garbage before the end; looking for some takes a tenth of the start.
+    # What is loaded now stays to the end: garbage is looked for once, when all is there, and never there again.
     gc.disable()
     from entrypoints.serve import serve as run_server  # noqa: PLC0415 -- other commands need no server
 
+    gc.collect()
     gc.freeze()
     gc.enable()
     raise typer.Exit(run_server(settings_of(context, options)))
