@@ -14,9 +14,12 @@ from domain.circuits.desk import Desk
 from domain.circuits.rules import approval_needed, check_active, closed, completed_at_once, new_operation
 from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Operation, Placement
-from domain.errors import not_found
+from domain.errors import Refusal, not_found
 from domain.items.values import Item
+from domain.ports.queries import Condition
+from domain.ports.schema import OPERATIONS
 
+MAX_WAITING = 10_000
 PLACED, ALREADY_PLACED, PENDING = "placed", "already_placed", "pending"
 
 
@@ -127,7 +130,14 @@ async def tell_requested(
 
 
 async def tell_waiting(act: Act, at: Scene, kind: str, source_id: str, count: int) -> None:
-    """Tell the holders of `approve` that something waits for them."""
+    """Tell the holders of `approve` that something waits for them.
+
+    Raises Refusal `quota_reached` when more would wait than one requester may have (circuits.md 1.10).
+    """
     circuit_id = at.circuit.circuit_id
+    where: dict[str, Condition] = {"circuit_id": circuit_id, "requester_id": act.user_id}
+    where["status"] = OperationStatus.PENDING
+    if sum((await act.unit.count(OPERATIONS, where, "circuit_id")).values()) > MAX_WAITING:
+        raise Refusal("quota_reached", f"At most {MAX_WAITING} of your operations wait in a circuit.")
     data = {"kind": kind, "item_count": count}
     await tell_circuit(act, "operation_pending", circuit_id, Permission.APPROVE, source_id=source_id, data=data)

@@ -307,4 +307,7 @@ class Handover:
         dfids = sorted({share.dfid for share in live})
         activity = await act.activity("share_revoked", ("item", dfids[0]), dfids=dfids)
         told = {share.recipient_user_id for share in live}
-        await _notify(act, "share_revoked", told, activity, dfids)
+        single = dfids[0] if len(dfids) == 1 else None
+        data = {"item_count": len(dfids)}
+        # Who shared it knows the recipient; who took the item over does not.
+        await act.notify("share_revoked", told, source_id=activity, dfid=single, data=data, anonymous=True)

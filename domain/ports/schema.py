@@ -368,6 +368,7 @@ OPERATIONS = Facet(
     indexes=(
         ("circuit_id", "status", "requested_at", "operation_id"),
         ("circuit_id", "dfid", "requester_id", "operation_type"),
+        ("circuit_id", "requester_id", "status"),
         ("circuit_id", "requested_at", "operation_id"),
         ("circuit_id", "requester_workspace_id", "requested_at", "operation_id"),
     ),

@@ -21,6 +21,7 @@ from application.circuits.views import OperationView, PlacementWithItem
 from application.items.requests import UpdateDraft
 from domain.access.principal import Principal, WorkspaceRole
 from domain.access.vocabulary import CircuitStatus, OperationStatus
+from domain.circuits import pushing
 from domain.document import Document
 from domain.errors import Refusal
 from domain.items.submission import IdentifierInput
@@ -363,3 +364,21 @@ async def test_what_was_asked_after_a_circuit_opened_again_is_not_cancelled_by_t
     operation = await waiting(world, bia, circuit_id)
     await world.run_jobs()
     assert (await world.circuits.operation(bia, operation.operation_id)).status is OperationStatus.PENDING
+
+
+async def test_a_requester_has_only_so_many_operations_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pushing, "MAX_WAITING", 2)
+    _, bia, circuit_id = await circle(world, require_approval_for_pull=True)
+    items = [await world.item(bia) for _ in range(3)]
+    for dfid in items[:2]:
+        await waiting(world, bia, circuit_id, dfid)
+    draft = await world.draft(bia, sisbov(1))
+    for call in (
+        world.circuits.push(bia, circuit_id, items[2]),
+        world.push_local(bia, circuit_id, draft),
+        world.circuits.push_batch(bia, circuit_id, PushBatch((PushElement(dfid=items[2]),))),
+    ):
+        with pytest.raises(Refusal, match="quota_reached"):
+            await call
+    assert len(await world.rows(OPERATIONS)) == 2
+    assert (await world.circuits.push(bia, circuit_id, items[0])).outcome == "pending"
