@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Mapping
 from datetime import datetime
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from psycopg_pool import AsyncConnectionPool
@@ -16,7 +17,7 @@ from adapters.caching.rows import outcomes_of, told, value_of
 from adapters.changes import Changes
 from adapters.staging import Backend, StagedStorage
 from domain.ids import new_id
-from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Mark, Outcome, Value
+from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Lease, Mark, Outcome, Value
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import Facet, Key
@@ -35,6 +36,8 @@ COMPARED = 10_000
 FOLLOW_SECONDS = 0.1
 """For so long a reader waits for another one of its instance that loads the same row."""
 
+_FOLLOWS = 3
+_BETWEEN_LOOKS = 0.005
 _TRIES = 4
 _MARK_TRIES = 3
 _MARK_PAUSE = 0.05
@@ -91,9 +94,9 @@ class CachedBackend:
         return len(self._ended)
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
-        return await self._read(facet, keys, follows=True)
+        return await self._read(facet, keys, _FOLLOWS)
 
-    async def _read(self, facet: Facet[V], keys: list[Key], *, follows: bool) -> dict[Key, V]:
+    async def _read(self, facet: Facet[V], keys: list[Key], follows: int) -> dict[Key, V]:
         right = self._rights.right()
         if right is None or facet.name not in KINDS:
             return await self.backend.fetch(facet, keys)
@@ -115,27 +118,41 @@ class CachedBackend:
         if alone:
             found |= await self._load(facet, alone, cells)
         if joined:
-            found |= await self._follow(facet, {key: missed[key] for key in joined})
+            found |= await self._follow(facet, {key: missed[key] for key in joined}, follows)
         return found
 
     def _is_loading(self, name: str, cell: Cell) -> bool:
         """Tell whether this instance is loading a row that nobody changes meanwhile."""
         return name in self._loading and not isinstance(cell, Mark)
 
-    async def _follow(self, facet: Facet[V], joined: Mapping[Key, str]) -> dict[Key, V]:
+    async def _follow(self, facet: Facet[V], joined: Mapping[Key, str], follows: int) -> dict[Key, V]:
         """Wait until others have filled the cells, and look again: what they read may be older than this call."""
+        deadline = monotonic() + FOLLOW_SECONDS
         loads = {self._loading[name] for name in joined.values() if name in self._loading}
         _, late = await asyncio.wait(loads, timeout=FOLLOW_SECONDS) if loads else ((), ())
         if late:
             return await self.backend.fetch(facet, list(joined))
-        return await self._read(facet, list(joined), follows=False)
+        while monotonic() < deadline and await self._loaded_elsewhere(joined.values()):  # noqa: ASYNC110 -- no event
+            await asyncio.sleep(_BETWEEN_LOOKS)
+        return await self._read(facet, list(joined), follows - 1)
+
+    async def _loaded_elsewhere(self, names: Collection[str]) -> bool:
+        """Tell whether another instance is loading any of these rows."""
+        try:
+            cells = await self._cache.look(names)
+        except CacheUnavailable:
+            return False
+        return any(isinstance(cell, Lease) for cell in cells.values())
 
     async def _load(self, facet: Facet[V], missed: Mapping[Key, str], cells: Mapping[str, Cell]) -> dict[Key, V]:
         """Ask the backend, and fill the cells on which nobody else is at work."""
         token = new_id()
-        free = [name for name in missed.values() if isinstance(cells[name], Absent) and name not in self._loading]
+        led = [
+            name for name in missed.values() if name not in self._loading and not isinstance(cells[name], Mark | Value)
+        ]
+        free = [name for name in led if isinstance(cells[name], Absent)]
         done = asyncio.get_running_loop().create_future()
-        self._loading.update(dict.fromkeys(free, done))
+        self._loading.update(dict.fromkeys(led, done))
         filling = False
         try:
             leased = await self._leased(free, token)
@@ -143,11 +160,11 @@ class CachedBackend:
             if leased:
                 values = {name: value_of(facet, rows.get(key)) for key, name in missed.items() if name in leased}
                 filling = True
-                self._behind(self._fill(token, values, free, done))
+                self._behind(self._fill(token, values, led, done))
             return rows
         finally:
             if not filling:
-                self._loaded(free, done)
+                self._loaded(led, done)
 
     async def _leased(self, names: list[str], token: str) -> frozenset[str]:
         try:

@@ -69,6 +69,7 @@ class DeleteAfterCommit(PostgresBackend):
             rows = {key: decode(facet, held)} if held else await super().fetch(facet, [key])
             found.update(rows)
             if not held and rows:
+                await asyncio.sleep(0.002)
                 await self._redis.set(repr(key), encode(rows[key]))
         return found
 
