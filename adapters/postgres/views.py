@@ -4,7 +4,7 @@ No list may walk what its viewer does not see: where several grounds open rows, 
 order of the list and no further than a page, and the page is made of those (decision 11).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -42,7 +42,7 @@ _OFFERED = """
     select o.open_dfid from transfers o where o.to_workspace_id = %(workspace)s and o.status = 'open'
     and o.expires_at > %(now)s
 """
-_FEW = 5000
+FEW = 5000
 """Up to so many items that a viewer reads by other grounds than ownership are met by their keys. Of more, so large a
 part of a list is theirs that walking it finds a page soon."""
 
@@ -92,55 +92,71 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any]
     where += _worded(view.words, parameters)
     where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
     listing = Listing("items", (view.sort, "key"), descending=view.descending, after=after)
-    return (
-        Item,
-        listing.united([Branch((*where, *named)) for named in _named(view)], parameters, _few(view)),
-        parameters,
-    )
+    branches = [attrs.evolve(each, where=(*where, *each.where)) for each in _named(view)]
+    return Item, listing.united(branches, parameters, _few(view)), parameters
 
 
 def _marks(view: ItemsView) -> str:
     """Return what the words of an item must hold, so that rare filters start from few items."""
-    marks = [f"'{namespace_mark(view.namespace)}'"] if view.namespace is not None else []
+    marks = [_lexeme(namespace_mark(view.namespace))] if view.namespace is not None else []
     if view.kind is not None:
-        marks.append(f"'{kind_mark(str(view.kind))}'")
+        marks.append(_lexeme(kind_mark(str(view.kind))))
     if view.evidences:
-        levels = " | ".join(f"'{evidence_mark(level)}'" for level in view.evidences)
+        levels = " | ".join(_lexeme(evidence_mark(level)) for level in view.evidences)
         marks.append(f"({levels})")
     if view.alias is not None:
-        marks.append(f"'{alias_mark(view.viewer.workspace_id, *view.alias)}'")
+        marks.append(_lexeme(alias_mark(view.viewer.workspace_id, *view.alias)))
     return " & ".join(marks)
 
 
-def _named(view: ItemsView) -> list[tuple[str, ...]]:
-    """Return conditions that together name the items of a view, each fit to start from an index."""
+def _lexeme(text: str) -> str:
+    """Write a word as a query of words spells it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _named(view: ItemsView) -> list["Branch"]:
+    """Return what together names the items of a view, each fit to start from an index."""
     readable = "p.dfid = t.key" if view.circuit_id is None else "p.dfid = t.key and p.circuit_id = %(circuit)s"
-    through: list[tuple[str, ...]] = [
-        (f"(select count(*) from few) <= {_FEW}", "t.key = any(array(select dfid from few))"),
-        # With an offset the server asks it of each row that it walks, instead of collecting all that fulfil it.
-        (f"(select count(*) from few) > {_FEW}", f"exists ({_readable(readable)} offset 0)"),
-    ]
+    few = Branch((f"(select count(*) from few) <= {FEW}", "t.key = any(array(select dfid from few))"))
+    through = [few, _many(view)]
     if view.entries:
         placed = () if view.circuit_id is None else (f"exists ({_readable(readable)})",)
-        return [(_item_access(view), *placed)]
+        return [Branch((_item_access(view), *placed))]
     if view.circuit_id is not None:
         access = () if view.access in ("circuit", "all") else (_item_access(view),)
-        return [(*each, *access) for each in through]
+        return [attrs.evolve(each, where=(*each.where, *access)) for each in through]
     own, shared = "t.workspace_id = %(workspace)s", f"t.key = any(array({_given(view)}))"
     match view.access:
         case "own":
-            return [(own,)]
+            return [Branch((own,))]
         case "shared":
-            return [(shared,)]
+            return [Branch((shared,))]
         case "circuit":
             return through
         case _:
-            return [(own, "t.key like 'DFID-%%'"), (shared,), *through]
+            return [Branch((own, "t.key like 'DFID-%%'")), Branch((shared,)), *through]
+
+
+def _many(view: ItemsView) -> "Branch":
+    """Return what names the items of circuits where they are more than a few."""
+    many = f"(select count(*) from few) > {FEW}"
+    circuit = "" if view.circuit_id is None else " and p.circuit_id = %(circuit)s"
+    if view.sort != "created_at":
+        # With an offset the server asks it of each row that it walks, instead of collecting all that fulfil it.
+        return Branch((many, f"exists ({_readable(f'p.dfid = t.key{circuit}')} offset 0)"), follows=True)
+    named = "" if view.circuit_id is None else "and m.circuit_id = %(circuit)s"
+    readable = _readable("p.dfid = t.key and p.circuit_id = r.circuit_id")
+    return Branch(
+        (many, "x.circuit_id = r.circuit_id", f"exists ({readable} offset 0)"),
+        source="placed_items x join items t on t.key = x.dfid and t.created_at = x.created_at",
+        columns=("x.created_at", "x.dfid"),
+        per=_CIRCUITS.format(named=named),
+    )
 
 
 def _few(view: ItemsView) -> str:
     condition = "true" if view.circuit_id is None else "p.circuit_id = %(circuit)s"
-    return f"few as materialized ({_readable(condition, 'p.dfid')} limit {_FEW + 1})"
+    return f"few as materialized ({_readable(condition, 'p.dfid')} limit {FEW + 1})"
 
 
 def _given(view: ItemsView) -> str:
@@ -255,27 +271,29 @@ def _event_branches(view: EventsView) -> Iterator["Branch"]:
     if view.visibility in (None, EventVisibility.CIRCUIT_ONLY):
         through = _readable("p.dfid = t.dfid and p.circuit_id = t.circuit_id")
         only = f"t.visibility = '{EventVisibility.CIRCUIT_ONLY}'"
-        yield Branch((only, "t.circuit_id = r.circuit_id", f"exists ({through})"), per=_CIRCUITS)
+        circuits = _CIRCUITS.format(named="")
+        yield Branch((only, "t.circuit_id = r.circuit_id", f"exists ({through})"), per=circuits)
     if view.visibility in (None, EventVisibility.PUBLIC):
         public = f"t.visibility = '{EventVisibility.PUBLIC}'"
         yield Branch(
             (public, "f.owner_workspace_id = %(workspace)s", _OWNED),
             source="foreign_events f join events t on t.event_id = f.event_id and t.recorded_at = f.recorded_at",
+            columns=("f.recorded_at", "f.event_id") if view.time == "recorded_at" else None,
         )
-        few, many = f"(select count(*) from few) <= {_FEW}", f"(select count(*) from few) > {_FEW}"
+        few, many = f"(select count(*) from few) <= {FEW}", f"(select count(*) from few) > {FEW}"
         yield Branch((public, few, "t.dfid = any(array(select dfid from few))"))
         seen = f"(t.dfid in ({_SHARED} union all {_OFFERED}) or exists ({_readable('p.dfid = t.dfid')} offset 0))"
-        yield Branch((public, many, seen))
+        yield Branch((public, many, seen), follows=True)
 
 
 _CIRCUITS = """(select m.circuit_id from memberships m join circuits c using (circuit_id)
-    where m.user_id = %(user)s and m.status = 'active' and m.can_pull and c.status = 'active')"""
+    where m.user_id = %(user)s and m.status = 'active' and m.can_pull and c.status = 'active' {named})"""
 _OWNED = "exists (select 1 from items i where i.key = t.dfid and i.workspace_id = %(workspace)s)"
 
 
 def _few_of_events() -> str:
     given = f"{_SHARED} union all {_OFFERED} union all {_readable('true', 'p.dfid')}"
-    return f"few as materialized (select dfid from ({given}) as g limit {_FEW + 1})"
+    return f"few as materialized (select dfid from ({given}) as g limit {FEW + 1})"
 
 
 def _event_access() -> str:
@@ -292,11 +310,14 @@ def _event_access() -> str:
 
 @attrs.frozen
 class Branch:
-    """A part of a list: where its rows lie, what they fulfil, and what it is asked for one by one."""
+    """A part of a list: what its rows fulfil, where they lie and by which columns they are walked in the order of
+    the list, and what it is asked for one by one."""
 
     where: tuple[str, ...]
     source: str | None = None
+    columns: tuple[str, ...] | None = None
     per: str | None = None
+    follows: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -313,15 +334,18 @@ class Listing:
         return f"select t.body, {self._names('t')} from {self._walk(Branch(tuple(where)), parameters)}"
 
     def united(self, branches: Sequence[Branch], parameters: Parameters, few: str) -> str:
-        """Return the statement of one page of what several branches name, each walked no further than a page."""
-        helps = f"with {few} " if any("few" in clause for each in branches for clause in each.where) else ""
+        """Return the statement of one page of what several branches name, each walked no further than a page.
+
+        A branch that `follows` is not walked beyond the page that the first one fills by itself.
+        """
         if len(branches) == 1 and branches[0].per is None:
-            return helps + self.page(branches[0].where, parameters)
-        parts = " union ".join(f"({self._part(each, parameters)})" for each in branches)
+            return self.page(branches[0].where, parameters)
+        first, *others = branches
+        parts = " union ".join(["select * from first", *(f"({self._part(each, parameters)})" for each in others)])
         key = self.order[-1]
-        return f"""{helps}{"," if helps else "with"} named as ({parts})
+        return f"""with {few}, first as materialized ({self._part(first, parameters)}), named as ({parts})
             select t.body, {self._names("n")} from named n join {self.table} t on t.{key} = n.{key}
-            order by {self._ordered("n")} limit %(limit)s"""
+            order by {self._directed(f"n.{name}" for name in self.order)} limit %(limit)s"""
 
     def _part(self, branch: Branch, parameters: Parameters) -> str:
         walk = f"select {self._names('t')} from {self._walk(branch, parameters)}"
@@ -331,16 +355,21 @@ class Listing:
 
     def _walk(self, branch: Branch, parameters: Parameters) -> str:
         where = list(branch.where)
+        columns = branch.columns or tuple(f"t.{name}" for name in self.order)
         if self.after is not None:
             holes = ", ".join(f"%(after_{i})s" for i in range(len(self.order)))
             parameters |= {f"after_{i}": part for i, part in enumerate(self.after)}
-            where.append(f"({self._names('t')}) {'<' if self.descending else '>'} ({holes})")
+            where.append(f"({', '.join(columns)}) {'<' if self.descending else '>'} ({holes})")
+        if branch.follows:
+            name, bottom = self.order[0], "-infinity" if self.descending else "infinity"
+            last = f"(select {name} from first order by {self._directed(self.order)} offset %(limit)s - 1 limit 1)"
+            where.append(f"{columns[0]} {'>=' if self.descending else '<='} coalesce({last}, '{bottom}')")
         source = branch.source or f"{self.table} t"
-        return f"{source} where {' and '.join(where)} order by {self._ordered('t')} limit %(limit)s"
+        return f"{source} where {' and '.join(where)} order by {self._directed(columns)} limit %(limit)s"
 
     def _names(self, alias: str) -> str:
         return ", ".join(f"{alias}.{name}" for name in self.order)
 
-    def _ordered(self, alias: str) -> str:
+    def _directed(self, columns: Iterable[str]) -> str:
         direction = " desc" if self.descending else ""
-        return ", ".join(f"{alias}.{name}{direction}" for name in self.order)
+        return ", ".join(f"{column}{direction}" for column in columns)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.changes import order_key
 from adapters.memory.storage import MemoryStorage
+from adapters.postgres import views
 from adapters.postgres.storage import PostgresStorage
 from application.circuits.page_door import PageTokens
 from application.circuits.pages import Pages
@@ -141,15 +142,17 @@ class Stores:
         self._runner.run(self.postgres.aclose())
 
 
-@pytest.fixture
-def stores(migrated_url: str) -> Iterator[Stores]:
+@pytest.fixture(params=[views.FEW, 0], ids=["few", "many"])
+def stores(request: pytest.FixtureRequest, migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    """Both stores, where what a viewer reads by circuits counts as few items, and where it counts as many."""
+    monkeypatch.setattr(views, "FEW", request.param)
     with asyncio.Runner() as runner:
         made = Stores(runner, migrated_url)
         yield made
         made.close()
 
 
-worlds = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+worlds = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @worlds

@@ -4,7 +4,13 @@ import psycopg
 
 from domain.ports.schema import FACETS
 
-TABLES = ("sequences", *(facet.name for facet in FACETS), *(f"{each.name}_counters" for each in FACETS if each.serial))
+TABLES = (
+    "sequences",
+    "foreign_events",
+    "placed_items",
+    *(facet.name for facet in FACETS),
+    *(f"{each.name}_counters" for each in FACETS if each.serial),
+)
 
 
 async def wipe(url: str) -> None:

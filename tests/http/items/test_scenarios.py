@@ -146,3 +146,11 @@ async def test_10_a_check_of_1_000_entries_tells_nothing_of_what_is_registered(f
     assert (len(after), {one["evidence"] for one in after}) == (1000, {"format_ok"})
     answer = await farm.ana.client.post("/api/identifiers/check", json={"identifiers": [entries[0]] * 1001})
     assert (answer.status_code, codes(answer)) == (422, [("/identifiers", "too_many")])
+
+
+@pytest.mark.parametrize("text", ["o'x", "a\\", "a b", ":*", "'"])
+async def test_57_a_filter_of_any_text_finds_nothing_and_breaks_nothing(farm: Farm, text: str) -> None:
+    for name in ("namespace", "q", "alias"):
+        answer = await farm.ana.client.get("/api/items", params={name: text if name == "namespace" else f"zz:{text}"})
+        assert answer.status_code in (200, 422), (name, answer.text)
+        assert answer.json().get("items", []) == []
