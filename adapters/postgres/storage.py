@@ -162,15 +162,29 @@ class PostgresBackend:
     async def _connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection whose link still stands."""
         deadline = monotonic() + self._bounds.pool_wait
-        connection = await self.pool.getconn()
+        connection = await self._borrowed()
         while not _stands(connection):
             await connection.close()
             await self.pool.putconn(connection)
-            connection = await self.pool.getconn(max(0.0, deadline - monotonic()))
+            connection = await self._borrowed(max(0.0, deadline - monotonic()))
         try:
             yield connection
         finally:
             await self.pool.putconn(connection)
+
+    async def _borrowed(self, wait: float | None = None) -> Connection:
+        """Borrow a connection.
+
+        The pool waits by asyncio.wait_for, which before Python 3.12 loses a cancellation that comes together with
+        what is waited for. A worker that is told to stop once must not go on.
+        """
+        task = asyncio.current_task()
+        told = task.cancelling() if task is not None else 0
+        connection = await self.pool.getconn(wait)
+        if task is not None and task.cancelling() > told:
+            await self.pool.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
 
     async def commit(self, changes: Changes, guard: Guard | None = None) -> None:
         unit = Transaction(changes, guard)
