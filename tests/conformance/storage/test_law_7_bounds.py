@@ -259,7 +259,7 @@ async def test_a_fault_in_the_middle_of_a_unit_leaves_nothing_and_a_fit_connecti
     with pytest.raises(Exception, match="no such thing"):
         await add_two(storage, "a", "b")
     await execute(postgres.url, "drop trigger hurt on workspaces")
-    with pytest.raises(Exception, match="NUL"):
+    with pytest.raises(Exception, match="0x00"):
         async with storage.write() as unit:
             await unit.add(WORKSPACES, workspace())
             await unit.add(MAPPINGS, mapping("c"), mapping("d\0"))
