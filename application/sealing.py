@@ -33,6 +33,14 @@ class Seal:
         nonce = os.urandom(_NONCE)
         return nonce + self.ciphers[0].encrypt(nonce, data, None)
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Tell whether this was sealed under the first key."""
+        try:
+            self.ciphers[0].decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        except (InvalidTag, ValueError):
+            return False
+        return True
+
     def open(self, sealed: bytes) -> bytes:
         """Return what was sealed. Raises SealForeign."""
         for cipher in self.ciphers:

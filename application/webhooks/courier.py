@@ -65,6 +65,7 @@ class Courier:
                 if loop.time() - swept >= SWEEP_SECONDS:
                     swept = loop.time()
                     await self.sweep()
+                    await self.reseal()
                 held = await self._claim(self.workers - len(running))
                 running |= {asyncio.create_task(self._deliver(delivery)) for delivery in held}
                 if not held or len(running) >= self.workers:
@@ -97,6 +98,32 @@ class Courier:
             while count := await self.units.perform(system(), work, completes=False):
                 removed += count
         return removed
+
+    async def reseal(self) -> int:
+        """Put every webhook under the current key, so that the previous one can go; return how many were not."""
+        renewed = 0
+        after: Cursor | None = None
+        while True:
+            async with self.units.storage.read() as reader:
+                page = await reader.page(WEBHOOKS, Select(), after, AT_ONCE)
+            for webhook in page.items:
+                renewed += await self._resealed(webhook)
+            if (after := page.after) is None:
+                return renewed
+
+    async def _resealed(self, webhook: Webhook) -> bool:
+        sealed = self.vault.renewed(webhook)
+        if sealed is None:
+            return False
+
+        async def work(act: Act) -> None:
+            held = await act.unit.find(WEBHOOKS, webhook.webhook_id)
+            if held is not None and held.sealed == webhook.sealed:
+                await act.unit.save(WEBHOOKS, attrs.evolve(held, sealed=sealed, version=held.version + 1))
+
+        with contextlib.suppress(Contention):
+            await self.units.perform(system(), work, completes=False)
+        return True
 
     async def _rest(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         pause = self.poll * random.uniform(0.8, 1.2)  # noqa: S311

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import attrs
 
-from application.sealing import Seal
+from application.sealing import Seal, SealForeign
 from domain.webhooks.rules import secret_text
 from domain.webhooks.values import Webhook
 
@@ -43,6 +43,16 @@ class Vault:
     def close(self, kept: Kept) -> str:
         """Return the stored form."""
         return b64encode(self.seal.seal(json.dumps(attrs.asdict(kept)).encode())).decode()
+
+    def renewed(self, webhook: Webhook) -> str | None:
+        """Return the stored form under the current key, None when it is that already or cannot be read."""
+        sealed = b64decode(webhook.sealed)
+        if self.seal.is_current(sealed):
+            return None
+        try:
+            return self.close(self.open(webhook))
+        except SealForeign:
+            return None
 
     def open(self, webhook: Webhook) -> Kept:
         """Return what a webhook keeps. Raises SealForeign after a change of keys without the previous one."""

@@ -12,12 +12,14 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from application.circuits.requests import CreateCircuit, PublicRequest
+from application.sealing import Seal
 from application.webhooks.requests import (
     DeliveryFilter,
     RotateSecret,
     SwitchPostActions,
     UpdateWebhook,
 )
+from application.webhooks.vault import Vault
 from domain.access.principal import Principal
 from domain.access.vocabulary import OperationStatus
 from domain.errors import Invalid, Refusal
@@ -26,7 +28,7 @@ from domain.webhooks.rules import PATIENCE, secret_text
 from domain.webhooks.triggers import Trigger
 from domain.webhooks.values import DeliveryStatus
 from tests.application.circuits.world import sisbov
-from tests.application.webhooks.conftest import Post
+from tests.application.webhooks.conftest import ROOT, Post
 from tests.application.webhooks.receiver import DROP, OK, Receiver, status
 
 
@@ -397,6 +399,22 @@ async def test_lists_are_filtered_by_webhook_status_and_trigger(post: Post, rece
     assert await count(status=DeliveryStatus.PENDING) == 1
     assert await count(trigger="webhook_test") == 2
     assert await count(trigger="item_pushed", status=DeliveryStatus.DELIVERED) == 2
+
+
+async def test_after_a_rotation_of_the_root_key_the_previous_one_can_go(post: Post, receiver: Receiver) -> None:
+    owner, circuit_id = await circuit_of(post)
+    made = await post.hook(owner, circuit_id, receiver.url, headers={"X-Key": "canary"})
+    fresh, both = Seal.of("defarm/webhook", b"n" * 32), Seal.of("defarm/webhook", b"n" * 32, ROOT)
+    post.courier.vault = Vault(fresh)
+    await post.webhooks.test(owner, circuit_id, made.webhook.webhook_id)
+    await post.courier.drain()
+    assert (receiver.requests, post.results[0]) == ([], "unreadable")
+    post.courier.vault = Vault(both)
+    assert (await post.courier.reseal(), await post.courier.reseal()) == (1, 0)
+    post.courier.vault = Vault(fresh)
+    await post.webhooks.test(owner, circuit_id, made.webhook.webhook_id)
+    await post.courier.drain()
+    assert receiver.requests[-1].headers["x-key"] == "canary"
 
 
 def test_secrets_have_the_form_of_the_standard() -> None:
