@@ -31,6 +31,7 @@ from application.accounts.erasing import JOB as ERASING
 from application.accounts.erasing import erase_traces
 from application.activity import Activities
 from application.admin.directory import Directory
+from application.admin.statistics import Statistics
 from application.admin.upkeep import Jobs
 from application.audit import Audit
 from application.audit.dashboard import Dashboards
@@ -73,9 +74,9 @@ from application.webhooks.feeding import JOBS as WEBHOOK_JOBS
 from application.webhooks.vault import Vault
 from application.workers import Crew, Worker
 from domain.identifiers.personal import IdentifierKeys
-from domain.ports.backing import StoreRefused
+from domain.ports.backing import Backing, StoreRefused
 from domain.ports.bus import Bus
-from domain.ports.clock import SystemClock
+from domain.ports.clock import Clock, SystemClock
 from domain.ports.errors import StorageError
 from domain.ports.limits import Policies, Policy, RateLimiter, Window
 
@@ -208,6 +209,20 @@ def _workers(life: StoreLife, settings: Settings, workers: list[Worker]) -> list
     return [Worker("store", life.keep), *workers] if settings.embedded else workers
 
 
+def _statistics(units: Units, backing: Backing, clock: Clock, settings: Settings) -> Statistics:
+    async def schema_version() -> int:
+        return (await backing.schema()).applied
+
+    return Statistics(
+        units=units,
+        mode=settings.storage,
+        schema_version=schema_version,
+        instance_id=settings.instance_id,
+        release=version("defarm-engine"),
+        started_at=clock.now(),
+    )
+
+
 def _stream_tokens(signed: SignedTokens) -> SignedTokens:
     return attrs.evolve(signed, audience=f"{signed.audience}/stream")
 
@@ -317,6 +332,7 @@ class Container(containers.DeclarativeContainer):
     accounts = providers.Singleton(Accounts, desk)
     directory = providers.Singleton(Directory, units)
     outbox_jobs = providers.Singleton(Jobs, units)
+    statistics = providers.Singleton(_statistics, units, backing, clock, settings)
     items = providers.Singleton(Items, units, identifier_keys)
     item_administration = providers.Singleton(ItemAdministration, units, identifier_keys)
     store_settings = providers.Singleton(StoreSettings, settings.provided.storage, settings.provided.store_label)
@@ -372,6 +388,7 @@ class Container(containers.DeclarativeContainer):
         providers.Factory(Worker, "outbox", relay.provided.run),
         providers.Factory(Worker, "webhooks", courier.provided.run),
         providers.Factory(Worker, "denials", denials.provided.run),
+        providers.Factory(Worker, "statistics", statistics.provided.run),
         providers.Factory(Worker, "key_usage", key_meter.provided.run),
         providers.Factory(Worker, "key_warnings", key_warnings.provided.run),
     )

@@ -53,6 +53,7 @@ from domain.keys.rules import warns_at, works_until
 from domain.keys.values import ApiKey, KeyUsage, KeyUse
 from domain.notifications.values import Notification
 from domain.outbox.values import OutboxRow, ready_at
+from domain.statistics import Instance, StatisticsRecord
 from domain.store import StoreRecord
 from domain.webhooks.values import Delivery, Webhook, cause, due_at
 
@@ -371,6 +372,7 @@ OPERATIONS = Facet(
         ("circuit_id", "requester_id", "status"),
         ("circuit_id", "requested_at", "operation_id"),
         ("circuit_id", "requester_workspace_id", "requested_at", "operation_id"),
+        ("status", "requested_at", "operation_id"),
     ),
 )
 PLACEMENTS = Facet(
@@ -679,6 +681,14 @@ IDEMPOTENCY = Facet(
     _members("key", "expires_at"),
     indexes=(("expires_at",),),
 )
+STATISTICS = Facet("statistics", StatisticsRecord, ("name",), _members("name"))
+INSTANCES = Facet(
+    "instances",
+    Instance,
+    ("instance_id",),
+    _members("instance_id", "last_seen_at"),
+    indexes=(("last_seen_at", "instance_id"),),
+)
 STORE = Facet("store", StoreRecord, ("store_key",), _members("store_key"))
 
 FACETS: tuple[Facet[Any], ...] = (
@@ -727,5 +737,7 @@ FACETS: tuple[Facet[Any], ...] = (
     WEBHOOKS,
     DELIVERIES,
     OUTBOX,
+    STATISTICS,
+    INSTANCES,
 )
 """The one fixed order in which a unit takes its rows, so that units never wait for each other in a circle."""

@@ -23,7 +23,7 @@ from entrypoints.http.routes.access import access_routes
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.activities import activity_routes
 from entrypoints.http.routes.admin_accounts import admin_account_routes
-from entrypoints.http.routes.admin_upkeep import Examine, admin_upkeep_routes
+from entrypoints.http.routes.admin_upkeep import Examine, admin_upkeep_routes, dashboard_routes
 from entrypoints.http.routes.api_keys import key_routes
 from entrypoints.http.routes.audit import audit_routes
 from entrypoints.http.routes.cache import cache_routes
@@ -74,6 +74,7 @@ def engine_routes(container: Container) -> list[Route]:
         *identifier_routes(),
         *cache_routes(container.cache()),
         *admin_account_routes(container.accounts(), container.directory()),
+        *dashboard_routes(container.statistics()),
         *admin_upkeep_routes(container.outbox_jobs(), container.settings(), _examination(container.settings())),
         *key_routes(container.keys()),
         *ticket_routes(container.tickets()),

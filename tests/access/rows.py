@@ -121,6 +121,7 @@ ROWS: Mapping[str, Row] = {
     "admin_workspace_get": Row(administrator),
     "admin_workspace_create": Row(administrator, {"name": "New Farm"}),
     "admin_workspace_update": Row(administrator, {"name": "New Farm"}),
+    "dashboard_stats": Row(administrator),
     "job_list": Row(administrator, query=ALL),
     "job_retry": Row(administrator),
     "configuration_get": Row(administrator),

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
+from application.admin.statistics import Dashboard, Statistics
 from application.admin.upkeep import JobFilter, Jobs, JobView
 from application.settings import Settings
 from application.settings.describe import Row, describe
@@ -39,8 +40,27 @@ class Examination:
     checks: tuple[Finding, ...]
 
 
+def dashboard_routes(statistics: Statistics) -> Sequence[Route]:
+    """Return the route of the numbers."""
+
+    async def dashboard(_: Call) -> Dashboard:
+        return await statistics.dashboard()
+
+    return (
+        Route(
+            method="GET",
+            path="/api/admin/dashboard/stats",
+            handler=dashboard,
+            operation_id="dashboard_stats",
+            summary="Read the numbers of the whole store, at most a minute old, and who serves it",
+            answer=Dashboard,
+            **READ,
+        ),
+    )
+
+
 def admin_upkeep_routes(jobs: Jobs, settings: Settings, examine: Examine) -> Sequence[Route]:
-    """Return the routes."""
+    """Return the routes of jobs, configuration and checks."""
 
     async def page(call: Call) -> Page[JobView]:
         return await jobs.page(call.query, call.after, call.limit)

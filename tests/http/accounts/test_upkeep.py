@@ -7,11 +7,12 @@ import httpx
 
 from container import Container
 from domain.document import Document
+from domain.instants import wire
 from domain.outbox.values import OutboxRow
 from domain.ports.schema import AUDIT, OUTBOX
-from tests.http.accounts.conftest import OPTIONS
+from tests.http.accounts.conftest import OPTIONS, SteppedClock
 from tests.http.accounts.test_administration import operator
-from tests.http.accounts.test_api_keys import rows
+from tests.http.accounts.test_api_keys import issue, rows
 from tests.http.accounts.test_routes import bearer, problem, register
 
 JOBS = "/api/admin/jobs"
@@ -67,3 +68,38 @@ async def test_the_doctor_examines_the_running_engine(client: httpx.AsyncClient,
     found = (await client.get("/api/admin/doctor", headers=bearer(root))).json()
     assert {check["check"] for check in found["checks"]} >= {"configuration", "secrets", "hashing"}
     assert found["status"] in ("ok", "warn") and all(check["text"] for check in found["checks"])
+
+
+async def test_the_numbers_of_the_store_are_those_of_what_is_in_it_and_a_minute_old_at_most(
+    client: httpx.AsyncClient, container: Container, clock: SteppedClock
+):
+    root, ana = await operator(client, container), await register(client)
+    lot = {"identifiers": [{"key": "lote", "value": "1"}]}
+    await client.post("/api/items", json=lot, headers=bearer(ana))
+    await client.post("/api/items/local", json=lot, headers=bearer(ana))
+    await client.post("/api/circuits", json={"name": "Boi"}, headers=bearer(ana))
+    await issue(client, ana, expires_at=wire(clock.now() + timedelta(days=3)))
+    await container.statistics().announce()
+    numbers = (await client.get("/api/admin/dashboard/stats", headers=bearer(root))).json()
+    assert numbers["users"] == {
+        "total": 2,
+        "active": 2,
+        "frozen": 0,
+        "erased": 0,
+        "admins": 1,
+        "new_30d": 2,
+        "seen_30d": 1,
+    }
+    assert numbers["workspaces"] == {"total": 2, "new_30d": 2}
+    assert numbers["circuits"] == {"active": 1, "inactive": 0, "archived": 0, "public": 0}
+    assert numbers["items"] == {"local": 1, "active": 1, "deprecated": 0, "merged": 0, "split": 0}
+    assert numbers["operations"] == {"pending": 0, "oldest_pending_seconds": None}
+    assert numbers["api_keys"] == {"active": 1, "expiring_30d": 1} and numbers["webhooks"] == {"pending": 0, "dead": 0}
+    assert numbers["storage"]["mode"] == "memory" and len(numbers["instances"]) == 1
+    await register(client, "bia")
+    again = (await client.get("/api/admin/dashboard/stats", headers=bearer(root))).json()
+    assert (again["as_of"], again["users"]["total"]) == (numbers["as_of"], 2)
+    clock.ahead += timedelta(seconds=61)
+    await container.statistics().count()
+    later = (await client.get("/api/admin/dashboard/stats", headers=bearer(root))).json()
+    assert later["users"]["total"] == 3 and later["instances"] == []

@@ -1,0 +1,28 @@
+"""Numbers of the whole store, and the instances that serve it (platform.md 9.1)."""
+
+from datetime import datetime
+
+import attrs
+
+from domain.document import Document
+
+
+@attrs.frozen
+class StatisticsRecord:
+    """What was counted at an instant; `name` is that of the one set of numbers there is."""
+
+    name: str
+    as_of: datetime
+    numbers: Document
+    version: int = 1
+
+
+@attrs.frozen
+class Instance:
+    """A serving process, as it announces itself."""
+
+    instance_id: str
+    release: str
+    started_at: datetime
+    last_seen_at: datetime
+    version: int = 1
