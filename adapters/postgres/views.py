@@ -1,7 +1,7 @@
 """Lists that span facets, as SQL: the rule of the access decision as a predicate.
 
 No list may walk what its viewer does not see: where several grounds open rows, each names its own from an index, in the
-order of the list and no further than a page, and the page is made of those (decision 11).
+order of the list and no further than a page, and the page is made of those (decision 12).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
