@@ -41,7 +41,7 @@ async def test_the_same_check_finds_out_a_cache_that_is_kept_in_the_usual_way(
     postgres_server: PostgresServer, redis: RedisServer
 ) -> None:
     async with soaking(postgres_server, redis, 2, control=True) as soak:
-        for _ in range(6):
+        for _ in range(20):
             await soak.round(2.5, (), rows=1, pause=0.005)
             if soak.verdict.violations:
                 break

@@ -201,10 +201,11 @@ async def asked_in_closed(good: Good) -> Any:
 
 
 async def left(good: Good) -> Any:
-    """End the membership under which a pull was completed, before that."""
+    """End the membership under which a pull was completed, so long before that nothing can have overlapped."""
     operation = (await good.world.rows(OPERATIONS, **pull(good)))[0]
     ended = operation.member_since + timedelta(microseconds=1)
     await good.change(MEMBERSHIPS, of_bia(good), status=MembershipStatus.LEFT, ended_at=ended)
+    await good.change(OPERATIONS, pull(good), decided_at=ended + timedelta(minutes=2))
     return operation.operation_id
 
 

@@ -63,7 +63,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
 
         users = [await _registered(await client("203.0.113.7"), name) for name in ("ana", "bia", "caio", "olga")]
         admin = await _promoted(container, users.pop())
-        yield Watched(Region(*users), admin, container, await client("198.51.100.9"))
+        yield Watched(Region(*users, container), admin, container, await client("198.51.100.9"))
 
 
 async def _promoted(container: Container, user: User) -> User:
