@@ -35,17 +35,3 @@ async def test_no_answer_of_three_instances_is_stale_and_no_write_is_lost_whatev
     assert not found.violations and not found.errors, str(found)
     assert sum(found.faults.values()) == len(faults), str(found)
     assert found.counts["reads"] > 300 and found.counts["writes done"] > 30, str(found)
-
-
-async def test_the_same_check_finds_out_a_cache_that_is_kept_in_the_usual_way(
-    postgres_server: PostgresServer, redis: RedisServer
-) -> None:
-    async with soaking(postgres_server, redis, 2, control=True) as soak:
-        for _ in range(20):
-            await soak.round(2.5, (), rows=1, pause=0.005)
-            if soak.verdict.violations:
-                break
-    assert {violation.promise for violation in soak.verdict.violations} & {
-        "an acknowledged write was not seen",
-        "time went back",
-    }

@@ -3,6 +3,7 @@
 `KILLS` says how often the engine is killed; each takes some seconds.
 """
 
+import http.client
 import os
 import random
 import threading
@@ -38,7 +39,7 @@ class Client(threading.Thread):
         while True:
             try:
                 self._one()
-            except (OSError, ValueError):
+            except (OSError, ValueError, http.client.HTTPException):
                 return
 
     def _one(self) -> None:
