@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Final
 import attrs
 
 from application.units import Units
+from application.workers import keep_busy
 from domain.access.principal import system
 from domain.act import Act
 from domain.document import Document
@@ -46,15 +46,7 @@ class Relay:
 
     async def run(self) -> None:
         """Work until cancelled; then let go of what is held. Raises StorageError when the store is gone."""
-        running: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                rows = await self._claim(SLOTS - len(running))
-                running |= {asyncio.create_task(self._carry_out(row)) for row in rows}
-                if not rows or len(running) == SLOTS:
-                    running = await self._rest(running)
-        finally:
-            await _ended(running)
+        await keep_busy(SLOTS, self.poll, self._claim, self._carry_out)
 
     async def drain(self) -> int:
         """Carry out everything that is due now, and return how many rows were taken."""
@@ -63,17 +55,6 @@ class Relay:
             taken += len(rows)
             await asyncio.gather(*map(self._carry_out, rows))
         return taken
-
-    async def _rest(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-        """Wait until a slot is free or it is time to look again, and return what still runs."""
-        pause = self.poll * random.uniform(0.8, 1.2)  # noqa: S311
-        if not running:
-            await asyncio.sleep(pause)
-            return running
-        done, still = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-        return still
 
     async def _claim(self, most: int) -> list[OutboxRow]:
         async def work(act: Act) -> list[OutboxRow]:
@@ -141,10 +122,3 @@ async def _still_held(act: Act, row: OutboxRow) -> bool:
     """Tell whether nobody else took the row since, because its lease had ended."""
     found = await act.unit.find(OUTBOX, row.row_id)
     return found is not None and found.version == row.version
-
-
-async def _ended(running: set[asyncio.Task[None]]) -> None:
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running)

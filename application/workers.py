@@ -1,10 +1,13 @@
 """Work beside the requests: each worker runs until it is stopped and comes back after a crash (platform.md 12.1)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import attrs
+
+T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
@@ -15,6 +18,42 @@ class Worker:
 
     name: str
     run: Callable[[], Awaitable[None]]
+
+
+async def keep_busy(
+    slots: int,
+    poll: float,
+    claim: Callable[[int], Awaitable[Sequence[T]]],
+    carry_out: Callable[[T], Awaitable[None]],
+) -> None:
+    """Carry out what `claim(free slots)` hands out, at most `slots` at a time, until cancelled.
+
+    Where nothing is handed out it is asked again after `poll` seconds, ±20 % so that instances do not ask together.
+    What runs is cancelled at the end and waited for. Raises what `claim` and `carry_out` raise.
+    """
+    running: set[asyncio.Future[None]] = set()
+    try:
+        while True:
+            claimed = await claim(slots - len(running))
+            running |= {asyncio.ensure_future(carry_out(one)) for one in claimed}
+            if not claimed or len(running) >= slots:
+                running = await _rest(running, poll * random.uniform(0.8, 1.2))  # noqa: S311 -- no secret
+    finally:
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+
+async def _rest(running: set[asyncio.Future[None]], pause: float) -> set[asyncio.Future[None]]:
+    """Wait until a slot is free or the pause is over, and return what still runs."""
+    if not running:
+        await asyncio.sleep(pause)
+        return running
+    done, still = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+    return still
 
 
 class Tell(Protocol):

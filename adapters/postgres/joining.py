@@ -32,8 +32,9 @@ class Wish(Generic[W, R]):
 class Joiner(Generic[W, R]):
     """At most `lanes` round trips at a time; wishes that come meanwhile wait, and leave together.
 
-    `take` moves wishes that may leave together out of the queue, at least one; `grant` settles every one of them,
-    or raises what they all fail with.
+    `take` moves wishes that may leave together out of the queue, at least one; `grant` settles every one of them, or
+    raises. An error of `everybodys` fails them all; after any other one each is tried alone, so that what one of them
+    did wrong stays its own.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Joiner(Generic[W, R]):
         lanes: int,
         take: Callable[[deque[Wish[W, R]]], list[Wish[W, R]]],
         grant: Callable[[list[Wish[W, R]]], Awaitable[None]],
+        everybodys: tuple[type[Exception], ...],
     ) -> None:
         self._free = lanes
-        self._take, self._grant = take, grant
+        self._take, self._grant, self._everybodys = take, grant, everybodys
         self._waiting: deque[Wish[W, R]] = deque()
         self._starting = False
         self._lanes: set[asyncio.Task[None]] = set()
@@ -69,16 +71,21 @@ class Joiner(Generic[W, R]):
     async def _drive(self) -> None:
         try:
             while self._waiting:
-                await self.together(self._take(self._waiting))
+                await self._together(self._take(self._waiting))
         finally:
             self._free += 1
 
-    async def together(self, wishes: list[Wish[W, R]]) -> None:
-        """Grant wishes; what is raised goes to all of them."""
+    async def _together(self, wishes: list[Wish[W, R]]) -> None:
         try:
             await self._grant(wishes)
+        except Exception as error:
+            if len(wishes) > 1 and not isinstance(error, self._everybodys):
+                for wish in wishes:
+                    await self._together([wish])
+                return
+            for wish in wishes:
+                wish.fail(error)
         except BaseException as error:
             for wish in wishes:
                 wish.fail(error)
-            if not isinstance(error, Exception):
-                raise
+            raise

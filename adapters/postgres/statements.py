@@ -8,6 +8,7 @@ fewer rows were met than the unit relied on, so that a unit is one round trip.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache
+from itertools import chain
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -153,6 +154,31 @@ class Statements:
             f"with done as (update {table} t set {sets} from {unnest}"
             f" where {self._same_key}{version} returning 1)"
             f" select defarm_expect((select count(*) from done), %s, '{table}')"
+        )
+
+    @cached_property
+    def handed(self) -> tuple[int, ...]:
+        """The places in `columns` of the key and of what is unique: what `release` takes, before the versions."""
+        names = dict.fromkeys((*self.facet.key, *chain.from_iterable(self.facet.unique)))
+        return tuple(map(self.columns.index, names))
+
+    @cached_property
+    def release(self) -> str:
+        """Let rows go of the unique values that they will not keep, before others of the unit take them."""
+        table = self.facet.name
+        names = _listed('"{}"', [self.columns[place] for place in self.handed])
+        arrays = _listed("%b::{}[]", [self.types[place] for place in self.handed])
+        leaving = {key: _listed('t."{0}" is distinct from d."{0}"', key, " or ") for key in self.facet.unique}
+        nobodys = "concat_ws(' ', chr(1), " + _listed('t."{}"', self.facet.key) + ")"
+        kept = [
+            f'"{key[-1]}" = case when {gone} then {nobodys} else t."{key[-1]}" end' for key, gone in leaving.items()
+        ]
+        let_go = f"update {table} t set {', '.join(kept)} from d where {self._same_key}"
+        return (
+            f"with d as (select * from unnest({arrays}, %b::bigint[]) as d({names}, expected)),"
+            f" met as (select 1 from {table} t join d on {self._same_key}{self._expected}),"
+            f" done as ({let_go} and ({' or '.join(leaving.values())}))"
+            f" select defarm_expect((select count(*) from met), %s, '{table}')"
         )
 
     @cached_property

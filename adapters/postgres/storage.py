@@ -41,16 +41,16 @@ logging.getLogger("psycopg").addFilter(
     lambda record: "pipeline aborted" not in record.getMessage()
 )
 
-
 MOST_JOINED = 200
 """Keys of a read that may wait for others, and leave with them."""
 
 READ_LANES, COMMIT_LANES = 2, 3
 """Joined round trips under way at a time; while they are, the next ones gather."""
 
-
 _PREPARED = 500
 _MARGIN = 1.0
+_FACETS = {facet.name: facet for facet in FACETS}
+_GONE = (Unavailable, OutcomeUnknown, Closed)
 
 
 @attrs.frozen
@@ -103,8 +103,8 @@ class PostgresBackend:
             },
         )
 
-        self._reads: Joiner[Wanted, Found] = Joiner(READ_LANES, _taken, self._answer)
-        self._commits: Joiner[Transaction, None] = Joiner(COMMIT_LANES, _joinable, self._commit_joined)
+        self._reads: Joiner[Wanted, Found] = Joiner(READ_LANES, _taken, self._answer, _GONE)
+        self._commits: Joiner[Transaction, None] = Joiner(COMMIT_LANES, _joinable, self._commit_joined, _GONE)
 
     def __repr__(self) -> str:
         return "postgres"
@@ -197,19 +197,9 @@ class PostgresBackend:
                     await transaction.send(connection)
 
     async def _commit_joined(self, wishes: list[Wish[Transaction, None]]) -> None:
-        """Commit units together, or one by one when together they cannot."""
-        try:
-            await self._commit(united([wish.wanted for wish in wishes]))
-        except (Unavailable, OutcomeUnknown, Closed):
-            raise
-        except Exception:
-            if len(wishes) == 1:
-                raise
-            for wish in wishes:
-                await self._commits.together([wish])
-        else:
-            for wish in wishes:
-                wish.settle(None)
+        await self._commit(united([wish.wanted for wish in wishes]))
+        for wish in wishes:
+            wish.settle(None)
 
     async def take_numbers(self, day: str, count: int) -> range:
         rows = await self._query(
@@ -225,9 +215,6 @@ class PostgresBackend:
 
     async def aclose(self) -> None:
         await self.pool.close()
-
-
-_FACETS = {facet.name: facet for facet in FACETS}
 
 
 def _taken(waiting: deque[Wish[Wanted, Found]]) -> list[Wish[Wanted, Found]]:

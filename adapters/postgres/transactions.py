@@ -170,7 +170,10 @@ def _steps(change: FacetChanges) -> Iterator[Step]:
     if change.saves:
         saves = sorted(change.saves.values(), key=lambda save: facet.key_of(save[0]))
         columns = _columns(facet, [value for value, _ in saves])
-        yield Call(statements.update, [*columns, [version for _, version in saves], len(saves)])
+        expected = [[version for _, version in saves], len(saves)]
+        if len(saves) > 1 and facet.unique and facet.versioned:
+            yield Call(statements.release, [*(columns[place] for place in statements.handed), *expected])
+        yield Call(statements.update, [*columns, *expected])
     yield from _additions(facet, list(change.adds.values()))
 
 

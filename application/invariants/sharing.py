@@ -25,6 +25,8 @@ from domain.ports.schema import (
 from domain.ports.storage import Reader
 
 COMPLETED, PENDING = OperationStatus.COMPLETED, OperationStatus.PENDING
+AT_ONCE = timedelta(minutes=1)
+"""Units that run at the same time may commit in another order than their instants tell; none runs for so long."""
 
 
 async def items_by_key(reader: Reader, keys: Iterable[str | None]) -> dict[str, Item]:
@@ -126,10 +128,6 @@ async def decisions_are_complete(reader: Reader, rows: Sequence[Operation]) -> A
         outsider = row.decided_by is not None and (row.circuit_id, row.decided_by) not in members
         if row.status is COMPLETED and outsider and row.decided_by != row.requester_id:
             yield row, f"was decided by {row.decided_by}, who never was a member"
-
-
-AT_ONCE = timedelta(minutes=1)
-"""Units that run at the same time may commit in another order than their instants tell; none runs for so long."""
 
 
 @invariant("circuits 7.10", OPERATIONS)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from application.units import Units
 from application.webhooks.feeding import AT_ONCE, switched_off
 from application.webhooks.service import host_of
 from application.webhooks.vault import Vault
+from application.workers import keep_busy
 from domain.access.principal import system
 from domain.act import Act
 from domain.ports.errors import Contention, StorageError
@@ -57,24 +57,18 @@ class Courier:
 
     async def run(self) -> None:
         """Work until cancelled, then give back what is held. Raises StorageError when the store is gone."""
-        running: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         swept = loop.time() - SWEEP_SECONDS
-        try:
-            while True:
-                if loop.time() - swept >= SWEEP_SECONDS:
-                    swept = loop.time()
-                    await self.sweep()
-                    await self.reseal()
-                held = await self._claim(self.workers - len(running))
-                running |= {asyncio.create_task(self._deliver(delivery)) for delivery in held}
-                if not held or len(running) >= self.workers:
-                    running = await self._rest(running)
-        finally:
-            for task in running:
-                task.cancel()
-            if running:
-                await asyncio.wait(running)
+
+        async def claim(most: int) -> list[Delivery]:
+            nonlocal swept
+            if loop.time() - swept >= SWEEP_SECONDS:
+                swept = loop.time()
+                await self.sweep()
+                await self.reseal()
+            return await self._claim(most)
+
+        await keep_busy(self.workers, self.poll, claim, self._deliver)
 
     async def drain(self) -> int:
         """Try everything that is due now once, and return how many attempts were made."""
@@ -124,16 +118,6 @@ class Courier:
         with contextlib.suppress(Contention):
             await self.units.perform(system(), work, completes=False)
         return True
-
-    async def _rest(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-        pause = self.poll * random.uniform(0.8, 1.2)  # noqa: S311
-        if not running:
-            await asyncio.sleep(pause)
-            return running
-        done, still = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-        return still
 
     async def _claim(self, most: int) -> list[Delivery]:
         if most <= 0:

@@ -137,7 +137,7 @@ def faults(events: Sequence[Event], head: ChainHead | None) -> Iterator[tuple[in
     length = head.version if head else 0
     if length != len(events):
         yield min(length, len(events)) + 1, ChainFault.HEAD
-    elif previous is not None and head is not None and attrs.evolve(head_of(previous), public=head.public) != head:
+    elif previous is not None and head is not None and evolve(head_of(previous), public=head.public) != head:
         yield length, ChainFault.HEAD
 
 

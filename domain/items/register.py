@@ -344,7 +344,7 @@ class Register:
     def hand_over(self, item: Item, workspace_id: str, payload: dict[str, object]) -> Item:
         """Give one item to a workspace: what it claims, and the values it is found by, go with it (6.11a)."""
         identifiers = self.own_identifiers(item)
-        moved = self.change(attrs.evolve(item, workspace_id=workspace_id))
+        moved = self.change(evolve(item, workspace_id=workspace_id))
         for identifier in identifiers:
             self._move_entry(item, moved, identifier)
             self._move_claim(item, moved, identifier)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
+import psycopg
 import pytest
 
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError, Unavailable
@@ -266,6 +267,19 @@ async def test_a_fault_in_the_middle_of_a_unit_leaves_nothing_and_a_fit_connecti
     assert await kept(postgres, "a", "b", "c") == set()
     await add_one(storage, "e", "")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_key_that_no_server_can_read_fails_the_one_who_asks_for_it(postgres: PostgresStack) -> None:
+    """Reads that leave together fail alone."""
+    storage = await postgres.fresh()
+    kept_row = mapping("kept")
+    async with storage.write() as unit:
+        await unit.add(MAPPINGS, kept_row)
+    async with storage.read() as reader:
+        asked = [reader.find(MAPPINGS, key) for key in ("kept", "bad\0", "absent")]
+        found, failure, absent = await asyncio.gather(*asked, return_exceptions=True)
+    assert (found, absent) == (kept_row, None)
+    assert isinstance(failure, psycopg.DataError)
 
 
 async def _trigger(stack: PostgresStack, does: str, on: str, kind: str = "trigger", moment: str = "before") -> None:
