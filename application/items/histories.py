@@ -5,6 +5,7 @@ from datetime import datetime
 import attrs
 
 from application.items.drafts import Drafts
+from application.items.reading import circuits_of
 from application.items.views import IdentifierView, identifier_view
 from domain.access.principal import Principal
 from domain.document import Document
@@ -43,10 +44,10 @@ class Histories(Drafts):
         query = Select({"item": dfid}, ("recorded_at", "contribution_id"), descending=True)
         shown: list[Contribution] = []
         async with self.units.storage.read() as reader:
-            item, facts = await self._seen(reader, principal, dfid)
-            if self._decision(principal, facts, dfid).offer_only:
+            item, decision = await self._seen(reader, principal, dfid)
+            if decision.offer_only:
                 return Page(())
-            visible = visible_to(item.workspace_id, principal.workspace_id, self._through(principal, facts, dfid))
+            visible = visible_to(item.workspace_id, principal.workspace_id, circuits_of(decision))
             while len(shown) < limit:
                 page = await reader.page(CONTRIBUTIONS, query, after, limit - len(shown))
                 shown += filter(visible, page.items)

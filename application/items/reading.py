@@ -6,7 +6,7 @@ import attrs
 
 from application.facts import about, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
-from application.items.views import ItemView, LineageView, MappingView, Through, as_offered, item_view, item_views
+from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views
 from application.units import Units
 from domain.access.decide import Action, Decision, GroundKind, decide, require
 from domain.access.facts import Facts
@@ -26,7 +26,7 @@ from domain.identifiers import (
 from domain.identifiers.personal import IdentifierKeys
 from domain.items.search import words
 from domain.items.submission import IdentifierInput, Submission, read_submission
-from domain.items.values import Item
+from domain.items.values import Item, Lineage
 from domain.ports.queries import Between, Cursor, Page
 from domain.ports.schema import ITEMS, MAPPINGS
 from domain.ports.storage import Reader
@@ -49,9 +49,9 @@ class ItemReading:
     async def get(self, principal: Principal, dfid: str) -> ItemView:
         """Return one item as the principal sees it. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
-            item, facts = await self._seen(reader, principal, dfid)
-            view = await item_view(reader, principal, self.keys, item, self._through(principal, facts, dfid))
-            if self._decision(principal, facts, dfid).offer_only:
+            item, decision = await self._seen(reader, principal, dfid)
+            view = await item_view(reader, principal, self.keys, item, circuits_of(decision))
+            if decision.offer_only:
                 return as_offered(view)
             return (await self._with_seen_lineage(reader, principal, [view]))[0]
 
@@ -64,28 +64,22 @@ class ItemReading:
             return root.dfid if await self._sees(reader, principal, root) else None
 
     async def _sees(self, reader: Reader, principal: Principal, item: Item) -> bool:
-        facts = about(await items_facts(reader, principal, [item]), dfid=item.key)
-        return decide(principal, Action.ITEM_VIEW, facts, self._now()).allowed
+        return self._decision(principal, await items_facts(reader, principal, [item]), item.key).allowed
 
     async def viewable(self, reader: Reader, principal: Principal, dfid: str) -> Item:
         """Return an item that the principal may view. Raises Refusal `not_found`."""
         return (await self._seen(reader, principal, dfid))[0]
 
-    async def _seen(self, reader: Reader, principal: Principal, dfid: str) -> tuple[Item, Facts]:
+    async def _seen(self, reader: Reader, principal: Principal, dfid: str) -> tuple[Item, Decision]:
         item = await reader.find(ITEMS, dfid)
         if item is None or item.dfid is None:
             raise not_found()
-        facts = about(await items_facts(reader, principal, [item]), dfid=dfid)
-        require(decide(principal, Action.ITEM_VIEW, facts, self._now()))
-        return item, facts
+        decision = self._decision(principal, await items_facts(reader, principal, [item]), dfid)
+        require(decision)
+        return item, decision
 
     def _now(self) -> datetime:
         return self.units.clock.now()
-
-    def _through(self, principal: Principal, facts: Facts, dfid: str) -> frozenset[str]:
-        """Return the circuits through which the principal may view an item."""
-        grounds = self._decision(principal, facts, dfid).grounds
-        return frozenset(g.circuit_id for g in grounds if g.ground in _THROUGH and g.circuit_id is not None)
 
     def _decision(self, principal: Principal, facts: Facts, dfid: str) -> Decision:
         return decide(principal, Action.ITEM_VIEW, about(facts, dfid=dfid), self._now())
@@ -93,18 +87,16 @@ class ItemReading:
     async def views(self, reader: Reader, principal: Principal, items: tuple[Item, ...]) -> list[ItemView]:
         """Return the views of items that the principal may view, in a fixed number of queries."""
         facts = await items_facts(reader, principal, items)
-        through: Through = {
-            item.key: self._through(principal, facts, item.key)
+        decisions = {
+            item.key: self._decision(principal, facts, item.key)
             for item in items
             if item.workspace_id != principal.workspace_id
         }
+        through: Through = {key: circuits_of(decision) for key, decision in decisions.items()}
+        offered = {key for key, decision in decisions.items() if decision.offer_only}
         views = [
-            as_offered(view) if key in through and self._decision(principal, facts, key).offer_only else view
-            for key, view in zip(
-                [item.key for item in items],
-                await item_views(reader, principal, self.keys, items, through),
-                strict=True,
-            )
+            as_offered(view) if item.key in offered else view
+            for item, view in zip(items, await item_views(reader, principal, self.keys, items, through), strict=True)
         ]
         return await self._with_seen_lineage(reader, principal, views)
 
@@ -116,11 +108,7 @@ class ItemReading:
             return views
         kin = list((await reader.get_many(ITEMS, sorted(named))).values())
         facts = await items_facts(reader, principal, kin)
-        seen = {
-            item.key
-            for item in kin
-            if decide(principal, Action.ITEM_VIEW, about(facts, dfid=item.key), self._now()).allowed
-        }
+        seen = {item.key for item in kin if self._decision(principal, facts, item.key).allowed}
         hidden = named - seen
         return [attrs.evolve(view, lineage=_without(view.lineage, hidden)) if hidden else view for view in views]
 
@@ -226,7 +214,13 @@ class ItemReading:
         return item
 
 
-def _without(lineage: LineageView, hidden: set[str]) -> LineageView:
+def circuits_of(decision: Decision) -> frozenset[str]:
+    """Return the circuits through which an item may be viewed."""
+    grounds = decision.grounds
+    return frozenset(g.circuit_id for g in grounds if g.ground in _THROUGH and g.circuit_id is not None)
+
+
+def _without(lineage: Lineage, hidden: set[str]) -> Lineage:
     return attrs.evolve(
         lineage,
         merged_from=tuple(key for key in lineage.merged_from if key not in hidden),

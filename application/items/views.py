@@ -14,7 +14,7 @@ from domain.identifiers.personal import IdentifierKeys, SealBroken
 from domain.items.drafts import is_personal
 from domain.items.families import read_absorbed, read_contributions
 from domain.items.fold import Family, fold, visible_to
-from domain.items.values import Identifier, Item, Outcome
+from domain.items.values import NO_LINEAGE, Identifier, Item, Lineage, Outcome
 from domain.ports.errors import Corrupt
 from domain.ports.storage import Reader
 
@@ -46,15 +46,6 @@ class AliasView:
 
 
 @attrs.frozen
-class LineageView:
-    merged_into: str | None
-    merged_from: tuple[str, ...]
-    split_from: str | None
-    split_into: tuple[str, ...]
-    split_mode: str | None
-
-
-@attrs.frozen
 class ItemView:
     """An item as this reader sees it."""
 
@@ -68,7 +59,7 @@ class ItemView:
     data: Document
     fingerprint: str | None
     confidence: float
-    lineage: LineageView
+    lineage: Lineage
     version: int
     created_at: datetime
     updated_at: datetime
@@ -155,8 +146,7 @@ async def item_views(
 
 def as_offered(view: ItemView) -> ItemView:
     """Return what an open offer shows of an item: its identifiers, and nothing of what was written about it."""
-    nothing = LineageView(None, (), None, (), None)
-    return attrs.evolve(view, data=Document(), aliases=(), fingerprint=None, lineage=nothing)
+    return attrs.evolve(view, data=Document(), aliases=(), fingerprint=None, lineage=NO_LINEAGE)
 
 
 async def item_view(
@@ -203,7 +193,7 @@ def _view(
         data=data,
         fingerprint=item.fingerprint,
         confidence=item.confidence,
-        lineage=LineageView(**attrs.asdict(item.lineage)),
+        lineage=item.lineage,
         version=item.version,
         created_at=item.created_at,
         updated_at=item.updated_at,
@@ -251,5 +241,9 @@ def _opened(identifier: Identifier, item_key: str, keys: IdentifierKeys) -> tupl
 
 def with_outcome(view: ItemView, outcome: Outcome, warnings: Iterable[str]) -> dict[str, Any]:
     """Return the members of an item view with what the request did, as the wire shows them."""
-    members = {field.name: getattr(view, field.name) for field in attrs.fields(ItemView)}
-    return members | {"outcome": outcome.value, "warnings": list(warnings)}
+    return members_of(view) | {"outcome": outcome.value, "warnings": list(warnings)}
+
+
+def members_of(view: ItemView) -> dict[str, Any]:
+    """Return the members of an item view, for an answer that has more of them."""
+    return {field.name: getattr(view, field.name) for field in attrs.fields(ItemView)}

@@ -20,7 +20,7 @@ from application.items import (
 )
 from application.items.histories import ContributionView
 from application.items.reading import refuse_personal_in_url
-from application.items.views import BatchOutcome, MappingView, PendingOutcome, with_outcome
+from application.items.views import BatchOutcome, MappingView, PendingOutcome, members_of, with_outcome
 from domain.items.submission import Submission
 from domain.items.values import Outcome
 from domain.ports.queries import Page
@@ -128,9 +128,10 @@ def _successor(found: ItemRead) -> tuple[tuple[str, str], ...]:
     return () if found.successor is None else ((f"/api/items/{found.successor}", "successor-version"),)
 
 
-def _read_view(found: ItemRead) -> dict[str, Any]:
-    members = {field.name: getattr(found.item, field.name) for field in attrs.fields(ItemView)}
-    return members if found.contributions is None else members | {"contributions": found.contributions}
+def _read_view(found: ItemRead) -> ItemView | dict[str, Any]:
+    if found.contributions is None:
+        return found.item
+    return members_of(found.item) | {"contributions": found.contributions}
 
 
 class ItemHandlers:
