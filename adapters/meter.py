@@ -12,6 +12,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily
@@ -22,7 +23,7 @@ from domain.ports.measures import Measure
 SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Names the directory in which several processes of one host add up; it is set before any of them is born."""
 
-_QUICK: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_QUICK: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
 
 class _Collected:
@@ -49,6 +50,8 @@ class Meter:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self, version: str, storage: str) -> None:
+        # One more series for each counter and histogram, of when it began, helps nobody.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._shared = SHARED in os.environ
         self.registry = CollectorRegistry()
         if not self._shared:
@@ -64,6 +67,7 @@ class Meter:
         self._store_errors = self._counter("store_errors", "Calls of the store that failed.", "kind")
         self._cache = self._counter("cache_requests", "Reads of the cache.", "kind", "result")
         self._deliveries = self._counter("webhook_deliveries", "Attempts to deliver.", "result")
+        self._told = self._histogram("notification_delivery_seconds", "From the news to its reader.", "transport")
         self._lag = self._histogram("event_loop_lag_seconds", "How late a timer of the event loop came.")
         self._gauges = {name: self._gauge(name, text, mode, *labels) for name, (text, mode, *labels) in _GAUGES.items()}
         self._gauges["build_info"].labels(version=version, storage=storage).set(1)
@@ -119,6 +123,10 @@ class Meter:
         """Count one attempt to deliver."""
         self._deliveries.labels(result).inc()
 
+    def told(self, transport: str, seconds: float) -> None:
+        """Count one notification that a stream has carried, `seconds` after it came to be."""
+        self._told.labels(transport).observe(seconds)
+
     def lag(self, seconds: float) -> None:
         """Note how late the event loop was."""
         self._lag.observe(seconds)
@@ -157,6 +165,7 @@ _GAUGES: Final[Mapping[str, tuple[str, ...]]] = {
     "pool_waiting": ("Calls that wait for a connection.", "livesum"),
     "cache_degraded": ("1 while the cache is not used.", "livemax"),
     "cache_pending_invalidations": ("Marks whose unit has ended and that still stand.", "livesum"),
+    "streams": ("Open streams.", "livesum", "transport"),
     "ready": ("1 while requests are served.", "livemin"),
     "build_info": ("What runs.", "livemax", "version", "storage"),
 }

@@ -75,6 +75,10 @@ class NoCache:
     clock: Clock
     mode: CacheMode = CacheMode.NONE
     degraded_since: datetime | None = None
+    pending: int = 0
+
+    def tallies(self) -> Mapping[str, Mapping[str, int]]:
+        return {}
 
     async def report(self) -> CacheReport:
         return CacheReport(entries={}, as_of=self.clock.now())

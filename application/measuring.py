@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from domain.audit.incidents import IncidentSeverity, IncidentStatus
 from domain.audit.sequencing import newest
 from domain.ports.clock import Clock
 from domain.ports.measures import Measure
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import AUDIT, DELIVERIES, OUTBOX
+from domain.ports.schema import AUDIT, DELIVERIES, INCIDENTS, OUTBOX
 from domain.ports.storage import Reader, Storage
 from domain.webhooks.values import WAITING, DeliveryStatus
 
@@ -57,5 +58,12 @@ async def audit_log(reader: Reader, now: datetime) -> list[Measure]:
     ]
 
 
-LOOKS: tuple[Look, ...] = (outbox, audit_log)
+async def incidents(reader: Reader, now: datetime) -> list[Measure]:
+    """Return how many incidents nobody has taken on yet, by their severity."""
+    found = _counts(await reader.count(INCIDENTS, {"status": IncidentStatus.OPEN}, "severity"))
+    values = {severity.value: found.get(severity.value, 0.0) for severity in IncidentSeverity}
+    return [Measure("incidents_open", "Incidents that nobody has taken on.", values, "severity")]
+
+
+LOOKS: tuple[Look, ...] = (outbox, audit_log, incidents)
 """Every look that a scrape takes."""

@@ -29,6 +29,7 @@ class Watcher:
         self.container.passwords().observe = self.meter.password
         self.container.limiter().listen(self.meter.limited)
         self.container.courier().told = self.meter.delivery
+        self.container.live().delivered = self.meter.told
         for backend in self.container.observed():
             backend.observe = self.meter.store
 
@@ -50,7 +51,13 @@ class Watcher:
         meter.set("http_in_flight", self.health.in_flight)
         meter.set("password_queue", container.passwords().waiting)
         meter.set("limiter_degraded", 1 if container.limiter().degraded else 0)
-        meter.set("cache_degraded", 0 if container.cache_control().degraded_since is None else 1)
+        cache = container.cache_control()
+        meter.set("cache_degraded", 0 if cache.degraded_since is None else 1)
+        meter.set("cache_pending_invalidations", cache.pending)
+        for kind, totals in cache.tallies().items():
+            meter.cache(kind, totals)
+        for transport, number in container.live().counts().items():
+            meter.set("streams", number, transport=transport)
         for backend in container.observed():
             states = backend.connections()
             meter.set("pool_waiting", states.pop("waiting"))
@@ -66,12 +73,6 @@ class Watcher:
         if self.health.phase == "starting":
             return []
         try:
-            report = await self.container.cache_control().report()
-            self.meter.cache("all", {name: getattr(report.counters, name) for name in _CACHE_RESULTS})
-            self.meter.set("cache_pending_invalidations", report.pending)
             return await measured(self.container.storage(), self.container.clock(), LOOKS)
         except StorageError:
             return []
-
-
-_CACHE_RESULTS: Final = ("hits", "misses", "busy", "fills", "fills_refused", "failures")

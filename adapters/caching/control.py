@@ -39,17 +39,23 @@ class SharedCacheControl:
     def degraded_since(self) -> datetime | None:
         return self._storage.rights.without_since
 
+    @property
+    def pending(self) -> int:
+        return self._storage.backend.pending
+
+    def tallies(self) -> Mapping[str, Mapping[str, int]]:
+        return self._storage.backend.tally.kinds
+
     async def report(self) -> CacheReport:
         server = await self._server()
         if server is not None:
             await self._count()
-        backend = self._storage.backend
         return CacheReport(
             entries=self._entries,
             as_of=self._as_of,
             counters=self._cache.stats(),
-            mismatches=backend.mismatches,
-            pending=backend.pending,
+            mismatches=self._storage.backend.mismatches,
+            pending=self.pending,
             degraded_since=self.degraded_since,
             reached=server is not None,
             server=server,

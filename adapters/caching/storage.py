@@ -14,6 +14,7 @@ from adapters.caching.keeper import Keeper
 from adapters.caching.keys import KINDS, KeySpace, identity
 from adapters.caching.rights import Ledger, Right, Rights
 from adapters.caching.rows import outcomes_of, told, value_of
+from adapters.caching.tally import Tally
 from adapters.changes import Changes
 from adapters.staging import Backend, StagedStorage
 from domain.ids import new_id
@@ -78,6 +79,7 @@ class CachedBackend:
         self._ended: dict[str, datetime] = {}
         self._uncompared = 0
         self.mismatches = 0
+        self.tally = Tally()
 
     def __repr__(self) -> str:
         return f"cached {self.backend!r}"
@@ -105,7 +107,9 @@ class CachedBackend:
         try:
             cells = await self._cache.look(list(names.values()))
         except CacheUnavailable:
+            self.tally.failed(kind, len(names))
             return await self.backend.fetch(facet, keys)
+        self.tally.looked(kind, cells.values())
         if not self._rights.stands(right):
             return await self.backend.fetch(facet, keys)
         self._meet(cells)
@@ -160,7 +164,7 @@ class CachedBackend:
             if leased:
                 values = {name: value_of(facet, rows.get(key)) for key, name in missed.items() if name in leased}
                 filling = True
-                self._behind(self._fill(token, values, led, done))
+                self._behind(self._fill(KINDS[facet.name], token, values, led, done))
             return rows
         finally:
             if not filling:
@@ -173,10 +177,11 @@ class CachedBackend:
             return frozenset()
 
     async def _fill(
-        self, token: str, values: Mapping[str, Value], names: list[str], done: "asyncio.Future[None]"
+        self, kind: str, token: str, values: Mapping[str, Value], names: list[str], done: "asyncio.Future[None]"
     ) -> None:
         try:
-            await self._cache.fill(token, values)
+            kept = len(await self._cache.fill(token, values))
+            self.tally.filled(kind, kept, len(values) - kept)
         finally:
             self._loaded(names, done)
 

@@ -5,9 +5,10 @@ A connection remembers the last position it sent and reads what comes after it, 
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 import attrs
@@ -77,6 +78,13 @@ class Bye:
     reason: str
 
 
+class Transport(StrEnum):
+    """In which form a stream is carried."""
+
+    SSE = "sse"
+    WEBSOCKET = "websocket"
+
+
 Message = Hello | Told | UnreadCount | Read | Gap | Beat | Bye
 
 
@@ -88,6 +96,7 @@ class Connection:
     principal: Principal
     user_id: str
     opened_at: datetime
+    transport: Transport
     woken: asyncio.Event = attrs.field(factory=asyncio.Event)
     hints: deque[Read] = attrs.field(factory=lambda: deque(maxlen=MOST_HINTS))
     ended: bool = False
@@ -112,6 +121,7 @@ class Connection:
             async for message in self._news(position):
                 position = message.position
                 yield message
+                self._carried(message)
             while self.hints:
                 yield self.hints.popleft()
             unread = await self._unread()
@@ -149,6 +159,12 @@ class Connection:
                 yield Told(position, view)
             if len(rows) < AT_ONCE:
                 return
+
+    def _carried(self, told: Told) -> None:
+        """Say how long it took from the news to its reader, who has taken it; old news was not late."""
+        if told.data.created_at >= self.opened_at:
+            seconds = (self.live.clock.now() - told.data.created_at).total_seconds()
+            self.live.delivered(self.transport, max(0.0, seconds))
 
     async def _unread(self) -> int:
         async with self.live.storage.read() as reader:
@@ -191,12 +207,13 @@ class Live:
     max_age: timedelta
     every: float = EVERY
     closing: bool = False
+    delivered: Callable[[str, float], None] = lambda transport, seconds: None
     _open: dict[str, set[Connection]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.bus.listen(self._hear)
 
-    def open(self, principal: Principal) -> Connection:
+    def open(self, principal: Principal, transport: Transport) -> Connection:
         """Take a place for a stream. Raises Refusal `too_many_streams`."""
         if principal.user_id is None:
             raise not_found()
@@ -205,7 +222,7 @@ class Live:
             raise Refusal(
                 "too_many_streams", f"At most {self.per_user} streams may be open at once.", retry_after_seconds=15
             )
-        connection = Connection(self, principal, principal.user_id, self.clock.now())
+        connection = Connection(self, principal, principal.user_id, self.clock.now(), transport)
         own.add(connection)
         return connection
 
@@ -216,10 +233,10 @@ class Live:
         if not own:
             self._open.pop(connection.user_id, None)
 
-    @property
-    def count(self) -> int:
-        """How many streams are open."""
-        return sum(map(len, self._open.values()))
+    def counts(self) -> dict[Transport, int]:
+        """Return how many streams are open."""
+        found = Counter(connection.transport for connection in self._all())
+        return {transport: found[transport] for transport in Transport}
 
     def shut(self) -> None:
         """Say goodbye to everybody."""

@@ -77,6 +77,15 @@ class CacheControl(Protocol):
         """Since when this instance has answered without the cache; None while it uses it."""
         ...
 
+    @property
+    def pending(self) -> int:
+        """How many marks of this instance stand though their unit has ended."""
+        ...
+
+    def tallies(self) -> Mapping[str, Mapping[str, int]]:
+        """Return what this instance has met since its start, by kind of row and result; asks nobody."""
+        ...
+
     async def report(self) -> CacheReport:
         """Count and ask. Entries are counted at most every 10 s. A server that does not answer is no error."""
         ...

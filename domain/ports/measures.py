@@ -44,6 +44,10 @@ class Meter(Protocol):
         """Count one attempt to deliver."""
         ...
 
+    def told(self, transport: str, seconds: float) -> None:
+        """Count one notification that a stream has carried, `seconds` after it came to be."""
+        ...
+
     def lag(self, seconds: float) -> None:
         """Note how late the event loop was."""
         ...

@@ -470,7 +470,11 @@ INCIDENTS = Facet(
         standing=standing_incident,
     ),
     unique=(("standing",),),
-    indexes=(("created_at", "incident_id"), ("subject", "created_at", "incident_id")),
+    indexes=(
+        ("created_at", "incident_id"),
+        ("subject", "created_at", "incident_id"),
+        ("status", "severity"),
+    ),
 )
 RULE_WINDOWS = Facet(
     "rule_windows",

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.bus import LocalBus
 from adapters.memory.storage import MemoryStorage
-from application.notifications.live import Bye, Connection, Gap, Hello, Live, Read, Told, UnreadCount
+from application.notifications.live import Bye, Connection, Gap, Hello, Live, Read, Told, Transport, UnreadCount
 from application.notifications.service import NotificationFilter, Notifications
 from application.units import DfidSource, Units
 from domain.access.principal import Principal, PrincipalKind, system
@@ -57,7 +57,7 @@ class Consumer:
 
     async def run(self) -> None:
         while True:
-            connection = self.live.open(ME)
+            connection = self.live.open(ME, Transport.SSE)
             try:
                 await self._follow(connection)
             finally:
@@ -120,4 +120,4 @@ async def test_a_consumer_converges_to_the_list(seed: int) -> None:
     for task in following:
         task.cancel()
     await asyncio.wait(following)
-    assert live.count == 0
+    assert live.counts() == {"sse": 0, "websocket": 0}

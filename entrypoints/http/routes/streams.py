@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from application.notifications import Notifications
-from application.notifications.live import Connection, Live
+from application.notifications.live import Connection, Live, Transport
 from application.notifications.service import Position
 from domain.errors import Refusal
 from entrypoints.http.answers import Socket, Stream
@@ -34,19 +34,20 @@ class StreamHandlers:
         after = call.query.after_position
         if after is None and call.last_event_id is not None and call.last_event_id.isdecimal():
             after = int(call.last_event_id[:15])
-        return Stream(Events(self._opened(call), after), "text/event-stream; charset=utf-8", live=True)
+        return Stream(Events(self._opened(call, Transport.SSE), after), "text/event-stream; charset=utf-8", live=True)
 
     async def socket(self, call: Call) -> Socket:
         if not call.upgrade:
             raise Refusal("route_not_found", "This path is a WebSocket: send Upgrade and Connection.")
-        talk = Conversation(self._opened(call), self.notifications, call.principal, call.query.after_position)
+        connection = self._opened(call, Transport.WEBSOCKET)
+        talk = Conversation(connection, self.notifications, call.principal, call.query.after_position)
         return Socket(talk.run)
 
-    def _opened(self, call: Call) -> Connection:
+    def _opened(self, call: Call, transport: Transport) -> Connection:
         """Take a place. Raises Refusal `origin_not_allowed`, `too_many_streams`."""
         if call.origin is not None and not self._at_home(call):
             raise Refusal("origin_not_allowed", "Streams are not opened from this origin.")
-        return self.live.open(call.principal)
+        return self.live.open(call.principal, transport)
 
     def _at_home(self, call: Call) -> bool:
         return "*" in self.origins or call.origin in self.origins or urlsplit(call.origin or "").netloc == call.host

@@ -1,0 +1,31 @@
+"""What this instance met in the cache and left there, by kind of row (platform.md 10.2)."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from domain.ports.cache import Absent, Cell, Lease, Mark, Value
+
+RESULTS: Final[Mapping[type[Cell], str]] = {Value: "hit", Absent: "miss", Mark: "busy", Lease: "busy"}
+
+
+class Tally:
+    """Counts since the start: looks that hit, missed, met a row at work or failed; fills that were kept or refused."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Counter[str]] = {}
+
+    def looked(self, kind: str, cells: Iterable[Cell]) -> None:
+        """Count what a look has told."""
+        self._of(kind).update(RESULTS[type(cell)] for cell in cells)
+
+    def failed(self, kind: str, looks: int) -> None:
+        """Count looks that the cache did not answer."""
+        self._of(kind)["failure"] += looks
+
+    def filled(self, kind: str, kept: int, refused: int) -> None:
+        """Count values that the cache kept, and values that it refused."""
+        self._of(kind).update(fill=kept, fill_refused=refused)
+
+    def _of(self, kind: str) -> Counter[str]:
+        return self.kinds.setdefault(kind, Counter())
