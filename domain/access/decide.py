@@ -143,7 +143,7 @@ RULES: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.OPERATION_CANCEL: Rule(c.operation_cancel, _PUSH),
         Action.ACTIVITY_VIEW: Rule(c.activity_view, (Scope.ACTIVITY_READ, Scope.CIRCUITS_READ)),
         Action.AUDIT_VIEW_CIRCUIT: Rule(permitted(P.AUDIT, AIX), (Scope.AUDIT_READ,)),
-        Action.AUDIT_VIEW_ALL: Rule(c.audit_view_all, (Scope.AUDIT_READ, Scope.ADMIN_READ)),
+        Action.AUDIT_VIEW_ALL: Rule(c.audit_view_all, (Scope.AUDIT_READ, Scope.ADMIN_READ, Scope.ADMIN_WRITE)),
         Action.NOTIFICATION_VIEW: Rule(c.own_only, (Scope.NOTIFICATIONS_READ, Scope.NOTIFICATIONS_WRITE)),
         Action.NOTIFICATION_CHANGE: Rule(c.own_only, (Scope.NOTIFICATIONS_WRITE,)),
         Action.PREVIEW_AS_MEMBER: Rule(permitted(P.MANAGE_MEMBERS, AIX), _MANAGE),

@@ -1,12 +1,16 @@
 """The access matrix: everybody against every route, in every state of the circuit (circuits.md 2, platform.md 16).
 
-The table stands in `rows.py`; a route that it does not name fails here.
+Each asks by their token, by an API key with the scope of the route alone, which must be as good, and by one with every
+scope but that, which must open nothing (platform.md 1.4). The table stands in `rows.py`; a route that it does not
+name fails here.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +24,16 @@ from entrypoints.http.routing import Route
 from tests.access.client import Answer
 from tests.access.people import members
 from tests.access.rows import CANARIES, KNOWN, REACHED_WITHOUT_CIRCUIT, ROWS, Row
-from tests.access.world import STATES, World, absent, container_in, enter, populate
+from tests.access.world import STATES, World, absent, container_in, enter, issue_keys, populate
 
 WRONG_CREDENTIAL = frozenset({"anonymous", "frozen"})
 GATES = frozenset({"manager_required", "admin_required", "session_required", "scope_missing"})
 LEFT_BEHIND = frozenset({"audit"})
 """What a refusal may leave behind."""
+ANY_SCOPE = "items:read"
+"""The scope of keys where none is asked."""
+MEASURED = re.compile(rb'"(as_of|evaluated_at|checked_at|oldest_unsequenced_seconds)":[^,}]*|{"check":"hashing"[^}]*}')
+"""What differs between two readings of the same."""
 
 
 @pytest.fixture(autouse=True)
@@ -64,14 +72,70 @@ class Matrix:
                 self.wrong.append(f"{route.operation_id} as {who} in {self.world.state}: {fault}")
             if answer.status >= 400 and not self._judged_401(route, who):
                 await self._hidden(route, row, who, answer)
-            if answer.status in (401, 403, 404) and not self.world.backend.changed <= LEFT_BEHIND:
-                self.wrong.append(f"{route.operation_id} as {who}: a refusal wrote {self.world.backend.changed}")
+            if answer.status in (401, 403, 404) and not self.world.backend.changed.keys() <= LEFT_BEHIND:
+                self.wrong.append(f"{route.operation_id} as {who}: a refusal wrote {set(self.world.backend.changed)}")
+            wrote = set(self.world.backend.changed)
             self.world.backend.rewind()
+            if self.world.people[who].fitting is not None:
+                self.wrong += [
+                    f"{route.operation_id} by a key of {who} in {self.world.state}: {fault}"
+                    for fault in await self._by_key(route, row, who, answer, wrote)
+                ]
 
-    async def _asked(self, route: Route, row: Row, who: str, objects: Mapping[str, str]) -> Answer:
+    async def _by_key(self, route: Route, row: Row, who: str, answer: Answer, wrote: set[str]) -> list[str]:
+        """Return what is wrong with what keys get of somebody who got `answer` and wrote `wrote` by their token."""
+        person = self.world.people[who]
+        given = await self._asked(route, row, who, self.world.objects, person.fitting)
+        faults = [*self._differs(route, who, given, answer, wrote), *self._leaks(who, given)]
+        self.world.backend.rewind()
+        if route.scope is not None and self.world.state == "private":
+            refused = await self._asked(route, row, who, self.world.objects, person.lacking)
+            faults += self._let_through(route, who, refused)
+            self.world.backend.rewind()
+        return faults
+
+    def _differs(self, route: Route, who: str, given: Answer, answer: Answer, wrote: set[str]) -> Iterator[str]:
+        """Yield in what a key that has but the scope of the route is not as good as the token of its user."""
+        refusal = self._refusal_of_keys(route, who)
+        if refusal is not None:
+            if (given.status, given.code) != refusal:
+                yield f"{given.status} {given.code or ''}, where keys get {refusal}"
+        elif given.status != answer.status or (answer.status >= 400 and given.comparable != answer.comparable):
+            yield f"{given.status} {given.body[:300]!r}, by their token {answer.status} {answer.body[:300]!r}"
+        elif answer.status < 300 and route.method == "GET" and _read(given) != _read(answer):
+            yield f"reads {given.body!r}, by their token {answer.body!r}"
+        elif set(self.world.backend.changed) != wrote:
+            yield f"wrote {set(self.world.backend.changed)}, by their token {wrote}"
+
+    def _refusal_of_keys(self, route: Route, who: str) -> tuple[int, str] | None:
+        """Return what a key gets whatever its scopes are, None where it depends on its user."""
+        if who in WRONG_CREDENTIAL and (not route.public or route.credential_if_sent):
+            return 401, "unauthenticated"
+        if route.scope is not None and route.scope.startswith("admin:") and who != "operator":
+            return 403, "scope_missing"
+        return (403, "session_required") if route.session else None
+
+    def _let_through(self, route: Route, who: str, given: Answer) -> Iterator[str]:
+        """Yield how a key without the scope of the route came further than to the refusal that names it."""
+        expected = (401, "unauthenticated") if self._judged_401(route, who) else (403, "scope_missing")
+        if (given.status, given.code) != expected:
+            yield f"{given.status} {given.code or ''} without the scope {route.scope}"
+        elif given.status == 403 and given.json["needed"] != [route.scope]:
+            yield f"told to need {given.json['needed']} and not {route.scope}"
+        if not self.world.backend.changed.keys() <= LEFT_BEHIND:
+            yield f"wrote {set(self.world.backend.changed)} without the scope {route.scope}"
+
+    async def _asked(
+        self,
+        route: Route,
+        row: Row,
+        who: str,
+        objects: Mapping[str, str],
+        credential: Mapping[str, str] | None = None,
+    ) -> Answer:
         chosen = {**objects, **{name: objects[other] for name, other in row.objects.items()}}
         path = (route.path + (f"?{row.query}" if row.query else "")).format_map(chosen)
-        return await self.world.ask(who, route.method, path, _filled(row.body, chosen), row.upload)
+        return await self.world.ask(who, route.method, path, _filled(row.body, chosen), row.upload, credential)
 
     def _judged_401(self, route: Route, who: str) -> bool:
         return who in WRONG_CREDENTIAL and not route.public
@@ -131,6 +195,15 @@ class Matrix:
         return [name for name in asked if name in KNOWN and name not in known]
 
 
+def _scope_of(route: Route) -> str:
+    return route.scope or ANY_SCOPE
+
+
+def _read(answer: Answer) -> bytes:
+    """Return a body without what was measured for it."""
+    return MEASURED.sub(b"", answer.body)
+
+
 def _filled(body: Any, objects: Mapping[str, str]) -> Any:
     """Return a body with the ids of the world in their places."""
     match body:
@@ -148,9 +221,12 @@ def _filled(body: Any, objects: Mapping[str, str]) -> Any:
 async def test_everybody_gets_what_their_grounds_open_and_nothing_else(state: str, tmp_path: Path) -> None:
     async with world_in(tmp_path) as world:
         await enter(world, state)
-        matrix, routes = Matrix(world), engine_routes(world.container)
-        for route in routes:
-            if route.operation_id in ROWS:
+        matrix = Matrix(world)
+        routes = [route for route in engine_routes(world.container) if route.operation_id in ROWS]
+        by_scope = groupby(sorted(routes, key=_scope_of), key=_scope_of)
+        for scope, asked in by_scope:
+            await issue_keys(world, scope)
+            for route in asked:
                 await matrix.check(route)
         assert not matrix.wrong, "\n".join(matrix.wrong)
         never = {canary for canary, audience in CANARIES.items() if audience.of(state)} - matrix.seen

@@ -10,14 +10,17 @@ from dependency_injector import providers
 
 from adapters.changes import Changes
 from adapters.memory.limits import MemoryRateLimiter
-from adapters.memory.storage import MemoryBackend, MemoryStorage, MemoryTable
+from adapters.memory.storage import MemoryBackend, MemoryStorage
+from application.secrets import SecretKind, mint
 from application.settings import load
 from container import Container
 from domain.access.permissions import Permission
-from domain.accounts.values import AccountStatus
+from domain.access.principal import Scope
+from domain.accounts.values import Account, AccountStatus
 from domain.ids import new_id
+from domain.keys.values import ApiKey
 from domain.outbox.values import OutboxRow
-from domain.ports.schema import ACCOUNTS, FACETS, OUTBOX
+from domain.ports.schema import ACCOUNTS, API_KEYS, OUTBOX, Key
 from entrypoints.http.app import App
 from tests.access.client import Answer, call
 
@@ -42,16 +45,18 @@ NOBODY: frozenset[str] = frozenset()
 
 
 class Rewindable(MemoryBackend):
-    """A memory store that goes back to a point in time, and knows what was written since."""
+    """A memory store that goes back to a point in time, and knows what was written since, by facet."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.changed: set[str] = set()
-        self._kept: dict[str, tuple[dict[Any, Any], dict[Any, int]]] = {}
+        self.changed: dict[str, set[Key]] = {}
+        self._kept: dict[str, tuple[dict[Key, Any], dict[Any, int]]] = {}
 
     async def commit(self, changes: Changes) -> None:
         await super().commit(changes)
-        self.changed |= {change.facet.name for change in changes if change.adds or change.saves or change.removes}
+        for change in changes:
+            if touched := {*change.adds, *change.saves, *change.removes}:
+                self.changed.setdefault(change.facet.name, set()).update(touched)
 
     def keep(self) -> None:
         """Remember what is stored now."""
@@ -60,24 +65,29 @@ class Rewindable(MemoryBackend):
 
     def rewind(self) -> None:
         """Go back to what was kept."""
-        for facet in FACETS:
-            if facet.name in self.changed:
-                rows, serials = self._kept[facet.name]
-                table = MemoryTable(facet)
-                for row in rows.values():
-                    table._put(row)
-                table.serials = dict(serials)
-                self.tables[facet.name] = table
+        for name, keys in self.changed.items():
+            table, (rows, serials) = self.tables[name], self._kept[name]
+            for key in keys & table.rows.keys():
+                table._drop(key)
+            for key in keys & rows.keys():
+                table._put(rows[key])
+            table.serials = dict(serials)
         self.changed.clear()
 
 
 @attrs.frozen
 class Person:
-    """Somebody with a credential, or with none."""
+    """Somebody with a credential, or with none.
+
+    `fitting` is an API key of theirs with one scope and no other, `lacking` one with every other scope that they can
+    give: see `issue_keys`.
+    """
 
     name: str
     user_id: str = ""
     credential: Mapping[str, str] = attrs.field(factory=dict)
+    fitting: Mapping[str, str] | None = None
+    lacking: Mapping[str, str] | None = None
 
 
 @attrs.define
@@ -89,12 +99,21 @@ class World:
     app: App
     people: dict[str, Person] = attrs.field(factory=lambda: {"anonymous": Person("anonymous")})
     objects: dict[str, str] = attrs.field(factory=dict)
+    issued: list[ApiKey] = attrs.field(factory=list)
     state: str = "private"
 
-    async def ask(self, who: str, method: str, path: str, body: Any = None, upload: str | None = None) -> Answer:
-        """Send a request as somebody."""
-        credential = self.people[who].credential
-        return await call(self.app, method, path, credential=credential, body=body, upload=upload)
+    async def ask(
+        self,
+        who: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        upload: str | None = None,
+        credential: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request as somebody, by their token unless another credential is given."""
+        shown = self.people[who].credential if credential is None else credential
+        return await call(self.app, method, path, credential=shown, body=body, upload=upload)
 
     async def do(self, who: str, method: str, path: str, body: Any = None, upload: str | None = None) -> Any:
         """Send a request that must succeed and return its body."""
@@ -323,6 +342,32 @@ async def _webhook(world: World) -> None:
     world.objects["webhook_id"] = (await world.do("owner", "POST", f"{root}/webhooks", hook))["webhook"]["webhook_id"]
     tried = await world.do("owner", "POST", f"{root}/webhooks/{world.objects['webhook_id']}/test")
     world.objects["delivery_id"] = tried["delivery_id"]
+
+
+async def issue_keys(world: World, scope: str) -> None:
+    """Give everybody API keys with this scope and without it, in place of those that they were given before."""
+    async with world.container.storage().write() as unit:
+        await unit.remove(API_KEYS, *world.issued)
+        world.issued.clear()
+        for name, person in world.people.items():
+            if person.user_id:
+                account = await unit.get(ACCOUNTS, person.user_id)
+                given = {each.value for each in Scope if account.is_admin or not each.startswith("admin:")}
+                made = [_issued(world, account, scopes) for scopes in (given & {scope}, given - {scope})]
+                world.issued += [key for key, _ in made]
+                fitting, lacking = (secret for _, secret in made)
+                shown = {"lacking": {"authorization": f"Bearer {lacking}"}, "fitting": {"x-api-key": fitting}}
+                world.people[name] = attrs.evolve(person, **shown)
+        await unit.add(API_KEYS, *world.issued)
+    world.backend.keep()
+
+
+def _issued(world: World, account: Account, scopes: set[str]) -> tuple[ApiKey, str]:
+    """Return a new key of somebody and its secret."""
+    secret, now = mint(SecretKind.API_KEY), world.container.clock().now()
+    stored = world.container.peppers().stored(secret).current
+    who = (account.workspace_id, account.user_id)
+    return ApiKey(new_id(), *who, "key", secret.text[:12], stored, frozenset(scopes), now, now), secret.text
 
 
 async def enter(world: World, state: str) -> None:
