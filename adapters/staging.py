@@ -48,6 +48,8 @@ class Backend(Protocol):
 
     async def take_numbers(self, day: str, count: int) -> range: ...
 
+    async def numbers_taken(self, day: str) -> int: ...
+
     async def ping(self) -> None: ...
 
     async def aclose(self) -> None: ...
@@ -99,6 +101,10 @@ class StagedReader:
         rows = await self._backend.view(view, after, limit + 1)
         more = len(rows) > limit
         return Page(tuple(value for _, value in rows[:limit]), rows[limit - 1][0] if more else None)
+
+    async def numbers_taken(self, day: str) -> int:
+        self._check()
+        return await self._backend.numbers_taken(day)
 
     @staticmethod
     def _cut(facet: Facet[V], query: Select, rows: list[V], limit: int) -> Page[V]:

@@ -316,6 +316,9 @@ class CachedBackend:
     async def take_numbers(self, day: str, count: int) -> range:
         return await self.backend.take_numbers(day, count)
 
+    async def numbers_taken(self, day: str) -> int:
+        return await self.backend.numbers_taken(day)
+
     async def ping(self) -> None:
         await self.backend.ping()
 

@@ -190,6 +190,9 @@ class MemoryBackend:
         self._numbers[day] = first + count - 1
         return range(first, first + count)
 
+    async def numbers_taken(self, day: str) -> int:
+        return self._numbers.get(day, 0)
+
     async def ping(self) -> None:
         return None
 

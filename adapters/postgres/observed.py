@@ -54,6 +54,9 @@ class ObservedBackend(PostgresBackend):
     async def take_numbers(self, day: str, count: int) -> range:
         return await self._told("sequences", "take", super().take_numbers(day, count))
 
+    async def numbers_taken(self, day: str) -> int:
+        return await self._told("sequences", "fetch", super().numbers_taken(day))
+
     def connections(self) -> dict[str, int]:
         """Return how many connections there are by state, and how many calls wait for one."""
         found = self.pool.get_stats()

@@ -210,6 +210,10 @@ class PostgresBackend:
         last = int(rows[0][0])
         return range(last - count + 1, last + 1)
 
+    async def numbers_taken(self, day: str) -> int:
+        rows = await self._query("select last from sequences where day = %s", [day])
+        return int(rows[0][0]) if rows else 0
+
     async def ping(self) -> None:
         await self._query("select 1", [])
 

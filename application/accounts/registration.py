@@ -8,7 +8,7 @@ import attrs
 from application.accounts.desk import Desk, as_user, normal_email, refuse_taken, workspace_named
 from application.accounts.invitations import usable_invitation, used
 from application.accounts.opening import Opened, open_session, token_pair
-from application.accounts.roster import administrators, enrol
+from application.accounts.roster import administrators, enrol, setup_done
 from application.accounts.values import NewAdministrator, Registration, Setup, TokenPair
 from application.secrets import SecretKind, parse
 from application.store_life import STORE_KEY
@@ -70,7 +70,6 @@ class Registrations:
         newcomer = await self._checked(request, invited=False)
 
         async def work(act: Act) -> TokenPair:
-            await _refuse_second_setup(act.unit)
             return await self._founded(act, newcomer, "setup.completed", is_admin=True)
 
         return await self.desk.units.perform(principal, work)
@@ -123,7 +122,7 @@ class Registrations:
         account = new_account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=is_admin)
         workspace = await found_workspace(act, newcomer, account)
         if is_admin:
-            await enrol(act, account.user_id)
+            await enrol(act, account.user_id, first=True)
         return await self._signed_in(act, account, workspace, action)
 
     async def _invited(self, act: Act, newcomer: Newcomer, invitation: Invitation) -> TokenPair:
@@ -150,7 +149,8 @@ class Registrations:
 
     async def _admit_setup(self, principal: Principal, presented: str) -> None:
         async with self.desk.units.storage.read() as reader:
-            await _refuse_second_setup(reader)
+            if await administrators(reader):
+                raise setup_done()
             token = await self._setup_token(reader)
         given = parse(presented, SecretKind.SETUP)
         if token is None or given is None or not hmac.compare_digest(given.text, token):
@@ -162,11 +162,6 @@ class Registrations:
         if record is None or record.setup_value is None:
             return None
         return self.desk.peppers.setup_token(bytes.fromhex(record.setup_value)).text
-
-
-async def _refuse_second_setup(reader: Reader) -> None:
-    if await administrators(reader):
-        raise Refusal("setup_done", "An administrator exists already.")
 
 
 def new_account(

@@ -16,9 +16,15 @@ async def administrators(reader: Reader) -> frozenset[str]:
     return roster.user_ids if roster else frozenset()
 
 
-async def enrol(act: Act, user_id: str) -> None:
-    """Add an active administrator; the first one ends the setup token."""
+async def enrol(act: Act, user_id: str, *, first: bool = False) -> None:
+    """Add an active administrator; the first one ends the setup token.
+
+    Raises Refusal `setup_done` when it must be the `first` and is not: decided on the row that is then written, or
+    two who set up at once could each find no administrator.
+    """
     roster = await act.unit.find(ROSTER, ROSTER_ID)
+    if first and roster is not None and roster.user_ids:
+        raise setup_done()
     if roster is None:
         await act.unit.add(ROSTER, AdminRoster(ROSTER_ID, frozenset({user_id})))
     else:
@@ -35,6 +41,11 @@ async def strike(act: Act, user_id: str) -> None:
     if not rest:
         raise Refusal("last_admin", "The last active administrator stays.")
     await act.unit.save(ROSTER, _with(roster, rest))
+
+
+def setup_done() -> Refusal:
+    """The answer to whoever sets up what is set up."""
+    return Refusal("setup_done", "An administrator exists already.")
 
 
 def _with(roster: AdminRoster, user_ids: frozenset[str]) -> AdminRoster:

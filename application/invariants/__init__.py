@@ -4,7 +4,20 @@ Rules that say something of answers, of time or of other machines are held by te
 decision, answers without secrets, what survives a kill.
 """
 
-from application.invariants import accounts, circuits, events, items, sharing
+from application.invariants import accounts, audited, circuits, events, items, records, sharing, webhooks
 from application.invariants.core import INVARIANTS, Breach, Invariant, breaches
 
-__all__ = ["INVARIANTS", "Breach", "Invariant", "accounts", "breaches", "circuits", "events", "items", "sharing"]
+__all__ = [
+    "INVARIANTS",
+    "Breach",
+    "Invariant",
+    "accounts",
+    "audited",
+    "breaches",
+    "circuits",
+    "events",
+    "items",
+    "records",
+    "sharing",
+    "webhooks",
+]

@@ -1,8 +1,9 @@
 """Accounts, workspaces and the audit (platform.md 16)."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 
-from application.invariants.core import invariant
+from application.invariants.core import Judge, V, invariant
 from domain.access.principal import WorkspaceRole
 from domain.accounts.rules import is_active
 from domain.accounts.values import Account, AdminRoster, Workspace
@@ -10,9 +11,23 @@ from domain.audit.record import entry_hash, personal_digest
 from domain.audit.values import AuditEntry
 from domain.circuits.reading import walk
 from domain.circuits.values import Membership
+from domain.keys.values import ApiKey
 from domain.ports.queries import Select
-from domain.ports.schema import ACCOUNTS, AUDIT, MEMBERSHIPS, ROSTER, WORKSPACES
+from domain.ports.schema import (
+    ACCOUNTS,
+    API_KEYS,
+    AUDIT,
+    INVITATIONS,
+    MEMBERSHIPS,
+    PASSWORD_RESETS,
+    REFRESH_TOKENS,
+    ROSTER,
+    WORKSPACES,
+    Facet,
+)
 from domain.ports.storage import Reader
+
+HASH = re.compile("[0-9a-f]{64}")
 
 
 @invariant("platform 16.3", ROSTER, "Make one with: defarm admin create, or defarm admin grant.")
@@ -65,6 +80,36 @@ async def members_exist(reader: Reader, rows: Sequence[Membership]) -> AsyncIter
     for row in rows:
         if row.user_id not in known:
             yield row, "is of a user who does not exist"
+
+
+def _hashed(facet: Facet[V], *members: str) -> Judge[V]:
+    """Declare that secrets of a facet are stored as their hashes."""
+
+    async def judge(_: Reader, rows: Sequence[V]) -> AsyncIterator[tuple[V, str]]:
+        for row in rows:
+            for kept in (getattr(row, name) for name in members):
+                if kept is not None and HASH.fullmatch(kept) is None:
+                    yield row, "keeps a secret that is no hash"
+
+    judge.__name__ = f"{facet.name}_keep_hashes"
+    judge.__doc__ = "What is stored of a secret that opens something is 64 hexadecimal digits."
+    return invariant("platform 16.5", facet, "Revoke it, and issue another one.")(judge)
+
+
+api_keys_keep_hashes = _hashed(API_KEYS, "secret_hash", "previous_hash")
+refresh_tokens_keep_hashes = _hashed(REFRESH_TOKENS, "token_hash")
+invitations_keep_hashes = _hashed(INVITATIONS, "token_hash")
+password_resets_keep_hashes = _hashed(PASSWORD_RESETS, "token_hash")
+
+
+@invariant("platform 16.6", API_KEYS, "Revoke the key.")
+async def keys_are_of_their_creators(reader: Reader, rows: Sequence[ApiKey]) -> AsyncIterator[tuple[ApiKey, str]]:
+    """A key is of the workspace of the user who made it, whose rights it has."""
+    found = await reader.get_many(ACCOUNTS, sorted({row.created_by for row in rows}))
+    homes = {account.user_id: account.workspace_id for account in found.values()}
+    for row in rows:
+        if homes.get(row.created_by) != row.workspace_id:
+            yield row, f"is of {row.workspace_id}, its creator {row.created_by} is not"
 
 
 @invariant("platform 16.8", AUDIT, "defarm audit verify names the first bad index. Keep the store as it is.")

@@ -1,12 +1,13 @@
 """Items, what was contributed to them, and what is found by (items-events.md 14)."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import attrs
 
 from application.invariants.core import invariant
-from application.invariants.sharing import items_by_key
+from application.invariants.sharing import AT_ONCE, items_by_key
 from domain.access.vocabulary import ItemStatus
 from domain.circuits.reading import walk
 from domain.events.values import EventType
@@ -171,8 +172,11 @@ async def claims_are_of_what_is_carried(reader: Reader, rows: Sequence[Claim]) -
         item = items.get(row.item)
         if item is None:
             yield row, f"is held by {row.item}, which does not exist"
-        elif not any((each.key, each.lookup or "") == (row.key, row.lookup) for each in item.identifiers):
-            yield row, f"is held by {row.item}, which does not carry it"
+        elif not any(
+            (claim_space(each.scope, item.workspace_id), each.key, each.lookup or "") == CLAIMS.key_of(row)
+            for each in item.identifiers
+        ):
+            yield row, f"is held by {row.item}, which does not carry it with that scope"
 
 
 @invariant("items 14.7, 14.17", ITEMS, "Remove the identifier by PUT and add it again.")
@@ -199,6 +203,19 @@ def _identifier_faults(identifier: Identifier, *, draft: bool) -> Iterable[str]:
         yield f"is stored as {identifier.normalised}, the engine computes {found.normalised}"
     elif identifier.evidence not in (found.evidence.value, Evidence.REGISTRY_OK.value):
         yield f"has the evidence {identifier.evidence}, the engine computes {found.evidence.value}"
+
+
+@invariant("items 14.17", CONTRIBUTIONS, "Erase the identifier: POST /api/admin/items/{dfid}/identifiers/erase.")
+async def personal_values_are_sealed_in_contributions(
+    _: Reader, rows: Sequence[Contribution]
+) -> AsyncIterator[tuple[Contribution, str]]:
+    """No personal identifier stands in clear in what was contributed."""
+    for row in rows:
+        for each in (*row.identifiers, *row.removed_identifiers):
+            kind = type_of(each.key)
+            personal = kind is not None and kind.privacy is Privacy.PERSONAL
+            if personal and each.lookup is not None and not each.value.startswith(SEALED):
+                yield row, f"its {each.key} is personal and stands in clear"
 
 
 @invariant("items 14.8, 14.9", ITEMS, "Enrich the item with anything: that folds it anew.")
@@ -261,14 +278,33 @@ async def others_contribute_through_circuits(
         row
         for row in rows
         if row.source is not ContributionSource.ADMIN
-        and row.circuit_id is None
         and row.item in items
         and items[row.item].workspace_id != row.workspace_id
     ]
-    given_away = await _transferred(reader, {row.item for row in foreign})
+    given_away = await _transferred(reader, {row.item for row in foreign if row.circuit_id is None})
+    stays = await _stays(reader, {row.item for row in foreign if row.circuit_id is not None})
     for row in foreign:
-        if row.item not in given_away:
+        if row.circuit_id is None and row.item not in given_away:
             yield row, f"is by {row.workspace_id}, which never owned {row.item}, and came through no circuit"
+        elif row.circuit_id is not None and not any(
+            begun - AT_ONCE <= row.recorded_at and (ended is None or row.recorded_at <= ended + AT_ONCE)
+            for begun, ended in stays.get((row.item, row.circuit_id), ())
+        ):
+            yield row, f"came through {row.circuit_id}, where {row.item} did not stand then"
+
+
+async def _stays(reader: Reader, dfids: Iterable[str]) -> dict[tuple[str, str], list[tuple[datetime, datetime | None]]]:
+    """Return from when to when items stood where, None as the end of a stay that lasts."""
+    kinds = (EventType.PUSHED_TO_CIRCUIT.value, EventType.WITHDRAWN.value)
+    query = Select({"dfid": AnyOf(tuple(sorted(dfids))), "event_type": AnyOf(kinds)}, ("dfid", "position"))
+    stays: dict[tuple[str, str], list[tuple[datetime, datetime | None]]] = {}
+    async for event in walk(reader, EVENTS, query):
+        known = stays.setdefault((event.dfid, str(event.circuit_id)), [])
+        if event.event_type is EventType.PUSHED_TO_CIRCUIT:
+            known.append((event.recorded_at, None))
+        elif known:
+            known[-1] = (known[-1][0], event.recorded_at)
+    return stays
 
 
 async def _transferred(reader: Reader, dfids: Iterable[str]) -> set[str]:
@@ -290,15 +326,11 @@ async def local_ids_lead_to_items(reader: Reader, rows: Sequence[Mapping]) -> As
 
 @invariant("items 14.15", SHARES, "Revoke the share.")
 async def owners_share(reader: Reader, rows: Sequence[Share]) -> AsyncIterator[tuple[Share, str]]:
-    """A live share is of an item that its workspace owns."""
+    """A share that nobody revoked is of an item that its workspace owns: a transfer revokes them all."""
     items = await items_by_key(reader, (row.dfid for row in rows))
     for row in rows:
         item = items.get(row.dfid)
-        if (
-            row.revoked_at is None
-            and row.expires_at is None
-            and (item is None or item.workspace_id != row.workspace_id)
-        ):
+        if row.revoked_at is None and (item is None or item.workspace_id != row.workspace_id):
             yield row, f"shares {row.dfid}, which {row.workspace_id} does not own"
 
 

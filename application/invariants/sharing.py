@@ -14,17 +14,22 @@ from domain.events.values import Event, EventType
 from domain.items.values import Item
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import (
+    ACCOUNTS,
     EVENTS,
     FINGERPRINTS,
     ITEMS,
     MAPPINGS,
     MEMBERSHIPS,
     OPERATIONS,
+    OUTBOX,
     PLACEMENTS,
 )
 from domain.ports.storage import Reader
+from domain.webhooks.triggers import Trigger
 
 COMPLETED, PENDING = OperationStatus.COMPLETED, OperationStatus.PENDING
+TRIGGERED = Select({"status": "pending", "kind": AnyOf(tuple(sorted(Trigger)))}, ("kind", "created_at", "row_id"))
+"""Outbox rows from which webhooks are told."""
 AT_ONCE = timedelta(minutes=1)
 """Units that run at the same time may commit in another order than their instants tell; none runs for so long."""
 
@@ -92,6 +97,20 @@ async def published_since_when(reader: Reader, rows: Sequence[Placement]) -> Asy
             yield row, f"published is {row.published} and published_at {row.published_at}"
 
 
+@invariant("circuits 7.15", PLACEMENTS, "Take the item off the page.")
+async def owners_show_what_others_placed(
+    reader: Reader, rows: Sequence[Placement]
+) -> AsyncIterator[tuple[Placement, str]]:
+    """What another workspace than the owner's placed is published by somebody of the owner's workspace."""
+    shown = [row for row in rows if row.published and row.placed_by_workspace_id != row.item_workspace_id]
+    users = sorted({row.published_by for row in shown if row.published_by is not None})
+    found = await reader.get_many(ACCOUNTS, users)
+    homes = {account.user_id: account.workspace_id for account in found.values()}
+    for row in shown:
+        if homes.get(str(row.published_by)) != row.item_workspace_id:
+            yield row, f"was published by {row.published_by or 'itself'}, who is not of the owner's workspace"
+
+
 @invariant("circuits 7.8", OPERATIONS)
 async def what_waits_has_no_effect_yet(
     reader: Reader, rows: Sequence[Operation]
@@ -103,7 +122,10 @@ async def what_waits_has_no_effect_yet(
         **await operation_events(reader, dfids, EventType.PUSHED_TO_CIRCUIT),
         **await operation_events(reader, dfids, EventType.PULLED_FROM_CIRCUIT),
     }
+    fired = {str(row.data.get("operation_id")) async for row in walk(reader, OUTBOX, TRIGGERED)}
     for row in waiting:
+        if row.operation_id in fired:
+            yield row, "waits, and webhooks are about to be told of it"
         if row.decided_at is not None or row.outcome is not None or row.item_outcome is not None or row.approved:
             yield row, "waits, but bears the marks of a decision"
         if row.operation_id in told:

@@ -41,3 +41,12 @@ def _is_date(day: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def numbered(dfid: str) -> tuple[str, int] | None:
+    """Return the day and the number of a DFID, None for a text that is none."""
+    known = parse_dfid(dfid)
+    if known is None:
+        return None
+    _, day, sequence, _ = known.split("-")
+    return day, int(sequence)

@@ -49,6 +49,10 @@ class Reader(Protocol):
         """Return one page of a list that spans facets. Reads committed state only, also inside a unit."""
         ...
 
+    async def numbers_taken(self, day: str) -> int:
+        """Return how many DFID numbers of the UTC day `YYYYMMDD` are taken, which is the last one; at once."""
+        ...
+
 
 class Unit(Reader, Protocol):
     """A reader that stages changes and commits them together when its block ends.

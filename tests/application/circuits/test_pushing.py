@@ -15,10 +15,10 @@ from application.circuits.requests import (
     PushElement,
     UpdateCircuit,
 )
+from application.items.sharing import ShareItem
 from domain.document import Document
 from domain.errors import Invalid, Refusal
 from domain.items.submission import IdentifierInput
-from domain.items.values import Share
 from domain.ports.schema import (
     CLAIMS,
     EVENTS,
@@ -28,7 +28,6 @@ from domain.ports.schema import (
     OPERATIONS,
     PENDING,
     PLACEMENTS,
-    SHARES,
 )
 from tests.application.circuits.world import World, lot, sisbov
 
@@ -340,9 +339,7 @@ async def test_scenario_46_a_share_or_a_right_to_read_gives_no_right_to_pass_on(
     await world.join(bia, source, ana)
     read, shared = await world.item(bia), await world.item(bia)
     await world.circuits.push(bia, source, read)
-    async with world.storage.write() as unit:
-        given = Share("s", shared, str(bia.user_id), str(bia.workspace_id), str(ana.user_id), world.clock.now())
-        await unit.add(SHARES, given)
+    await world.items.share(bia, shared, ShareItem(str(ana.user_id)))
     for dfid in (read, shared):
         with pytest.raises(Refusal, match="resharing_not_allowed"):
             await world.circuits.push(ana, mine, dfid)

@@ -1,5 +1,6 @@
 """Every invariant is broken by hand in a good store, and reported of the row it was broken in."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -14,49 +15,69 @@ from application.invariants import INVARIANTS, breaches
 from application.items.lineage import MergeItems, SplitItem, SplitMode, SplitPart
 from application.items.requests import OnProblem
 from application.items.sharing import ShareItem
+from application.items.transfers import OfferItem
 from domain.access.permissions import BaseRole, Permission
-from domain.access.principal import Principal
+from domain.access.principal import Principal, WorkspaceRole
 from domain.access.vocabulary import (
     CircuitStatus,
     EventVisibility,
     ItemStatus,
     MembershipStatus,
     PublicAccessMode,
+    TransferStatus,
 )
-from domain.accounts.values import ROSTER_ID, AdminRoster
+from domain.accounts.values import ROSTER_ID, AdminRoster, Invitation, PasswordReset, RefreshToken
+from domain.audit.log import Checkpoint, LogTile
 from domain.circuits.values import FingerprintEntry
 from domain.document import Document
 from domain.ids import new_id
+from domain.items.dfid import format_dfid
+from domain.items.storage_records import StorageAction, StorageRecord, StoreName
 from domain.items.submission import IdentifierInput, Submission
-from domain.items.values import Claim, Import, ImportRow, Lineage, Mapping, Outcome, PendingStatus
+from domain.items.values import Claim, Import, ImportRow, Lineage, Mapping, Outcome, PendingStatus, Transfer
+from domain.keys.values import ApiKey
 from domain.ports.schema import (
     ACCOUNTS,
+    API_KEYS,
     AUDIT,
     CHAINS,
     CIRCUITS,
     CLAIMS,
     CONTRIBUTIONS,
     COUNTERS,
+    DELIVERIES,
     ENTRIES,
     EVENTS,
     FINGERPRINTS,
     IMPORT_ROWS,
     IMPORTS,
+    INVITATIONS,
     ITEMS,
     JOIN_REQUESTS,
+    LOG_CHECKPOINTS,
+    LOG_TILES,
     MAPPINGS,
     MEMBERSHIPS,
     OPERATIONS,
+    PASSWORD_RESETS,
     PENDING,
     PLACEMENTS,
+    REFRESH_TOKENS,
     ROSTER,
     SHARES,
+    STORAGE_RECORDS,
+    STORE,
+    TRANSFERS,
+    WEBHOOKS,
     Facet,
 )
+from domain.store import StoreRecord
+from domain.webhooks.values import Delivery, DeliveryStatus, Webhook
 from tests.application.circuits.world import World, lot, sisbov
 
 pytestmark = pytest.mark.tampers
 ABSENT = "DFID-20250108-000042-94E"
+Break = Callable[["Good"], Awaitable[Any]]
 
 
 @attrs.define
@@ -267,7 +288,158 @@ async def unresolved(good: Good) -> Any:
     return await good.change(PENDING, {}, status=PendingStatus.REJECTED)
 
 
-BREAKS: dict[str, Callable[[Good], Awaitable[Any]]] = {
+async def unnumbered(good: Good) -> Any:
+    item = (await good.world.rows(ITEMS, key=good.dfid))[0]
+    return await good.add(ITEMS, attrs.evolve(item, dfid=format_dfid("20260302", 7), local_id=None, version=1))
+
+
+async def handed(good: Good) -> Any:
+    """Write that an offer was accepted without handing anything over."""
+    made = await good.world.transfers.offer(good.ana, good.dfid, OfferItem(str(good.bia.workspace_id)))
+    now = good.world.clock.now()
+    return await good.change(
+        TRANSFERS, {"transfer_id": made.transfer_id}, status=TransferStatus.ACCEPTED, decided_at=now
+    )
+
+
+async def retired(good: Good) -> Any:
+    here, now = StoreName(new_id(), "postgres"), good.world.clock.now()
+    await good.add(STORAGE_RECORDS, StorageRecord(new_id(), good.dfid, here, StorageAction.RETIRED, now))
+    return await good.add(STORE, StoreRecord("store", here.store_id, "sealed", now))
+
+
+async def copied_from_nowhere(good: Good) -> Any:
+    here = StoreName(new_id(), "postgres")
+    copy = StorageRecord(new_id(), good.dfid, here, StorageAction.COPIED, good.world.clock.now(), run_id="r")
+    return await good.add(STORAGE_RECORDS, copy)
+
+
+async def shown_by_others(good: Good) -> Any:
+    shown = {"published": True, "published_at": good.world.clock.now(), "published_by": good.bia.user_id}
+    return await good.change(PLACEMENTS, placed(good), placed_by_workspace_id=good.bia.workspace_id, **shown)
+
+
+async def contributed_in_clear(good: Good) -> Any:
+    row = next(each for each in await good.world.rows(CONTRIBUTIONS, item=good.dfid) if each.identifiers)
+    clear = attrs.evolve(row.identifiers[0], key="cpf", value="111.444.777-35", lookup="x")
+    return await good.change(CONTRIBUTIONS, {"contribution_id": row.contribution_id}, identifiers=(clear,))
+
+
+def backdated(facet: Facet[Any], member: str, where: Callable[[Good], dict[str, Any]]) -> Break:
+    """Move an instant of a row to where no audit entry is."""
+
+    async def change(good: Good) -> Any:
+        row = (await good.world.rows(facet, **where(good)))[0]
+        earlier = getattr(row, member) - timedelta(milliseconds=1)
+        return await good.change(facet, where(good), **{member: earlier})
+
+    return change
+
+
+def offered(good: Good) -> Transfer:
+    now = good.world.clock.now()
+    sides = (str(good.ana.workspace_id), str(good.bia.workspace_id))
+    return Transfer(new_id(), good.dfid, *sides, str(good.ana.user_id), now, now + timedelta(days=1))
+
+
+def hook(good: Good, **members: Any) -> Webhook:
+    now = good.world.clock.now()
+    known: dict[str, Any] = {"name": "ERP", "url": "https://erp.example", "created_at": now, "updated_at": now}
+    known |= {"sealed": b64encode(bytes(range(200, 240))).decode()}
+    return Webhook(new_id(), good.circuit_id, str(good.ana.user_id), **known | members)
+
+
+def delivery(good: Good, webhook_id: str, **members: Any) -> Delivery:
+    now = good.world.clock.now()
+    return Delivery(new_id(), webhook_id, good.circuit_id, new_id(), "item_pushed", "{}", now, **members)
+
+
+async def told_twice(good: Good) -> Any:
+    made = delivery(good, "w")
+    await good.add(DELIVERIES, made)
+    return await good.add(DELIVERIES, attrs.evolve(made, delivery_id=new_id(), source_id=new_id()))
+
+
+async def unheard(good: Good) -> Any:
+    """Make a webhook of which the circuit does not know, and push something."""
+    made = hook(good)
+    await good.add(WEBHOOKS, made)
+    await good.add(DELIVERIES, delivery(good, "w", status=DeliveryStatus.DEAD, ended_at=made.created_at))
+    good.world.clock.pass_by(timedelta(minutes=2))
+    await good.world.circuits.push(good.ana, good.circuit_id, await good.world.item(good.ana, lot("Z")))
+    return made.webhook_id
+
+
+def key(good: Good, **members: Any) -> ApiKey:
+    now = good.world.clock.now()
+    known: dict[str, Any] = {"secret_hash": "ab" * 32, "workspace_id": good.ana.workspace_id}
+    known |= {"created_by": good.ana.user_id, "name": "ERP", "prefix": "dfk", "scopes": frozenset({"items:read"})}
+    return ApiKey(new_id(), created_at=now, updated_at=now, **known | members)
+
+
+def token(good: Good) -> RefreshToken:
+    return RefreshToken("secret", new_id(), good.world.clock.now())
+
+
+def invitation(good: Good) -> Invitation:
+    now = good.world.clock.now()
+    return Invitation(new_id(), "w", WorkspaceRole.MEMBER, None, "secret", "u", now, now + timedelta(days=1))
+
+
+def reset(good: Good) -> PasswordReset:
+    now = good.world.clock.now()
+    return PasswordReset(new_id(), "u", "secret", None, now, now + timedelta(days=1))
+
+
+async def audited_twice(good: Good) -> Any:
+    row = (await good.world.rows(AUDIT, action="circuit.created"))[0]
+    return await good.add(AUDIT, attrs.evolve(row, entry_id=new_id()))
+
+
+async def misplaced(good: Good) -> Any:
+    row = (await good.world.rows(AUDIT, action="circuit.created"))[0]
+    return await good.change(AUDIT, {"entry_id": row.entry_id}, log_index=5)
+
+
+async def forged(good: Good) -> Any:
+    await good.add(LOG_TILES, LogTile(0, 0, ("ab" * 32,)))
+    return await good.add(LOG_CHECKPOINTS, Checkpoint("defarm", 1, "cd" * 32, good.world.clock.now()))
+
+
+BREAKS: dict[str, Break] = {
+    "numbers_were_taken": unnumbered,
+    "transfers_are_what_chains_tell": handed,
+    "storage_records_are_complete": copied_from_nowhere,
+    "one_store_answers": retired,
+    "owners_show_what_others_placed": shown_by_others,
+    "personal_values_are_sealed_in_contributions": contributed_in_clear,
+    "operations_are_audited": backdated(OPERATIONS, "requested_at", pull),
+    "placements_are_audited": backdated(PLACEMENTS, "placed_at", placed),
+    "memberships_are_audited": lambda g: g.change(
+        MEMBERSHIPS, of_bia(g), status=MembershipStatus.REMOVED, ended_at=g.world.clock.now()
+    ),
+    "join_requests_are_audited": backdated(JOIN_REQUESTS, "requested_at", at),
+    "circuits_are_audited": backdated(CIRCUITS, "created_at", at),
+    "items_are_audited": backdated(ITEMS, "created_at", lambda g: {"key": g.dfid}),
+    "shares_are_audited": backdated(SHARES, "created_at", lambda g: {"dfid": g.dfid}),
+    "transfers_are_audited": lambda g: g.add(TRANSFERS, offered(g)),
+    "webhooks_are_audited": lambda g: g.add(WEBHOOKS, hook(g)),
+    "api_keys_are_audited": lambda g: g.add(API_KEYS, key(g)),
+    "audit_entries_tell_what_was_done_once": audited_twice,
+    "the_log_has_no_gaps": misplaced,
+    "tiles_hold_the_hashes_of_entries": lambda g: g.add(LOG_TILES, LogTile(0, 0, ("ab" * 32,))),
+    "checkpoints_are_of_the_tree": forged,
+    "deliveries_are_what_their_status_says": lambda g: g.add(
+        DELIVERIES, delivery(g, "w", status=DeliveryStatus.DELIVERED)
+    ),
+    "nothing_is_told_twice": told_twice,
+    "webhooks_hear_everything": unheard,
+    "webhook_secrets_are_sealed": lambda g: g.add(WEBHOOKS, hook(g, sealed="whsec_c2VjcmV0")),
+    "api_keys_keep_hashes": lambda g: g.add(API_KEYS, key(g, secret_hash="dfk_secret")),
+    "refresh_tokens_keep_hashes": lambda g: g.add(REFRESH_TOKENS, token(g)),
+    "invitations_keep_hashes": lambda g: g.add(INVITATIONS, invitation(g)),
+    "password_resets_keep_hashes": lambda g: g.add(PASSWORD_RESETS, reset(g)),
+    "keys_are_of_their_creators": lambda g: g.add(API_KEYS, key(g, workspace_id=g.bia.workspace_id)),
     "a_circuit_has_its_owner": lambda g: g.change(CIRCUITS, at(g), owner_id=new_id()),
     "nobody_else_is_an_owner": lambda g: g.change(MEMBERSHIPS, of_bia(g), base_role=BaseRole.OWNER),
     "permissions_are_those_of_the_role": lambda g: g.change(

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from adapters.memory.storage import MemoryStorage
-from adapters.postgres.storage import PostgresStorage
 from application.outbox import Job, Relay
 from application.units import DfidSource, Units
 from domain.access.principal import system
@@ -19,6 +17,7 @@ from domain.ports.errors import Unavailable
 from domain.ports.queries import Select
 from domain.ports.schema import AUDIT, OUTBOX
 from domain.ports.storage import Storage
+from tests.invariants import checked_store
 
 TRACE = "ab" * 16
 
@@ -33,13 +32,9 @@ class Clock:
 
 @pytest.fixture(params=["memory", "postgres"])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
-    if request.param == "memory":
-        yield MemoryStorage()
-        return
-    stored = PostgresStorage(request.getfixturevalue("migrated_url"))
-    await stored.open()
-    yield stored
-    await stored.aclose()
+    """An empty store; after the test it breaks no invariant."""
+    async with checked_store(request) as stored:
+        yield stored
 
 
 @pytest.fixture

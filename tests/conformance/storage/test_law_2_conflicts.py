@@ -242,6 +242,9 @@ async def test_numbers_are_taken_once_over_all_instances_and_from_one_on(storage
     numbers = sorted(number for numbers in taken for number in numbers)
     assert numbers == list(range(1, len(numbers) + 1))
     assert await other.take_numbers("20260302", 3) == range(1, 4)
+    async with storage.read() as reader:
+        taken_of = [await reader.numbers_taken(day) for day in ("20260301", "20260302", "20260303")]
+    assert taken_of == [len(numbers), 3, 0]
 
 
 async def test_a_unit_that_fails_takes_no_other_with_it(storage: Storage) -> None:
