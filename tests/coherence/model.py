@@ -3,7 +3,8 @@
 Time is an order of steps, and any step may be slow: whatever another process can do in between is tried. A
 deadline may pass at any moment; who waits for a clock goes on as soon as what it waits for has passed, never
 earlier. A read that hits is one step, and a write is acknowledged in the step that commits it: no schedule of
-real processes asks more of the cache.
+real processes asks more of the cache. Loads that share a round trip, and units that share a transaction, are the same
+steps with nothing in between, as long as each load is sent after it was asked for and the earliest deadline binds.
 
 Cells: () absent, ("V", epoch, version), ("L", epoch, reader), ("M", epoch, version, writers).
 Epoch: 0 missing, -n quarantined under note n, n open.
@@ -41,6 +42,8 @@ class Rules:
     mark_epoch: bool = True  # and only if the mark is of the open epoch
     changed: bool = True  # a writer that leaves no value says that it changed something
     joint_mark: bool = True  # a second writer joins a mark instead of replacing it
+    sent_after: bool = True  # a load joins no round trip that left before it was asked for
+    earliest: bool = True  # the earliest deadline binds all units of a transaction
 
 
 @attrs.frozen
@@ -184,7 +187,7 @@ class Protocol:
         if unit.phase in ("idle", "marking"):
             yield f"{name} marks", self.marked(state, index, unit), None
         elif unit.phase == "marked":
-            if not (unit.expired and self.rules.deadline) and self.row_is_free(state, index):
+            if not (self.is_late(state, index) and self.rules.deadline) and self.row_is_free(state, index):
                 yield f"{name} passes the check", self.moved(state, index, phase="checked"), None
             yield f"{name} gives up", self.moved(state, index, phase="unmarking", at=0), None
         elif unit.phase == "checked":
@@ -193,6 +196,17 @@ class Protocol:
             yield f"{name} unmarks", self.unmarked(state, index, unit), None
         if unit.phase not in ("idle", "done", "dead"):
             yield from self.unit_trouble(state, index, unit)
+
+    def is_late(self, state: State, index: int) -> bool:
+        """Tell whether the deadline that binds a unit has passed."""
+        mine = set(self.size.units[index])
+        return state.units[index].expired and not (
+            not self.rules.earliest
+            and any(
+                unit.phase == "marked" and not unit.expired and not mine & set(self.size.units[other])
+                for other, unit in enumerate(state.units)
+            )
+        )
 
     def unit_trouble(self, state: State, index: int, unit: Unit) -> Iterator[Step]:
         name = f"writer {index}"
@@ -271,15 +285,20 @@ class Protocol:
             lease = ("L", max(state.epoch, 0), index)
             yield f"{name} leads", leading._replace(cells=put(state.cells, reader.key, lease)), None
         if reader.phase in ("missed", "leading"):
-            version = state.db[reader.key]
-            loaded = reader._replace(phase="loaded", version=version)
-            following = loaded if reader.phase == "leading" else Reader()
-            after, fault = answered(state, reader.key, version)
-            yield f"{name} loads {version}", self.turned(after, index, following), fault
+            for version in self.loadable(state, reader.key):
+                loaded = reader._replace(phase="loaded", version=version)
+                following = loaded if reader.phase == "leading" else Reader()
+                after, fault = answered(state, reader.key, version)
+                yield f"{name} loads {version}", self.turned(after, index, following), fault
         if reader.phase == "loaded":
             yield f"{name} fills {reader.version}", self.filled(state, index, reader), None
         if reader.phase in ("leading", "loaded"):
             yield f"{name} goes away", self.turned(state, index, Reader()), None
+
+    def loadable(self, state: State, key: int) -> set[int]:
+        """Return the versions that a load may tell: that of now, unless it joins one that left before."""
+        before = {other.version for other in state.readers if (other.phase, other.key) == ("loaded", key)}
+        return {state.db[key]} | (set() if self.rules.sent_after else before)
 
     def turned(self, state: State, index: int, reader: Reader) -> State:
         return state._replace(readers=put(state.readers, index, reader))

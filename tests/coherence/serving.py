@@ -2,11 +2,12 @@
 
 While the file `TRAP` exists, the process kills itself with SIGKILL after a commit, before it takes its marks away; the
 file is removed first, so that one of several instances dies. With `CONTROL` set, the protocol is replaced by the usual
-one: rows are cached when read, and deleted after the commit.
+one: rows are cached behind the read, and deleted after the commit.
 """
 
 import asyncio
 import os
+import random
 import signal
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from entrypoints.cli.main import run
 TRAP = "DEFARM_TEST_TRAP"
 CONTROL = "DEFARM_TEST_CONTROL"
 CACHED = (ITEMS.name, CIRCUITS.name)
+SLOW_FILL = 0.25
+"""Seconds that a reader of the control may take to cache what it has read: time for others to commit and delete."""
 
 
 def set_trap(trap: Path) -> None:
@@ -43,6 +46,7 @@ def set_trap(trap: Path) -> None:
 def delete_after_commit(url: str) -> None:
     """Replace the protocol by the one that everybody writes first."""
     clients: list[Any] = []
+    filling: set[asyncio.Task[None]] = set()
 
     def redis() -> Any:
         if not clients:
@@ -52,6 +56,10 @@ def delete_after_commit(url: str) -> None:
     def name(facet: Facet[Any], key: Key) -> str:
         return f"aside:{facet.name}:{key!r}"
 
+    async def fill(name: str, body: str) -> None:
+        await asyncio.sleep(random.uniform(0, SLOW_FILL))
+        await redis().set(name, body)
+
     async def fetch(self: CachedBackend, facet: Facet[Any], keys: list[Key]) -> dict[Key, Any]:
         if facet.name not in CACHED:
             return await self.backend.fetch(facet, keys)
@@ -59,9 +67,10 @@ def delete_after_commit(url: str) -> None:
         rows = {key: decode(facet, body) for key, body in held.items() if body}
         missed = [key for key in keys if key not in rows]
         loaded = await self.backend.fetch(facet, missed) if missed else {}
-        await asyncio.sleep(0.002)
         for key, row in loaded.items():
-            await redis().set(name(facet, key), encode(row))
+            task = asyncio.create_task(fill(name(facet, key), encode(row)))
+            filling.add(task)
+            task.add_done_callback(filling.discard)
         return rows | loaded
 
     async def commit(self: CachedBackend, changes: Changes) -> None:

@@ -113,6 +113,12 @@ class Soak:
         await self._check(chosen)
         self.verdict.seconds += time.monotonic() - begun
 
+    async def caught(self, seconds: float) -> Verdict:
+        """Go on without faults until a promise was broken, for so long at the most."""
+        while not self.verdict.violations and self.verdict.seconds < seconds:
+            await self.round(2.5, (), rows=1, pause=0.005)
+        return self.verdict
+
     async def _check(self, rows: list[Row]) -> None:
         last = {}
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
@@ -179,7 +185,7 @@ class Soak:
             await asyncio.sleep(self.chance.uniform(0, 2 * pause))
 
     async def _change(self, client: Client, row: Row, version: int) -> None:
-        value, start, made = new_id(), time.monotonic(), 0
+        value, start, made, reason = new_id(), time.monotonic(), 0, ""
         try:
             answer = await client.call(row.method, row.path, row.body(value), If_Match=f'"{version}"')
         except LOST_LINKS:
@@ -187,7 +193,8 @@ class Soak:
         else:
             fate = self._fate(row, answer.status, answer.body)
             made = int(answer.body["version"]) if fate is Fate.DONE else 0
-        self.verdict.counts[f"writes {fate.value}"] += 1
+            reason = f": {answer.body['code']}" if fate is Fate.REFUSED else ""
+        self.verdict.counts[f"writes {fate.value}{reason}"] += 1
         self._history.append(Write(row.key, start, time.monotonic(), value, fate, made))
 
     def _fate(self, row: Row, status: int, body: Any) -> Fate:

@@ -25,6 +25,8 @@ SMALL = (
     Size(readers=1, crashes=0, wipes=0),
     Size(readers=1, crashes=0, wipes=2, units=((0,),)),
     Size(readers=1, crashes=0, wipes=0, silent=frozenset({1})),
+    Size(readers=1, crashes=0, wipes=0, units=((0,), (1,)), keys=2),
+    Size(readers=2, crashes=0, wipes=0),
     Size(readers=1, crashes=0, wipes=1),
     Size(readers=1, crashes=0, wipes=0, restores=1),
 )

@@ -35,3 +35,11 @@ async def test_no_answer_of_three_instances_is_stale_and_no_write_is_lost_whatev
     assert not found.violations and not found.errors, str(found)
     assert sum(found.faults.values()) == len(faults), str(found)
     assert found.counts["reads"] > 300 and found.counts["writes done"] > 30, str(found)
+
+
+async def test_the_same_check_finds_out_a_cache_whose_keys_are_deleted_after_the_commit(
+    postgres_server: PostgresServer, redis: RedisServer
+) -> None:
+    async with soaking(postgres_server, redis, 2, control=True) as soak:
+        found = await soak.caught(60.0)
+    assert found.violations and not found.errors, str(found)
