@@ -25,6 +25,7 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.observed import ObservedBackend
 from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBounds, PostgresStorage
+from adapters.postgres.writers import CACHED, PLAIN, Entry, own_kind
 from application.access import Access
 from application.accounts import Accounts, AccountSettings, Desk
 from application.accounts.erasing import JOB as ERASING
@@ -84,6 +85,8 @@ if TYPE_CHECKING:
     from adapters.caching.control import SharedCacheControl
     from adapters.caching.storage import CachedStorage
     from adapters.meter import Meter
+    from adapters.write_through.control import MemoryControl
+    from adapters.write_through.storage import WriteThroughStorage
     from domain.ports.posting import Poster
 
 
@@ -104,8 +107,11 @@ def _bounds(settings: Settings) -> PostgresBounds:
     )
 
 
-def _postgres_backend(settings: Settings, server: Server) -> ObservedBackend:
-    return ObservedBackend(lambda: server.url, _bounds(settings))
+def _postgres_backend(settings: Settings, server: Server, *, joins: bool) -> ObservedBackend:
+    """Make what asks PostgreSQL; a command beside a `write_through` server is no other such server."""
+    alone = PLAIN if joins else own_kind()
+    kind = {"redis_cached": CACHED, "write_through": alone}.get(settings.storage, PLAIN)
+    return ObservedBackend(lambda: server.url, _bounds(settings), Entry(kind))
 
 
 def _postgres_storage(settings: Settings, server: Server, backend: ObservedBackend) -> PostgresStorage:
@@ -130,6 +136,19 @@ def _redis_cached_storage(settings: Settings, server: Server, backend: ObservedB
     return CachedStorage(backend, ledger, cache, space)
 
 
+def _write_through_storage(
+    settings: Settings, server: Server, backend: ObservedBackend, *, joins: bool
+) -> "WriteThroughStorage | PostgresStorage":
+    """Make the stack that holds the working set in memory; a command needs no memory, and writes only beside none."""
+    if joins:
+        return _postgres_storage(settings, server, backend)
+    from adapters.write_through.storage import WriteThroughStorage  # noqa: PLC0415
+
+    return WriteThroughStorage(
+        lambda: server.url, _bounds(settings), skip_items=settings.skip_items_preload, backend=backend
+    )
+
+
 def _shared_cache_control(storage: "CachedStorage") -> "SharedCacheControl":
     from adapters.caching.control import SharedCacheControl  # noqa: PLC0415
 
@@ -146,6 +165,12 @@ def _bus(settings: Settings, server: Server) -> Bus:
 
         return RedisBus(settings.redis_url, settings.cache_prefix, settings.redis_timeout.total_seconds())
     return LocalBus() if chosen == "local" else PostgresBus(lambda: server.url)
+
+
+def _memory_control(storage: "WriteThroughStorage | PostgresStorage", clock: Clock) -> "NoCache | MemoryControl":
+    from adapters.write_through.control import MemoryControl  # noqa: PLC0415
+
+    return NoCache(clock) if isinstance(storage, PostgresStorage) else MemoryControl(storage)
 
 
 def _passwords(settings: Settings) -> Passwords:
@@ -241,15 +266,17 @@ class Container(containers.DeclarativeContainer):
 
     server = providers.Singleton(_server, settings, joins=joins)
     memory_storage = providers.Singleton(MemoryStorage)
-    postgres_backend = providers.Singleton(_postgres_backend, settings, server)
+    postgres_backend = providers.Singleton(_postgres_backend, settings, server, joins=joins)
     postgres_storage = providers.Singleton(_postgres_storage, settings, server, postgres_backend)
     postgres_backing = providers.Singleton(PostgresBacking, server, postgres_storage)
     redis_cached_storage = providers.Singleton(_redis_cached_storage, settings, server, postgres_backend)
+    write_through_storage = providers.Singleton(_write_through_storage, settings, server, postgres_backend, joins=joins)
     observed = providers.Selector(
         settings.provided.storage,
         memory=providers.List(),
         postgres=providers.List(postgres_backend),
         redis_cached=providers.List(postgres_backend),
+        write_through=providers.List(postgres_backend),
     )
 
     backing = providers.Selector(
@@ -257,12 +284,14 @@ class Container(containers.DeclarativeContainer):
         memory=providers.Singleton(MemoryBacking, memory_storage),
         postgres=postgres_backing,
         redis_cached=providers.Singleton(PostgresBacking, server, redis_cached_storage),
+        write_through=providers.Singleton(PostgresBacking, server, write_through_storage),
     )
     storage = providers.Selector(
         settings.provided.storage,
         memory=memory_storage,
         postgres=postgres_storage,
         redis_cached=redis_cached_storage,
+        write_through=write_through_storage,
     )
     no_cache = providers.Singleton(NoCache, clock)
     cache_control = providers.Selector(
@@ -270,6 +299,7 @@ class Container(containers.DeclarativeContainer):
         memory=no_cache,
         postgres=no_cache,
         redis_cached=providers.Singleton(_shared_cache_control, redis_cached_storage),
+        write_through=providers.Singleton(_memory_control, write_through_storage, clock),
     )
     store_life = providers.Singleton(
         StoreLife,
@@ -428,10 +458,15 @@ class Container(containers.DeclarativeContainer):
 
 
 def container_of(settings: Settings, *, joins: bool = False) -> Container:
-    """Return the container of a configuration. Raises StoreRefused for a storage this release does not have."""
+    """Return the container of a configuration. Raises StoreRefused for what this release does not have."""
     stacks = Container.storage.providers
     if settings.storage not in stacks:
         raise StoreRefused(f"DEFARM_STORAGE={settings.storage} is not part of this release, {', '.join(stacks)} are")
+    if settings.write_behind:
+        raise StoreRefused(
+            "DEFARM_WRITE_BEHIND is not part of this release: leave it off, and write_through acknowledges what "
+            "PostgreSQL has committed"
+        )
     return Container(settings=settings, joins=joins)
 
 

@@ -74,7 +74,7 @@ class FacetChanges:
         for name, condition in query.where.items():
             if fewest <= _FEW:
                 break
-            wanted = _fixed(condition)
+            wanted = fixed(condition)
             if wanted is not None:
                 index = self._indexed_by(name)
                 buckets = [index[value] for value in wanted if value in index]
@@ -115,7 +115,7 @@ def ordered(staged: Mapping[str, FacetChanges]) -> Changes:
     return [staged[facet.name] for facet in FACETS if staged.get(facet.name)]
 
 
-def _fixed(condition: Any) -> Iterable[Any] | None:
+def fixed(condition: Any) -> Iterable[Any] | None:
     """Return the values that a condition leaves for its column, None when it leaves a range."""
     if isinstance(condition, AnyOf):
         return dict.fromkeys(condition.values)
@@ -138,3 +138,11 @@ def beyond(query: Select, cursor: Cursor, after: Cursor | None) -> bool:
         return True
     here, edge = order_key(cursor), order_key(after)
     return here < edge if query.descending else here > edge
+
+
+def listed(facet: Facet[Any], query: Select, values: Iterable[Any], after: Cursor | None) -> list[Any]:
+    """Return those of some rows that come after the cursor, in the order of the query."""
+    rows = [(cursor_of(facet, query, value), value) for value in values]
+    rows = [row for row in rows if beyond(query, row[0], after)]
+    rows.sort(key=lambda row: order_key(row[0]), reverse=query.descending)
+    return [value for _, value in rows]

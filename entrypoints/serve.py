@@ -27,7 +27,7 @@ from domain.act import Act
 from domain.errors import DomainError
 from domain.outbox.values import OutboxRow
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
-from domain.ports.errors import StorageError
+from domain.ports.errors import StorageError, WriterRefused
 from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
@@ -242,7 +242,7 @@ class Process:
         self.log.error("system.cannot_start", reason=type(fault).__name__, detail=str(fault))
         _tell(clean(str(fault)) or type(fault).__name__)
         match fault:
-            case StoreRefused():
+            case StoreRefused() | WriterRefused():
                 return REFUSED
             case StoreBroken():
                 return UNREACHABLE
@@ -319,6 +319,8 @@ async def retried(
     while True:
         try:
             return await attempt()
+        except WriterRefused:
+            raise
         except (StorageError, SchemaBehind) as error:
             tell(error, pause)
         await asyncio.sleep(pause)

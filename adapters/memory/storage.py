@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import attrs
 from sortedcontainers import SortedDict
 
-from adapters.changes import Changes, FacetChanges, beyond, cursor_of, order_key
+from adapters.changes import Changes, FacetChanges, listed, order_key
 from adapters.memory.views import evaluate
 from adapters.staging import StagedStorage
 from domain.ports.errors import AlreadyExists, Stale
@@ -127,7 +127,7 @@ class MemoryTable:
         order = tuple(name for name in dict.fromkeys((*query.order, *self.facet.key)) if name not in fixed)
         index = self._index_for(fixed, order)
         if index is None:
-            return self._sorted(query, after)
+            return iter(listed(self.facet, query, self.rows.values(), after))
         columns, equals = index
         prefix = order_key(tuple(query.where[name] for name in columns[:equals]))  # type: ignore[misc]
         low: Any = prefix
@@ -140,12 +140,6 @@ class MemoryTable:
         places = self.indexes[columns]
         keys = places.irange(low, high, inclusive=inclusive, reverse=query.descending)
         return (self.rows[places[place]] for place in keys)
-
-    def _sorted(self, query: Select, after: Cursor | None) -> Iterator[Any]:
-        rows = [(cursor_of(self.facet, query, value), value) for value in self.rows.values()]
-        rows = [row for row in rows if beyond(query, row[0], after)]
-        rows.sort(key=lambda row: order_key(row[0]), reverse=query.descending)
-        return (value for _, value in rows)
 
     def _index_for(self, fixed: set[str], order: tuple[str, ...]) -> tuple[tuple[str, ...], int] | None:
         """Return a declared index that yields this order, and how many of its columns are fixed before."""

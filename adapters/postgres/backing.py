@@ -14,7 +14,7 @@ from adapters.postgres.embedded import EmbeddedBusy, EmbeddedError, EmbeddedPost
 from adapters.postgres.errors import translating
 from adapters.postgres.migrations import SchemaNewer, applied_version, migrate, migrations, pending
 from domain.ports.backing import Schema, ServerFacts, StoreBroken, StoreRefused
-from domain.ports.errors import Unavailable
+from domain.ports.errors import Unavailable, WriterRefused
 
 R = TypeVar("R")
 
@@ -124,7 +124,10 @@ class PostgresBacking:
         return tuple(f"{migration.version:04d}_{migration.name}" for migration in done)
 
     async def open(self) -> None:
-        await self._storage.open()
+        try:
+            await self._storage.open()
+        except WriterRefused as error:
+            raise StoreRefused(str(error)) from error
         self._open = True
 
     async def facts(self) -> ServerFacts:

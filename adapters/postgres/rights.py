@@ -10,6 +10,7 @@ from adapters.caching.rights import Row
 from adapters.postgres.errors import translating
 from adapters.postgres.storage import Address, PostgresBackend, PostgresBounds
 from adapters.postgres.transactions import GATE
+from adapters.postgres.writers import CACHED, Entry
 from domain.ports.errors import Unavailable
 
 _ROW = '"generation", "open", "life", "closed_at", clock_timestamp()'
@@ -26,7 +27,7 @@ class PostgresLedger:
     """Asks over connections of its own, so that a busy pool costs nobody the right."""
 
     def __init__(self, url: Address, bounds: PostgresBounds) -> None:
-        self._backend = PostgresBackend(url, attrs.evolve(bounds, pool_min=1, pool_max=2))
+        self._backend = PostgresBackend(url, attrs.evolve(bounds, pool_min=1, pool_max=2), Entry(CACHED))
 
     async def open(self) -> None:
         """Open the pool. Raises Unavailable."""
@@ -36,7 +37,8 @@ class PostgresLedger:
         await self._backend.aclose()
 
     async def read(self) -> Row:
-        return _row(await self._backend._query(_READ, []))
+        # A right is given by a session that keeps writers of other kinds out.
+        return _row(await self._backend._query(_READ, [], writing=True))
 
     async def close(self) -> Row:
         return _row(await self._backend._query(_CLOSE, []))

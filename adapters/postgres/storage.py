@@ -25,6 +25,7 @@ from adapters.postgres.joining import Joiner, Wish
 from adapters.postgres.statements import STATEMENTS, Wanted, fetching
 from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united
 from adapters.postgres.views import view_query
+from adapters.postgres.writers import RELEASE, TURN, Entry
 from adapters.staging import StagedStorage
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
 from domain.ports.queries import Condition, Cursor, Scalar, Select
@@ -75,8 +76,9 @@ class _Bytes(Loader):
 class PostgresBackend:
     """Rows in PostgreSQL 15 to 18, through a pool of this process."""
 
-    def __init__(self, url: Address, bounds: PostgresBounds = PostgresBounds()) -> None:
+    def __init__(self, url: Address, bounds: PostgresBounds = PostgresBounds(), entry: Entry | None = None) -> None:
         self._bounds = bounds
+        self.entry = entry or Entry()
         milliseconds = {
             "statement_timeout": bounds.statement_timeout,
             "lock_timeout": bounds.lock_timeout,
@@ -151,9 +153,11 @@ class PostgresBackend:
         rows = await self._query(text, parameters)
         return [(tuple(row[1:]), decode_as(kind, row[0])) for row in rows]
 
-    async def _query(self, text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    async def _query(self, text: str, parameters: Parameters, *, writing: bool = False) -> list[tuple[Any, ...]]:
         with translating():
             async with self._connection() as connection:
+                if writing:
+                    await self._enter(connection)
                 with _patience(connection, self._bounds.statement_timeout + _MARGIN):
                     cursor = await connection.execute(text, parameters)
                     return await cursor.fetchall()
@@ -193,6 +197,8 @@ class PostgresBackend:
     async def _commit(self, transaction: Transaction) -> None:
         with translating():
             async with self._connection() as connection:
+                with translating(committing=True):
+                    await self._enter(connection)
                 with translating(committing=True), _patience(connection, transaction.patience + _MARGIN):
                     await transaction.send(connection)
 
@@ -206,6 +212,7 @@ class PostgresBackend:
             "insert into sequences as s (day, last) values (%s, %s)"
             " on conflict (day) do update set last = s.last + excluded.last returning last",
             [day, count],
+            writing=True,
         )
         last = int(rows[0][0])
         return range(last - count + 1, last + 1)
@@ -213,6 +220,25 @@ class PostgresBackend:
     async def numbers_taken(self, day: str) -> int:
         rows = await self._query("select last from sequences where day = %s", [day])
         return int(rows[0][0]) if rows else 0
+
+    async def _enter(self, connection: Connection) -> None:
+        async def ask(text: str, parameters: Parameters) -> tuple[Any, ...]:
+            with _patience(connection, self._bounds.statement_timeout + _MARGIN):
+                row: tuple[Any, ...] | None = await (await connection.execute(text, parameters)).fetchone()
+            if row is None:
+                raise Unavailable("the server does not tell whose turn it is to write")
+            return row
+
+        await self.entry.enter(connection, ask)
+
+    async def turn(self) -> None:
+        """Enter as a writer if need be, and see whose turn it is. Raises WriterRefused when it is not ours."""
+        rows = await self._query(TURN, [], writing=True)
+        self.entry.took(int(rows[0][0]))
+
+    async def release(self) -> None:
+        """Tell that this writer is done and keeps no copy."""
+        await self._query(f"{RELEASE} returning 1", [self.entry.kind])
 
     async def ping(self) -> None:
         await self._query("select 1", [])

@@ -62,7 +62,7 @@ class Backing(Protocol):
         ...
 
     async def open(self) -> None:
-        """Make the storage usable. Raises Unavailable."""
+        """Make the storage usable. Raises Unavailable, and StoreRefused when others write who must not."""
         ...
 
     async def facts(self) -> ServerFacts | None:

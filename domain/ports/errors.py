@@ -6,6 +6,7 @@ StorageError
 ├── Stale            the row is not at the version that was read
 ├── Contention       the database ended the unit to resolve a deadlock or lock wait; nothing committed
 ├── Unavailable      the store does not answer; nothing committed
+│   └── WriterRefused   another kind of engine writes to the store; nothing committed
 ├── OutcomeUnknown   the link broke during commit: it may or may not have happened
 ├── Corrupt          a stored row cannot be read
 └── Misuse
@@ -48,6 +49,10 @@ class Contention(StorageError):
 
 class Unavailable(StorageError):
     """The store does not answer within its bounds. Nothing was committed."""
+
+
+class WriterRefused(Unavailable):
+    """This process must not write beside those that do; the message says which, and what to do."""
 
 
 class OutcomeUnknown(StorageError):

@@ -14,7 +14,7 @@ import typer
 from application.settings import ConfigurationError
 from domain.errors import Invalid, Refusal
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
-from domain.ports.errors import OutcomeUnknown, Unavailable
+from domain.ports.errors import OutcomeUnknown, Unavailable, WriterRefused
 from entrypoints.cli.context import FAILED, INTERRUPTED, REFUSED, UNREACHABLE, USAGE, Globals, Halt
 from entrypoints.cli.output import Output
 
@@ -122,6 +122,8 @@ def _told(error: BaseException) -> tuple[int, str]:
         case Invalid():
             faults = "\n".join(f"  {fault.pointer or fault.parameter}: {fault.detail}" for fault in error.faults)
             return USAGE, f"This cannot be right:\n{faults}"
+        case WriterRefused():
+            return REFUSED, str(error)
         case Unavailable() | OutcomeUnknown():
             return UNREACHABLE, f"The store does not answer: {error}"
         case StoreBroken():

@@ -1,4 +1,4 @@
-"""Agreement: any program of units gives the same answers and the same errors in memory and in PostgreSQL."""
+"""Agreement: any program of units gives the same answers and the same errors in memory and in other stacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,6 +20,8 @@ from hypothesis.stateful import (
 
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.storage import PostgresBounds, PostgresStorage
+from adapters.write_through.front import Front
+from adapters.write_through.storage import WriteThroughStorage
 from domain.accounts.values import Workspace
 from domain.items.values import Claim, Mapping, Share
 from domain.notifications.values import Notification
@@ -27,6 +30,7 @@ from domain.ports.queries import AnyOf, Between, Select, StartsWith
 from domain.ports.schema import CLAIMS, MAPPINGS, NOTIFICATIONS, SHARES, WORKSPACES, Facet
 from domain.ports.storage import Storage
 from tests.agreement.wiping import wipe
+from tests.conformance.storage.stacks import EVERYTHING
 from tests.conformance.storage.values import NOW
 
 keys = st.sampled_from("123")
@@ -97,13 +101,15 @@ class Program(RuleBasedStateMachine):
     """Two units may be open at once on each store; what is done to one store is done to the other."""
 
     runner: asyncio.Runner
-    postgres: PostgresStorage
+    other: PostgresStorage | WriteThroughStorage
     url: str
 
     def __init__(self) -> None:
         super().__init__()
         self._run(wipe(self.url))
-        self._stores: tuple[Storage, Storage] = (MemoryStorage(), self.postgres)
+        if isinstance(self.other, WriteThroughStorage):
+            self.other.backend.front = Front(LAZY)
+        self._stores: tuple[Storage, Storage] = (MemoryStorage(), self.other)
         self._contexts: dict[int, list[AbstractAsyncContextManager[Any]]] = {}
         self._units: dict[int, list[Any]] = {}
 
@@ -210,16 +216,22 @@ async def _answers(handle: Any, given: tuple[Facet[Any], list[Any]], query: Any,
         after = page.after
 
 
-def test_any_program_of_units_gives_the_same_answers_in_memory_and_in_postgres(migrated_url: str) -> None:
+LAZY = [attrs.evolve(kept, with_items=True) for kept in EVERYTHING]
+
+
+@pytest.mark.parametrize("stack", ["postgres", "write_through"])
+def test_any_program_of_units_gives_the_same_answers_in_memory_and_in(stack: str, migrated_url: str) -> None:
     with asyncio.Runner() as runner:
-        storage = PostgresStorage(migrated_url, PostgresBounds())
+        storage: PostgresStorage | WriteThroughStorage = PostgresStorage(migrated_url)
+        if stack == "write_through":
+            storage = WriteThroughStorage(migrated_url, PostgresBounds(), working_set=LAZY, skip_items=True)
         runner.run(storage.open())
         try:
-            machine = type("Run", (Program,), {"runner": runner, "postgres": storage, "url": migrated_url})
+            machine = type("Run", (Program,), {"runner": runner, "other": storage, "url": migrated_url})
             run_state_machine_as_test(
                 machine,
                 settings=settings(
-                    max_examples=60,
+                    max_examples=60 if stack == "postgres" else 40,
                     stateful_step_count=40,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),

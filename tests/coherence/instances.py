@@ -15,6 +15,7 @@ from adapters.changes import Changes
 from adapters.postgres.codec import decode, encode
 from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBackend, PostgresBounds
+from adapters.postgres.writers import CACHED, Entry
 from adapters.redis.cache import SCRIPTS, RedisCache
 from adapters.redis.cluster import TAGS, ClusterLink
 from adapters.redis.link import RedisLink, Scripts
@@ -43,7 +44,8 @@ async def cached_storage(
     scripts = Scripts(SCRIPTS)
     link = (ClusterLink if cluster else RedisLink)(redis_url, scripts, timeout)
     cache = RedisCache(link, scripts, space)
-    storage = CachedStorage(backend or PostgresBackend(url, BOUNDS), PostgresLedger(url, BOUNDS), cache, space)
+    inner = backend or PostgresBackend(url, BOUNDS, Entry(CACHED))
+    storage = CachedStorage(inner, PostgresLedger(url, BOUNDS), cache, space)
     await storage.open()
     return storage
 
@@ -59,7 +61,7 @@ class DeleteAfterCommit(PostgresBackend):
     """The control: cache-aside, the key deleted once the commit is known."""
 
     def __init__(self, url: str, redis_url: str) -> None:
-        super().__init__(url, BOUNDS)
+        super().__init__(url, BOUNDS, Entry(CACHED))
         self._redis = Redis.from_url(redis_url)
 
     async def fetch(self, facet: Facet[Any], keys: list[Key]) -> dict[Key, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from adapters.caching.storage import CachedStorage
 from adapters.postgres.storage import PostgresBackend
+from adapters.postgres.writers import CACHED, Entry
 from container import open_engine
 from domain.ports.schema import MEMBERSHIPS, Facet, Key
 from tests.coherence.instances import BOUNDS, Watch, cached_storage, control_storage, in_use, membership
@@ -112,7 +113,7 @@ async def test_a_thousand_misses_of_one_row_cost_one_statement_per_instance(
 ) -> None:
     # On a busy machine the first reader may take longer than others would wait for it.
     monkeypatch.setattr("adapters.caching.storage.FOLLOW_SECONDS", 10.0)
-    backends = [Counting(migrated_url, BOUNDS) for _ in range(2)]
+    backends = [Counting(migrated_url, BOUNDS, Entry(CACHED)) for _ in range(2)]
     storages = [await cached_storage(migrated_url, redis.url, backend=backend, timeout=5.0) for backend in backends]
     try:
         await _added(storages[0])

@@ -2,14 +2,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.write_through.rows import WORKING_SET
 from domain.ports.storage import Storage
-from tests.conformance.storage.stacks import MemoryStack, PostgresStack, RedisCachedStack, Stack
+from tests.conformance.storage.stacks import (
+    MemoryStack,
+    PostgresStack,
+    RedisCachedStack,
+    Stack,
+    WriteThroughStack,
+)
 from tests.servers import RedisServer
 
-STACKS = ["memory", "postgres", "redis_cached"]
+STACKS = ["memory", "postgres", "redis_cached", "write_through"]
 LINKED = [
     pytest.param("memory", marks=pytest.mark.xfail(strict=True, reason="memory has no link that could break")),
-    *STACKS[1:],
+    "postgres",
+    "redis_cached",
+    "write_through_of_items",
 ]
 
 
@@ -21,6 +30,10 @@ async def _made(name: str, request: pytest.FixtureRequest) -> Stack:
         redis: RedisServer = request.getfixturevalue("redis_server")
         redis.flush()
         return await RedisCachedStack(url, redis.url).start()
+    if name == "write_through_of_items":
+        return await WriteThroughStack(url, WORKING_SET).start()
+    if name == "write_through":
+        return await WriteThroughStack(url).start()
     return await PostgresStack(url).start()
 
 

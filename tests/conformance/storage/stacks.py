@@ -1,6 +1,7 @@
 """Every stack of the storage port as a small harness: make instances of it, look beneath it, hurt it."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -9,8 +10,13 @@ from adapters.caching.storage import CachedStorage
 from adapters.memory.storage import MemoryBackend, MemoryStorage
 from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBackend, PostgresBounds, PostgresStorage
+from adapters.postgres.writers import CACHED, Entry
 from adapters.redis.cache import SCRIPTS, RedisCache
 from adapters.redis.link import RedisLink, Scripts
+from adapters.staging import StagedStorage
+from adapters.write_through.rows import Kept
+from adapters.write_through.storage import WriteThroughStorage
+from domain.ports.schema import FACETS
 from domain.ports.storage import Storage
 from tests.conformance.storage.link import Link, Mode, execute
 
@@ -76,7 +82,7 @@ class PostgresStack:
         self.url = url
         self._bounds = bounds
         self._link = Link(url)
-        self._made: list[PostgresStorage | CachedStorage] = []
+        self._made: list[PostgresStorage | CachedStorage | WriteThroughStorage] = []
 
     async def start(self) -> "PostgresStack":
         await self._link.start()
@@ -123,7 +129,7 @@ class RedisCachedStack(PostgresStack):
         space, scripts = KeySpace(), Scripts(SCRIPTS)
         # The machine is shared: a slow answer is not what these tests are about.
         cache = RedisCache(RedisLink(self._redis_url, scripts, 2.0), scripts, space)
-        backend = PostgresBackend(self._link.url, self._bounds)
+        backend = PostgresBackend(self._link.url, self._bounds, Entry(CACHED))
         storage = CachedStorage(backend, PostgresLedger(self._link.url, self._bounds), cache, space)
         self._made.append(storage)
         await storage.open()
@@ -131,5 +137,33 @@ class RedisCachedStack(PostgresStack):
             while storage.rights.right() is None:
                 await asyncio.sleep(0.01)
         return storage
+
+    second = fresh
+
+
+EVERYTHING = tuple(Kept(facet, facet.indexes[0][:1] if facet.indexes else ()) for facet in FACETS if not facet.serial)
+
+
+class _Handle(StagedStorage):
+    """One of several on a backend that goes on when this one is closed."""
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+
+class WriteThroughStack(PostgresStack):
+    """Handles on the one process that writes; `second` cannot be another process, which would be refused."""
+
+    def __init__(self, url: str, working_set: Sequence[Kept] = EVERYTHING) -> None:
+        super().__init__(url)
+        self._working_set = working_set
+        self._one: WriteThroughStorage | None = None
+
+    async def fresh(self) -> Storage:
+        if self._one is None:
+            self._one = WriteThroughStorage(self._link.url, self._bounds, working_set=self._working_set)
+            self._made.append(self._one)
+            await self._one.open()
+        return _Handle(self._one.backend)
 
     second = fresh

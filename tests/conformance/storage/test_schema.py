@@ -50,7 +50,7 @@ def wanted_columns(statements: Statements) -> dict[str, str]:
 async def test_the_tables_are_those_of_the_facets_and_their_helpers(connection: Connection) -> None:
     found = {name for (name,) in await rows(connection, "select tablename from pg_tables where schemaname = 'public'")}
     counters = {f"{facet.name}_counters" for facet in FACETS if facet.serial}
-    helpers = {"schema_migrations", "sequences", "cache_rights", "foreign_events", "placed_items"}
+    helpers = {"schema_migrations", "sequences", "cache_rights", "store_writers", "foreign_events", "placed_items"}
     assert found - helpers == {facet.name for facet in FACETS} | counters
 
 

@@ -12,6 +12,7 @@ import container as assembly
 from adapters.caching.storage import CachedStorage
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.storage import PostgresStorage
+from adapters.write_through.storage import WriteThroughStorage
 from application.accounts.values import Registration
 from application.items import ItemOutcome
 from application.settings import Settings, load
@@ -30,6 +31,7 @@ STACKS = {
     "embedded": {},
     "url": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
     "redis_cached": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"},
+    "write_through": {"DEFARM_STORAGE": "write_through"},
 }
 
 
@@ -48,7 +50,7 @@ def keyed(settings: Settings) -> Iterator[Container]:
 async def test_every_provider_of_every_stack_can_be_built_without_connecting(keyed: Container, tmp_path: Path) -> None:
     stack = keyed.settings().storage
     for name, provider in keyed.providers.items():
-        if name.startswith(("memory", "postgres", "redis_cached")) and not name.startswith(stack):
+        if name.startswith(("memory", "postgres", "redis_cached", "write_through")) and not name.startswith(stack):
             continue
         assert provider() is not None, name
     assert not (tmp_path / "data").exists()
@@ -57,6 +59,7 @@ async def test_every_provider_of_every_stack_can_be_built_without_connecting(key
 
 async def test_the_selector_picks_the_stack_by_name(keyed: Container) -> None:
     wanted = {"memory": MemoryStorage, "postgres": PostgresStorage, "redis_cached": CachedStorage}
+    wanted["write_through"] = WriteThroughStorage
     assert type(keyed.storage()) is wanted[keyed.settings().storage]
     await close(keyed)
 
@@ -122,3 +125,9 @@ def test_the_container_knows_nothing_of_entrypoints() -> None:
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert imported
     assert not {name for name in imported if name.split(".")[0] == "entrypoints"}
+
+
+def test_a_mode_that_this_release_does_not_have_is_refused_and_not_ignored(tmp_path: Path) -> None:
+    environment = {"DEFARM_STORAGE": "write_through", "DEFARM_WRITE_BEHIND": "on", "DEFARM_DATA_DIR": str(tmp_path)}
+    with pytest.raises(StoreRefused, match="DEFARM_WRITE_BEHIND"):
+        container_of(load({**SECRETS, **environment}))

@@ -1,0 +1,82 @@
+"""Filling the front before the first read."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from time import monotonic
+from typing import Any, Final
+
+import attrs
+import psycopg
+
+from adapters.postgres.bulk_reading import estimated_rows, raw_rows
+from adapters.postgres.errors import translating
+from adapters.write_through.rows import Rows
+from domain.ports.schema import Key
+
+_TOLD_EVERY: Final = 1.0
+_COUNTED: Final = 5000
+_CONNECT_SECONDS: Final = 5
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Progress:
+    """How far the loading of one facet is; `expected` is an estimate, 0 when there is none."""
+
+    facet: str
+    loaded: int
+    expected: int
+    seconds: float
+
+    def __str__(self) -> str:
+        rate = self.loaded / self.seconds if self.seconds else 0.0
+        of = f" of about {self.expected:,}" if self.expected > self.loaded else ""
+        return f"loaded {self.loaded:,}{of} {self.facet}, {rate:,.0f}/s"
+
+
+def tell(progress: Progress) -> None:
+    _log.info("%s", progress)
+
+
+async def preload(url: str, wanted: Sequence[Rows[Any]], told: Callable[[Progress], None] = tell) -> None:
+    """Load every row of the facets that are wanted, over one connection. Raises Unavailable."""
+    await asyncio.to_thread(_load, url, wanted, told)
+
+
+def _load(url: str, wanted: Sequence[Rows[Any]], told: Callable[[Progress], None]) -> None:
+    with translating(), psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
+        for rows in wanted:
+            _load_facet(connection, rows, told)
+
+
+def _load_facet(connection: psycopg.Connection[Any], rows: Rows[Any], told: Callable[[Progress], None]) -> None:
+    facet, lists = rows.facet, rows.lists
+    loaded: dict[Key, bytes] = {}
+    listed: dict[str, dict[Any, list[Key]]] = {name: {} for name in lists}
+    stream = _telling(
+        raw_rows(connection, facet, (*facet.key, *lists)), facet.name, estimated_rows(connection, facet), told
+    )
+    if len(facet.key) == 1 and not lists:
+        loaded.update(stream)
+    else:
+        parts = len(facet.key)
+        for row in stream:
+            key = row[0] if parts == 1 else row[:parts]
+            loaded[key] = row[-1]
+            for place, name in enumerate(lists, parts):
+                listed[name].setdefault(row[place], []).append(key)
+    rows.load(loaded, listed)
+
+
+def _telling(
+    stream: Iterator[tuple[Any, ...]], name: str, expected: int, told: Callable[[Progress], None]
+) -> Iterator[Any]:
+    begun = last = monotonic()
+    count = 0
+    for count, row in enumerate(stream, 1):
+        yield row
+        if not count % _COUNTED and (now := monotonic()) - last >= _TOLD_EVERY:
+            last = now
+            told(Progress(name, count, expected, now - begun))
+    told(Progress(name, count, 0, monotonic() - begun))
