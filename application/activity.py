@@ -10,6 +10,7 @@ from application.accounts.values import shown_name
 from application.facts import about, circuit_facts, items_facts
 from application.units import Units
 from domain.access.decide import Action, decide
+from domain.access.facts import Facts
 from domain.access.permissions import Permission
 from domain.access.principal import Principal, WorkspaceRole
 from domain.access.vocabulary import MembershipStatus
@@ -132,7 +133,7 @@ class Activities:
     async def _view(self, reader: Reader, principal: Principal, wanted: ActivityFilter) -> ActivityView:
         if principal.user_id is None or principal.workspace_id is None:
             raise not_found()
-        if wanted.circuit_id is not None and not await self._member(reader, principal, wanted.circuit_id):
+        if wanted.circuit_id is not None and not await self._allowed(reader, principal, wanted.circuit_id):
             raise not_found()
         dfid = _dfid(wanted.dfid)
         period = None if wanted.from_ is None and wanted.to is None else Between(wanted.from_, wanted.to)
@@ -148,16 +149,17 @@ class Activities:
             period=period,
         )
 
-    async def _member(self, reader: Reader, principal: Principal, circuit_id: str) -> bool:
-        facts, _ = await circuit_facts(reader, principal, circuit_id)
-        return decide(principal, Action.ACTIVITY_VIEW, facts, self.units.clock.now()).allowed
+    async def _allowed(
+        self, reader: Reader, principal: Principal, circuit_id: str | None, actor: str | None = None
+    ) -> bool:
+        facts = Facts() if circuit_id is None else (await circuit_facts(reader, principal, circuit_id))[0]
+        asked = about(facts, user_id=actor)
+        return decide(principal, Action.ACTIVITY_VIEW, asked, self.units.clock.now()).allowed
 
     async def _visible(self, reader: Reader, principal: Principal, entry: Activity) -> bool:
-        if entry.actor_user_id is not None and entry.actor_user_id == principal.user_id:
+        if await self._allowed(reader, principal, entry.circuit_id, entry.actor_user_id):
             return True
-        if entry.circuit_id is not None:
-            return await self._member(reader, principal, entry.circuit_id)
-        return _manages(principal) and entry.workspace_id == principal.workspace_id
+        return entry.circuit_id is None and _manages(principal) and entry.workspace_id == principal.workspace_id
 
     async def _viewable(self, reader: Reader, principal: Principal, dfids: set[str]) -> frozenset[str]:
         """Return those of the items that the principal may view."""

@@ -12,13 +12,24 @@ from application.facts import about, items_facts
 from domain.access.decide import Action, Reason, decide
 from domain.access.facts import Facts, Target
 from domain.access.principal import Principal
-from domain.circuits.facts import circuit_fact, member_fact, operation_fact, request_fact
+from domain.circuits.facts import circuit_fact, member_fact, operation_fact, request_fact, transfer_fact
 from domain.circuits.values import Circuit, JoinRequest, Operation
 from domain.errors import not_found
 from domain.events.values import Event
 from domain.items.dfid import parse_dfid
-from domain.items.values import Item
-from domain.ports.schema import CIRCUITS, EVENTS, ITEMS, JOIN_REQUESTS, MEMBERSHIPS, OPERATIONS, Facet
+from domain.items.values import Item, Transfer
+from domain.notifications.values import Notification
+from domain.ports.schema import (
+    CIRCUITS,
+    EVENTS,
+    ITEMS,
+    JOIN_REQUESTS,
+    MEMBERSHIPS,
+    NOTIFICATIONS,
+    OPERATIONS,
+    TRANSFERS,
+    Facet,
+)
 from domain.ports.storage import Reader
 
 V = TypeVar("V")
@@ -33,6 +44,8 @@ class Named:
     event: Event | None = None
     operation: Operation | None = None
     request: JoinRequest | None = None
+    transfer: Transfer | None = None
+    notification: Notification | None = None
 
     @property
     def target(self) -> Target:
@@ -43,6 +56,8 @@ class Named:
             event_id=None if self.event is None else self.event.event_id,
             operation_id=None if self.operation is None else self.operation.operation_id,
             request_id=None if self.request is None else self.request.request_id,
+            transfer_id=None if self.transfer is None else self.transfer.transfer_id,
+            user_id=None if self.notification is None else self.notification.user_id,
         )
 
 
@@ -51,15 +66,17 @@ async def named(reader: Reader, asked: Explain) -> Named:
     operation = await _there(reader, OPERATIONS, asked.operation_id)
     request = await _there(reader, JOIN_REQUESTS, asked.request_id)
     event = await _there(reader, EVENTS, asked.event_id)
+    transfer = await _there(reader, TRANSFERS, asked.transfer_id)
+    notification = await _there(reader, NOTIFICATIONS, asked.notification_id)
     held = [one.circuit_id for one in (operation, request) if one is not None]
     circuit_id = _one_of(asked.circuit_id, *held)
     dfid = None if asked.dfid is None else parse_dfid(asked.dfid) or asked.dfid
-    key = _one_of(asked.local_id, dfid, None if event is None else event.dfid)
+    key = _one_of(asked.local_id, dfid, *(one.dfid for one in (event, transfer) if one is not None))
     item = await _there(reader, ITEMS, key)
     if item is not None and (item.dfid is None) != (asked.local_id is not None):
         raise not_found()
     circuit = await _there(reader, CIRCUITS, circuit_id)
-    return Named(circuit, item, event, operation, request)
+    return Named(circuit, item, event, operation, request, transfer, notification)
 
 
 async def _there(reader: Reader, facet: Facet[V], key: str | None) -> V | None:
@@ -100,6 +117,7 @@ async def facts_about(reader: Reader, principal: Principal, objects: Named) -> F
         events=() if objects.event is None else (event_fact(objects.event),),
         operations=() if objects.operation is None else (operation_fact(objects.operation),),
         requests=() if objects.request is None else (request_fact(objects.request),),
+        transfers=(*facts.transfers, *(() if objects.transfer is None else (transfer_fact(objects.transfer),))),
     )
 
 
@@ -131,9 +149,12 @@ def require_known(principal: Principal, objects: Named, facts: Facts, now: datet
         (objects.operation is not None and not open_by([Action.OPERATION_VIEW]))
         or (objects.request is not None and not open_by([Action.JOIN_VIEW]))
         or (objects.event is not None and not open_by(events, everywhere=True))
+        or (objects.transfer is not None and not open_by([Action.TRANSFER_VIEW]))
+        or (objects.notification is not None and not open_by([Action.NOTIFICATION_VIEW]))
         or (
             objects.item is not None
             and objects.event is None
+            and objects.transfer is None
             and not open_by(views, Reason.PULL_APPROVAL_REQUIRED, everywhere=True)
         )
         or (

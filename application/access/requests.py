@@ -39,28 +39,36 @@ NEEDED: Final[Mapping[Action, tuple[str, ...]]] = MappingProxyType(
         Action.OPERATION_CANCEL: ("operation_id",),
         Action.JOIN_VIEW: ("request_id",),
         Action.JOIN_CANCEL: ("request_id",),
+        Action.TRANSFER_VIEW: ("transfer_id",),
+        Action.TRANSFER_DECIDE: ("transfer_id",),
+        Action.TRANSFER_CANCEL: ("transfer_id",),
+        Action.NOTIFICATION_VIEW: ("notification_id",),
+        Action.NOTIFICATION_CHANGE: ("notification_id",),
     }
 )
 """The ids that an action is about."""
 
-UNEXPLAINED: Final = frozenset(
-    {
-        Action.NOTIFICATION_VIEW,
-        Action.NOTIFICATION_CHANGE,
-        Action.TRANSFER_VIEW,
-        Action.TRANSFER_DECIDE,
-        Action.TRANSFER_CANCEL,
-    }
-)
-"""Actions on what only its own parties can name; there is nothing to explain to them."""
-
 DRAFTS: Final = frozenset({Action.ITEM_VIEW, Action.ITEM_CHANGE, Action.ITEM_PUSH})
 """Actions that may be asked about a draft too, by `local_id`."""
 
-OF_ITEMS: Final = frozenset(action for action in Action if action.startswith(("item.", "event.", "placement.")))
+OF_ITEMS: Final = frozenset(
+    action for action in Action if action.startswith(("item.", "event.", "placement.", "transfer."))
+)
 """Actions that a user of the item's workspace may ask about for others."""
 
 OF_EVENTS: Final = frozenset({Action.EVENT_VIEW, Action.EVENT_VIEW_PUBLIC, Action.EVENT_APPEND})
+
+
+_OBJECTS: Final = (
+    "circuit_id",
+    "dfid",
+    "local_id",
+    "event_id",
+    "operation_id",
+    "request_id",
+    "transfer_id",
+    "notification_id",
+)
 
 
 @attrs.frozen
@@ -74,6 +82,8 @@ class Explain:
     event_id: Id | None = None
     operation_id: Id | None = None
     request_id: Id | None = None
+    transfer_id: Id | None = None
+    notification_id: Id | None = None
     user_id: Id | None = None
 
     def check(self) -> None:
@@ -82,9 +92,6 @@ class Explain:
             raise Invalid(faults)
 
     def _faults(self) -> Iterator[Fault]:
-        if self.action in UNEXPLAINED:
-            yield Fault("not_allowed", "This action needs no explanation.", parameter="action")
-            return
         draft = self.local_id is not None and self.action in DRAFTS
         for name in NEEDED[self.action]:
             if getattr(self, name) is None and not (draft and name == _ITEM):
@@ -95,8 +102,7 @@ class Explain:
     @property
     def named(self) -> dict[str, str]:
         """The ids that were given."""
-        names = ("circuit_id", "dfid", "local_id", "event_id", "operation_id", "request_id")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {name: value for name in _OBJECTS if (value := getattr(self, name)) is not None}
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ from datetime import datetime
 import attrs
 
 from application.access.known import Named, facts_about, named, require_known, within
-from application.access.requests import NEEDED, OF_EVENTS, OF_ITEMS, UNEXPLAINED, Explain, Preview
+from application.access.requests import NEEDED, OF_EVENTS, OF_ITEMS, Explain, Preview
 from application.access.views import (
     Explanation,
     Previewed,
@@ -42,7 +42,7 @@ from domain.ports.queries import Cursor, Select
 from domain.ports.schema import ACCOUNTS, ITEMS, MEMBERSHIPS, PLACEMENTS
 from domain.ports.storage import Reader
 
-PREVIEWED = tuple(action for action in Action if NEEDED[action] == ("circuit_id",) and action not in UNEXPLAINED)
+PREVIEWED = tuple(action for action in Action if NEEDED[action] == ("circuit_id",))
 """The actions whose object is the circuit itself."""
 
 

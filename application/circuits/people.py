@@ -80,7 +80,8 @@ class CircuitPeople(CircuitSettings):
         """Return an active member to a member. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
             at = await scene(reader, principal, circuit_id, user_id)
-            circuit = at.require(self.visit(principal), Action.MEMBER_LIST)
+            action = Action.MEMBER_VIEW_OWN if user_id == principal.user_id else Action.MEMBER_LIST
+            circuit = at.require(self.visit(principal), action)
             member = at.member(user_id)
             if member is None:
                 raise not_found()

@@ -23,7 +23,8 @@ from application.circuits.views import (
 )
 from application.passwords import Passwords
 from application.units import Units
-from domain.access.decide import Action
+from domain.access.decide import Action, decide, require
+from domain.access.facts import Facts
 from domain.access.principal import Principal
 from domain.access.vocabulary import CircuitStatus
 from domain.act import Act
@@ -64,6 +65,7 @@ class CircuitSettings:
         page = request.settings(await self._hashed(request.public_settings))
 
         async def work(act: Act) -> CircuitView:
+            require(decide(principal, Action.CIRCUIT_CREATE, Facts(), act.now))
             circuit = Circuit(
                 circuit_id=new_id(),
                 name=request.name,

@@ -9,6 +9,8 @@ import attrs
 from application.activity import actor_names
 from application.notifications.texts import rendered
 from application.units import Units
+from domain.access.decide import Action, decide, require
+from domain.access.facts import Facts, Target
 from domain.access.principal import Principal
 from domain.access.vocabulary import MembershipStatus
 from domain.act import Act
@@ -119,14 +121,14 @@ class Notifications:
     async def get(self, principal: Principal, notification_id: str) -> NotificationView:
         """Return one. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
-            row = await _one(reader, principal, notification_id)
+            row = await self._own(reader, principal, Action.NOTIFICATION_VIEW, notification_id)
             return (await views(reader, [row], principal.locale))[0]
 
     async def mark(self, principal: Principal, notification_id: str, read: bool) -> NotificationView:
         """Mark one as read or unread; repeating changes nothing. Raises Refusal `not_found`."""
 
         async def work(act: Act) -> NotificationView:
-            row = await _one(act.unit, principal, notification_id)
+            row = await self._own(act.unit, principal, Action.NOTIFICATION_CHANGE, notification_id)
             if (row.read_at is not None) != read:
                 row = _marked(row, act.now if read else None)
                 await act.unit.save(NOTIFICATIONS, row)
@@ -173,10 +175,18 @@ class Notifications:
         """Remove one. Raises Refusal `not_found`."""
 
         async def work(act: Act) -> None:
-            await act.unit.remove(NOTIFICATIONS, await _one(act.unit, principal, notification_id))
+            row = await self._own(act.unit, principal, Action.NOTIFICATION_CHANGE, notification_id)
+            await act.unit.remove(NOTIFICATIONS, row)
             act.told.add(_own(principal))
 
         await self.units.perform(principal, work)
+
+    async def _own(self, reader: Reader, principal: Principal, action: Action, notification_id: str) -> Notification:
+        row = await reader.find(NOTIFICATIONS, notification_id)
+        if row is None:
+            raise not_found()
+        require(decide(principal, action, Facts(Target(user_id=row.user_id)), self.units.clock.now()))
+        return row
 
     async def remove_read(self, principal: Principal, read: bool | None) -> None:
         """Remove all that were read; anything but `read=true` is no such request. Raises Invalid."""
@@ -262,13 +272,6 @@ def _view(row: Notification, title: str, message: str, link: str | None) -> Noti
 
 def _marked(row: Notification, read_at: datetime | None) -> Notification:
     return attrs.evolve(row, read_at=read_at, version=row.version + 1)
-
-
-async def _one(reader: Reader, principal: Principal, notification_id: str) -> Notification:
-    row = await reader.find(NOTIFICATIONS, notification_id)
-    if row is None or row.user_id != principal.user_id:
-        raise not_found()
-    return row
 
 
 async def _every(unit: Unit, query: Select) -> AsyncIterator[Notification]:

@@ -116,12 +116,13 @@ async def test_scenario_31_a_reader_without_a_pull_learns_that_one_is_needed(ask
     ]
 
 
-async def test_an_unknown_or_missing_id_and_an_unexplained_action_are_faults(asking: Asking) -> None:
+async def test_a_missing_id_is_a_fault(asking: Asking) -> None:
     for action, ids in (
         (Action.ITEM_VIEW, {}),
         (Action.ITEM_PUSH, {"dfid": asking.dfid}),
         (Action.EVENT_VIEW, {"dfid": asking.dfid}),
         (Action.CIRCUIT_UPDATE, {}),
+        (Action.TRANSFER_VIEW, {"dfid": asking.dfid}),
         (Action.NOTIFICATION_VIEW, {"user_id": asking.ana.user_id}),
     ):
         with pytest.raises(Invalid):
