@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import PostgresServer, RedisServer
 from tests.servers import postgres_server as start_postgres
 from tests.servers import redis_server as start_redis
+
+# What a busy machine takes for an example says nothing about the example.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

@@ -72,7 +72,7 @@ class MemoryStack:
         return
 
 
-BOUNDS = PostgresBounds(pool_wait=1.0, statement_timeout=2.0, lock_timeout=1.0, connect_timeout=2.0)
+BOUNDS = PostgresBounds(pool_wait=2.0, statement_timeout=2.0, lock_timeout=1.0, connect_timeout=2.0)
 
 
 class PostgresStack:

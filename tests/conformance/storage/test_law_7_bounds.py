@@ -18,7 +18,7 @@ from tests.conformance.storage.link import Mode, execute
 from tests.conformance.storage.stacks import PostgresStack, Stack
 from tests.conformance.storage.values import mapping, touched, workspace
 
-PATIENCE = 8.0
+PATIENCE = 9.0
 """Pool wait, statement timeout and margin of the stacks, and what a busy machine adds."""
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from time import perf_counter
 
 import pytest
 
@@ -75,10 +74,8 @@ async def _from_elsewhere(storage: MemoryStorage) -> None:
     await asyncio.create_task(append(storage, draft("A")))
 
 
-async def test_ten_thousand_events_take_a_few_seconds_at_most() -> None:
+async def test_ten_thousand_events_of_one_unit_make_whole_chains() -> None:
     storage = MemoryStorage()
-    began = perf_counter()
     async with storage.write() as unit:
         await record(Act(unit, SOMEBODY, NOW), *(draft(f"D{number % 5000}", number) for number in range(10_000)))
-    assert perf_counter() - began < 5
     await assert_whole(storage, "D4999", 2)
