@@ -16,6 +16,11 @@ MOST_USERS: Final = 150
 """Users named in one message; PostgreSQL carries 8,000 bytes."""
 MOST_WAITING: Final = 1000
 PAUSE: Final = 1.0
+QUIET: Final = 5.0
+"""Seconds of silence after which the server is asked for a sign of life; after as many again the link is broken.
+
+What a network has dropped is silent like a server that has nothing to tell.
+"""
 
 
 class LocalBus:
@@ -39,8 +44,9 @@ class LocalBus:
 class JoiningBus(LocalBus, ABC):
     """Tells this process at once, and the others in messages that join what comes within 20 ms."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: float = QUIET) -> None:
         super().__init__()
+        self.quiet = quiet
         self._me = new_id()
         self._users: set[str] = set()
         self._hints: list[Wake] = []

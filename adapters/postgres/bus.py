@@ -6,7 +6,8 @@ from typing import Final
 
 import psycopg
 
-from adapters.bus import JoiningBus
+from adapters.bus import QUIET, JoiningBus
+from adapters.postgres.patience import patience
 
 CHANNEL: Final = "defarm_wake"
 
@@ -14,8 +15,8 @@ CHANNEL: Final = "defarm_wake"
 class PostgresBus(JoiningBus):
     """Reaches every instance on the same database."""
 
-    def __init__(self, url: Callable[[], str]) -> None:
-        super().__init__()
+    def __init__(self, url: Callable[[], str], quiet: float = QUIET) -> None:
+        super().__init__(quiet)
         self._url = url
 
     @property
@@ -30,12 +31,16 @@ class PostgresBus(JoiningBus):
         async with await self._connected() as connection:
 
             async def send(message: str) -> None:
-                await connection.execute("select pg_notify(%s, %s)", (CHANNEL, message))
+                with patience(connection, self.quiet):
+                    await connection.execute("select pg_notify(%s, %s)", (CHANNEL, message))
 
             yield send
 
     async def _hearing(self) -> None:
         async with await self._connected() as connection:
             await connection.execute(f"listen {CHANNEL}")
-            async for notice in connection.notifies():
-                self.hear(notice.payload)
+            while True:
+                async for notice in connection.notifies(timeout=self.quiet):
+                    self.hear(notice.payload)
+                with patience(connection, self.quiet):
+                    await connection.execute("select")

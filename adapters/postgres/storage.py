@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import os
 import select
-import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -22,6 +20,7 @@ from adapters.changes import Changes
 from adapters.postgres.codec import decode, decode_as
 from adapters.postgres.errors import translating
 from adapters.postgres.joining import Joiner, Wish
+from adapters.postgres.patience import patience
 from adapters.postgres.statements import STATEMENTS, Wanted, fetching
 from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united
 from adapters.postgres.views import view_query
@@ -158,7 +157,7 @@ class PostgresBackend:
             async with self._connection() as connection:
                 if writing:
                     await self._enter(connection)
-                with _patience(connection, self._bounds.statement_timeout + _MARGIN):
+                with patience(connection, self._bounds.statement_timeout + _MARGIN):
                     cursor = await connection.execute(text, parameters)
                     return await cursor.fetchall()
 
@@ -199,7 +198,7 @@ class PostgresBackend:
             async with self._connection() as connection:
                 with translating(committing=True):
                     await self._enter(connection)
-                with translating(committing=True), _patience(connection, transaction.patience + _MARGIN):
+                with translating(committing=True), patience(connection, transaction.patience + _MARGIN):
                     await transaction.send(connection)
 
     async def _commit_joined(self, wishes: list[Wish[Transaction, None]]) -> None:
@@ -223,7 +222,7 @@ class PostgresBackend:
 
     async def _enter(self, connection: Connection) -> None:
         async def ask(text: str, parameters: Parameters) -> tuple[Any, ...]:
-            with _patience(connection, self._bounds.statement_timeout + _MARGIN):
+            with patience(connection, self._bounds.statement_timeout + _MARGIN):
                 row: tuple[Any, ...] | None = await (await connection.execute(text, parameters)).fetchone()
             if row is None:
                 raise Unavailable("the server does not tell whose turn it is to write")
@@ -288,21 +287,6 @@ def _stands(connection: Connection) -> bool:
     except psycopg.OperationalError:
         return False
     return True
-
-
-@contextmanager
-def _patience(connection: Connection, seconds: float) -> Iterator[None]:
-    """Break the link when the block takes longer: a frozen server ends nothing by itself, nor a lost route."""
-    timer = asyncio.get_running_loop().call_later(seconds, _break_link, connection)
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _break_link(connection: Connection) -> None:
-    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as link:
-        link.shutdown(socket.SHUT_RDWR)
 
 
 def _value(facet: Facet[V], row: tuple[Any, ...]) -> V:

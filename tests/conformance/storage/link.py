@@ -16,6 +16,8 @@ class Mode(Enum):
     """Connections are gone and new ones refused."""
     FROZEN = auto()
     """Connections stand, nothing gets through."""
+    STALE = auto()
+    """Connections that stood carry nothing any more and are not ended; new ones work."""
     LOSES_QUESTIONS = auto()
     """What is asked next is lost together with its connection."""
     LOSES_ANSWERS = auto()
@@ -32,6 +34,7 @@ class Link:
         self._open.set()
         self._relays: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._stale: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.url = ""
 
@@ -50,6 +53,8 @@ class Link:
             self._drop()
         if mode is Mode.FROZEN:
             self._open.clear()
+        if mode is Mode.STALE:
+            self._stale |= self._writers
         try:
             yield
         finally:
@@ -93,6 +98,8 @@ class Link:
                 await self._open.wait()
                 if self._mode is loses:
                     break
+                if sink in self._stale:
+                    continue
                 sink.write(data)
                 await sink.drain()
         except OSError:
@@ -100,6 +107,7 @@ class Link:
         finally:
             for writer in both:
                 self._writers.discard(writer)
+                self._stale.discard(writer)
                 writer.transport.abort()
 
     async def aclose(self) -> None:
