@@ -71,7 +71,7 @@ def watcher_of(container: Container) -> Watcher:
     return watcher
 
 
-@pytest.fixture(params=["memory", "postgres", "redis_cached"])
+@pytest.fixture(params=["memory", "postgres", "redis_cached", "write_through"])
 async def instance(
     request: pytest.FixtureRequest, migrated_url: str, redis_server: RedisServer, start: Start
 ) -> Instance:
