@@ -1,24 +1,16 @@
 """All rows of a facet as PostgreSQL holds them, many at a time and without their being decoded."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import psycopg
-from psycopg.pq import Format
+from psycopg.types.string import ByteaBinaryLoader
 
 from adapters.postgres.errors import translating
 from domain.ports.schema import Facet
 
 _CHUNK = 1000
-
-
-class _Raw(psycopg.adapt.Loader):
-    """Hand JSON bodies over as they are."""
-
-    format = Format.BINARY
-
-    def load(self, data: Any) -> bytes:
-        return bytes(data)
 
 
 def estimated_rows(connection: psycopg.Connection[Any], facet: Facet[Any]) -> int:
@@ -29,9 +21,12 @@ def estimated_rows(connection: psycopg.Connection[Any], facet: Facet[Any]) -> in
 
 def raw_rows(
     connection: psycopg.Connection[Any], facet: Facet[Any], columns: Sequence[str]
-) -> Iterator[tuple[Any, ...]]:
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the columns and the body of every row, from one snapshot, in no order. Blocks; raises as the port."""
     names = ", ".join(f'"{name}"' for name in (*columns, "body"))
     with translating(), connection.cursor(binary=True) as cursor:
-        cursor.adapters.register_loader("json", _Raw)
-        yield from cursor.stream(f"select {names} from {facet.name}".encode(), size=_CHUNK)
+        # JSON bodies are handed over as they are.
+        cursor.adapters.register_loader("json", ByteaBinaryLoader)
+        rows = cursor.stream(f"select {names} from {facet.name}".encode(), size=_CHUNK)
+        while chunk := list(islice(rows, _CHUNK)):
+            yield chunk

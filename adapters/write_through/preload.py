@@ -12,10 +12,8 @@ import psycopg
 from adapters.postgres.bulk_reading import estimated_rows, raw_rows
 from adapters.postgres.errors import translating
 from adapters.write_through.rows import Rows
-from domain.ports.schema import Key
 
 _TOLD_EVERY: Final = 1.0
-_COUNTED: Final = 5000
 _CONNECT_SECONDS: Final = 5
 _log = logging.getLogger(__name__)
 
@@ -51,32 +49,20 @@ def _load(url: str, wanted: Sequence[Rows[Any]], told: Callable[[Progress], None
 
 
 def _load_facet(connection: psycopg.Connection[Any], rows: Rows[Any], told: Callable[[Progress], None]) -> None:
-    facet, lists = rows.facet, rows.lists
-    loaded: dict[Key, bytes] = {}
-    listed: dict[str, dict[Any, list[Key]]] = {name: {} for name in lists}
-    stream = _telling(
-        raw_rows(connection, facet, (*facet.key, *lists)), facet.name, estimated_rows(connection, facet), told
-    )
-    if len(facet.key) == 1 and not lists:
-        loaded.update(stream)
-    else:
-        parts = len(facet.key)
-        for row in stream:
-            key = row[0] if parts == 1 else row[:parts]
-            loaded[key] = row[-1]
-            for place, name in enumerate(lists, parts):
-                listed[name].setdefault(row[place], []).append(key)
-    rows.load(loaded, listed)
+    facet = rows.facet
+    chunks = raw_rows(connection, facet, (*facet.key, *rows.lists))
+    rows.load(_telling(chunks, facet.name, estimated_rows(connection, facet), told))
 
 
 def _telling(
-    stream: Iterator[tuple[Any, ...]], name: str, expected: int, told: Callable[[Progress], None]
-) -> Iterator[Any]:
+    chunks: Iterator[list[tuple[Any, ...]]], name: str, expected: int, told: Callable[[Progress], None]
+) -> Iterator[list[tuple[Any, ...]]]:
     begun = last = monotonic()
     count = 0
-    for count, row in enumerate(stream, 1):
-        yield row
-        if not count % _COUNTED and (now := monotonic()) - last >= _TOLD_EVERY:
+    for rows in chunks:
+        yield rows
+        count += len(rows)
+        if (now := monotonic()) - last >= _TOLD_EVERY:
             last = now
             told(Progress(name, count, expected, now - begun))
     told(Progress(name, count, 0, monotonic() - begun))

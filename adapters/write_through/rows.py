@@ -1,14 +1,14 @@
 """Rows of one facet, held as the bytes of their stored bodies and decoded when they are asked for."""
 
-import zlib
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
 from adapters.changes import fixed, listed
 from adapters.postgres.codec import decode, encode
+from adapters.write_through.squeezing import SAMPLES, Squeezer
 from domain.ports.queries import Cursor, Select
 from domain.ports.schema import (
     ACCOUNTS,
@@ -45,38 +45,8 @@ WORKING_SET: Final = (
 )
 """What a read of an item by key needs. Histories and searches stay in PostgreSQL."""
 
-_SAMPLES: Final = 4
-_WINDOW_BITS: Final = 12
-_SQUEEZED: Final = 0
 _LISTED: Final = 1000
 """Rows from which on PostgreSQL answers a list faster."""
-
-
-class Squeezer:
-    """Deflates bodies against a few of their own kind; rows of one facet are much alike."""
-
-    def __init__(self) -> None:
-        self._like = b""
-
-    @property
-    def ready(self) -> bool:
-        return bool(self._like)
-
-    def learn(self, samples: Iterable[bytes]) -> None:
-        self._like = b"".join(samples)[-(1 << _WINDOW_BITS) :]
-
-    def squeezed(self, body: bytes) -> bytes:
-        """Return the short form of a body, itself before anything was learned."""
-        if not self._like:
-            return body
-        deflate = zlib.compressobj(1, zlib.DEFLATED, -_WINDOW_BITS, 5, zlib.Z_DEFAULT_STRATEGY, self._like)
-        return b"\0" + deflate.compress(body) + deflate.flush()
-
-    def body(self, held: bytes) -> bytes:
-        """Return the body of either form; no JSON begins with a NUL."""
-        if held[0] != _SQUEEZED:
-            return held
-        return zlib.decompressobj(-_WINDOW_BITS, self._like).decompress(memoryview(held)[1:])
 
 
 class Rows(Generic[V]):
@@ -88,7 +58,6 @@ class Rows(Generic[V]):
         self._held: dict[Key, bytes] = {}
         self._lists: dict[str, dict[Any, list[Key]]] = {name: {} for name in kept.lists}
         self._squeezer = Squeezer()
-        self._plain: deque[Key] = deque()
 
     @property
     def lists(self) -> tuple[str, ...]:
@@ -110,18 +79,30 @@ class Rows(Generic[V]):
         held = self._held.get(key)
         return None if held is None else decode(self.facet, self._squeezer.body(held))
 
-    def load(self, loaded: dict[Key, bytes], lists: dict[str, dict[Any, list[Key]]]) -> None:
-        """Hold what was loaded from now on, which is every row there is; both belong to this object then."""
-        self._held, self._lists = loaded, lists
-        self._plain = deque(self._held)
-        self.complete = True
+    def load(self, chunks: Iterable[Sequence[tuple[Any, ...]]]) -> None:
+        """Hold what was loaded, which is every row there is: its key, the columns of `lists`, and its body."""
+        parts = len(self.facet.key)
+        key_of = itemgetter(0) if parts == 1 else itemgetter(slice(parts))
+        loaded = Rows[V](Kept(self.facet, self.lists))
+        for rows in chunks:
+            keys = [key_of(row) for row in rows]
+            loaded._hold(keys, [row[-1] for row in rows])
+            for place, listed_by in enumerate(loaded._lists.values(), parts):
+                for key, row in zip(keys, rows, strict=True):
+                    listed_by.setdefault(row[place], []).append(key)
+        # All at once: whoever reads meanwhile asks the store.
+        self._held, self._lists, self._squeezer, self.complete = loaded._held, loaded._lists, loaded._squeezer, True
+
+    def _hold(self, keys: Sequence[Key], bodies: Sequence[bytes]) -> None:
+        if not self._squeezer.ready and len(self._held) + len(keys) >= SAMPLES:
+            self._squeezer.learn([*self._held.values(), *bodies])
+            self._held = dict(zip(self._held, self._squeezer.squeezed(self._held.values()), strict=True))
+        self._held.update(zip(keys, self._squeezer.squeezed(bodies), strict=True))
 
     def put(self, value: V) -> None:
         key = self.facet.key_of(value)
         self.drop(key)
-        if not self._squeezer.ready:
-            self._plain.append(key)
-        self._held[key] = self._squeezer.squeezed(encode(value).encode())
+        self._hold([key], [encode(value).encode()])
         for name, keys in self._lists.items():
             keys.setdefault(self.facet.columns[name](value), []).append(key)
 
@@ -154,17 +135,3 @@ class Rows(Generic[V]):
                 found = [key for value in wanted for key in keys.get(value, ())]
                 return found if len(found) <= _LISTED else None
         return None
-
-    def squeeze(self, most: int) -> int:
-        """Shorten up to that many of the rows that were put in as they are; return how many were looked at."""
-        if not self._squeezer.ready:
-            if len(self._plain) < _SAMPLES:
-                return 0
-            self._squeezer.learn(self._held[key] for key in list(self._plain)[:_SAMPLES] if key in self._held)
-        count = min(most, len(self._plain))
-        for _ in range(count):
-            key = self._plain.popleft()
-            held = self._held.get(key)
-            if held is not None and held[0] != _SQUEEZED:
-                self._held[key] = self._squeezer.squeezed(held)
-        return count

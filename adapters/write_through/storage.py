@@ -1,9 +1,7 @@
 """Reads by key from memory, units committed in PostgreSQL first (architecture.md 3)."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import psycopg
@@ -23,10 +21,6 @@ from domain.ports.schema import Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
-
-_SQUEEZED_AT_ONCE: Final = 200
-_BETWEEN_SQUEEZES: Final = 0.01
-_IDLE: Final = 1.0
 
 
 class WriteThroughBackend:
@@ -126,7 +120,6 @@ class WriteThroughStorage(StagedStorage):
         self._told = told
         self._working_set = working_set
         self._skip_items = skip_items
-        self._tasks: list[asyncio.Task[None]] = []
         inner = backend or PostgresBackend(url, bounds, Entry(own_kind()))
         # A busy pool must not cost the proof that the store is ours.
         self._proof = PostgresBackend(url, attrs.evolve(bounds, pool_min=1, pool_max=1), inner.entry)
@@ -147,21 +140,8 @@ class WriteThroughStorage(StagedStorage):
         wanted = [rows for name, rows in held.items() if not rows.complete and name not in skipped]
         if wanted:
             await preload(self._url if isinstance(self._url, str) else self._url(), wanted, self._told)
-        if not self._tasks:
-            self._tasks.append(asyncio.create_task(self._squeeze()))
-
-    async def _squeeze(self) -> None:
-        """Shorten what was put in as it came, a little at a time."""
-        while True:
-            done = sum(rows.squeeze(_SQUEEZED_AT_ONCE) for rows in self.backend.front.rows.values())
-            await asyncio.sleep(_BETWEEN_SQUEEZES if done else _IDLE)
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        self._tasks.clear()
         if not self._closed:
             await self.backend.tenure.end()
         await super().aclose()
