@@ -18,14 +18,19 @@ from adapters.bus import LocalBus
 from adapters.local_secrets import belong_to_directory, load_or_create_secret
 from adapters.memory.backing import MemoryBacking
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.place import MemoryPlace
 from adapters.memory.storage import MemoryStorage
+from adapters.places import place_of, served
 from adapters.postgres.backing import JoinedServer, PostgresBacking, RemoteServer, Server
 from adapters.postgres.bus import PostgresBus
 from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.migrations import migrations
 from adapters.postgres.observed import ObservedBackend
+from adapters.postgres.place import PostgresPlace
 from adapters.postgres.rights import PostgresLedger
 from adapters.postgres.storage import PostgresBounds, PostgresStorage
 from adapters.postgres.writers import CACHED, PLAIN, Entry, own_kind
+from adapters.snapshot import FORMAT, Header, SnapshotPlace, SnapshotWriter
 from application.access import Access
 from application.accounts import Accounts, AccountSettings, Desk
 from application.accounts.erasing import JOB as ERASING
@@ -56,6 +61,8 @@ from application.keys.checking import ApiKeyCheck
 from application.keys.expiring import KeyWarnings
 from application.keys.metering import KeyMeter
 from application.keys.service import ApiKeys
+from application.moving import snapshot
+from application.moving.reading import Progress
 from application.notifications import Notifications
 from application.notifications.live import Live
 from application.notifications.service import tell_many
@@ -75,11 +82,15 @@ from application.webhooks.feeding import JOBS as WEBHOOK_JOBS
 from application.webhooks.vault import Vault
 from application.workers import Crew, Worker
 from domain.identifiers.personal import IdentifierKeys
+from domain.ids import new_id
+from domain.items.storage_records import StoreName
 from domain.ports.backing import Backing, StoreRefused
 from domain.ports.bus import Bus
 from domain.ports.clock import Clock, SystemClock
 from domain.ports.errors import StorageError
 from domain.ports.limits import Policies, Policy, RateLimiter, Window
+from domain.ports.moving import PARTS, Source
+from domain.store import Tally
 
 if TYPE_CHECKING:
     from adapters.caching.control import SharedCacheControl
@@ -479,6 +490,42 @@ def kept_secret(data_dir: Path, name: str) -> str:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         belong_to_directory(data_dir)
     return load_or_create_secret(data_dir, name)
+
+
+def place(settings: Settings, spec: str | MemoryStorage) -> PostgresPlace | SnapshotPlace | MemoryPlace:
+    """Return an end of a copy: `env` is the configured store, a storage in memory is one of this process.
+
+    Raises CannotMove, StoreRefused.
+    """
+    if isinstance(spec, MemoryStorage):
+        return MemoryPlace(spec)
+    if spec != "env":
+        return place_of(spec)
+    if settings.storage == "memory":
+        raise StoreRefused("with DEFARM_STORAGE=memory the store lives inside the server; name another one")
+    return served(settings.database_url, settings.data_dir)
+
+
+async def write_snapshot(
+    source: Source, path: Path, name: StoreName, clock: Clock, tell: Progress
+) -> tuple[Tally, ...]:
+    """Keep everything that a store holds at one instant in a new file, and return the tallies of its parts.
+
+    The file appears whole or not at all. `name` says kind and label. Raises CannotMove, StorageError, OSError.
+    """
+    async with source.standing() as held:
+        counted = [(part.name, await held.count(part)) for part in PARTS]
+        header = Header(
+            version=FORMAT,
+            schema=migrations()[-1].version,
+            release=version("defarm-engine"),
+            snapshot_id=new_id(),
+            taken_at=clock.now(),
+            store=attrs.evolve(name, store_id=held.record.store_id),
+            rows=tuple((part, rows) for part, rows in counted if rows),
+        )
+        with SnapshotWriter(path, header) as out:
+            return await snapshot(held, out, tell)
 
 
 @asynccontextmanager

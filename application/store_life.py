@@ -102,6 +102,11 @@ class StoreLife:
             key = new_data_key()
             await unit.add(STORE, self._new_record(key))
             return key
+        if record.copying is not None:
+            raise StoreRefused(
+                "this store holds a copy that was not completed: go on with `defarm storage copy --resume`"
+                " (or `storage restore --resume`), or empty the database"
+            )
         try:
             return unwrap_data_key(self.roots.current, record.wrapped_data_key)
         except DataKeyLocked:

@@ -27,7 +27,7 @@ from domain.act import Act
 from domain.errors import DomainError
 from domain.outbox.values import OutboxRow
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
-from domain.ports.errors import StorageError, WriterRefused
+from domain.ports.errors import ReadOnly, StorageError, WriterRefused
 from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
@@ -214,7 +214,7 @@ class Process:
         serving = asyncio.create_task(self.server.serve([self.listener]))
         opening = asyncio.create_task(self._open())
         signalled = asyncio.create_task(self.signalled.wait())
-        watching = asyncio.create_task(self.watcher.run())
+        watching = asyncio.gather(self.watcher.run(), self.watcher.follow())
         code = DONE
         try:
             await asyncio.wait({signalled, opening, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -256,7 +256,8 @@ class Process:
         app = self._assembled(*engine_routes(self.container))
         tell = await self.prepare(self.container, self.address) if self.prepare is not None else lambda: None
         await self._print_setup_token()
-        await self._audit("system.started")
+        with contextlib.suppress(ReadOnly):
+            await self._audit("system.started")
         self.watcher.listen()
         self.container.relay().tell = self._tell_of_job
         self.container.crew().start(self._tell_of_crash)
@@ -270,6 +271,9 @@ class Process:
         self.log.warning("store.waiting", reason=reason, detail=str(error), retry_seconds=pause)
 
     def _tell_of_crash(self, name: str, error: Exception, pause: float) -> None:
+        if isinstance(error, ReadOnly):
+            self.log.warning("worker.waiting", worker=name, reason="read_only", retry_seconds=pause)
+            return
         self.log.error("worker.crashed", worker=name, exc_info=error, retry_seconds=pause)
 
     def _tell_of_job(self, row: OutboxRow, error: Exception) -> None:

@@ -1,15 +1,18 @@
 """Keeps the metrics of a serving process current (platform.md 10.2)."""
 
 import asyncio
+from contextlib import suppress
 from time import perf_counter
 from typing import Final
 
 import attrs
 
 from application.measuring import LOOKS, measured
+from application.store_life import STORE_KEY
 from container import Container
 from domain.ports.errors import StorageError
 from domain.ports.measures import Measure, Meter
+from domain.ports.schema import STORE
 from entrypoints.http.health import Health
 
 TICK: Final = 0.25
@@ -43,6 +46,16 @@ class Watcher:
             ticks += 1
             if ticks % TICKS_PER_SAMPLE == 0:
                 self.sample()
+
+    async def follow(self) -> None:
+        """See every other second whether the store takes changes, so that requests are told at their beginning."""
+        while True:
+            await asyncio.sleep(TICK * TICKS_PER_SAMPLE)
+            if self.health.phase == "ready":
+                with suppress(StorageError):
+                    async with self.container.storage().read() as reader:
+                        record = await reader.find(STORE, STORE_KEY)
+                    self.health.read_only = record is not None and record.read_only
 
     def sample(self) -> None:
         """Set the gauges to what is so now; asks nobody outside the process."""

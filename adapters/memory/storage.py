@@ -1,7 +1,7 @@
 """The memory store: real units, real conflicts, nothing durable. For tests and demonstrations."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from sortedcontainers import SortedDict
 from adapters.changes import Changes, FacetChanges, listed, order_key
 from adapters.memory.views import evaluate
 from adapters.staging import StagedStorage
-from domain.ports.errors import AlreadyExists, Stale
+from domain.ports.errors import AlreadyExists, ReadOnly, Stale
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import FACETS, Facet, Key
 from domain.ports.views import View
@@ -84,6 +84,13 @@ class MemoryTable:
         member = self.facet.serial[0]
         return attrs.evolve(value, **{member: getattr(self.rows[self.facet.key_of(value)], member)})
 
+    def load(self, values: Iterable[Any]) -> None:
+        """Take rows as they are, their numbers included, each in the place of the one under its key."""
+        for value in values:
+            if self.facet.key_of(value) in self.rows:
+                self._drop(self.facet.key_of(value))
+            self._put(value)
+
     def _put(self, value: Any) -> None:
         key, row = self.facet.key_of(value), self.facet.row(value)
         self.rows[key] = value
@@ -155,7 +162,8 @@ class MemoryBackend:
 
     def __init__(self) -> None:
         self.tables = {facet.name: MemoryTable(facet) for facet in FACETS}
-        self._numbers: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}
+        self.sealed = False
 
     def __repr__(self) -> str:
         return "memory"
@@ -174,18 +182,24 @@ class MemoryBackend:
         return evaluate(self.tables, view, after, limit)
 
     async def commit(self, changes: Changes) -> None:
+        self._refuse_when_sealed()
         for change in changes:
             self.tables[change.facet.name].check(change)
         for change in changes:
             self.tables[change.facet.name].apply(change)
 
     async def take_numbers(self, day: str, count: int) -> range:
-        first = self._numbers.get(day, 0) + 1
-        self._numbers[day] = first + count - 1
+        self._refuse_when_sealed()
+        first = self.numbers.get(day, 0) + 1
+        self.numbers[day] = first + count - 1
         return range(first, first + count)
 
     async def numbers_taken(self, day: str) -> int:
-        return self._numbers.get(day, 0)
+        return self.numbers.get(day, 0)
+
+    def _refuse_when_sealed(self) -> None:
+        if self.sealed:
+            raise ReadOnly("the store takes no changes: it is being copied, or was")
 
     async def ping(self) -> None:
         return None

@@ -13,6 +13,7 @@ from domain.ports.errors import (
     Closed,
     Contention,
     OutcomeUnknown,
+    ReadOnly,
     Stale,
     StorageError,
     Unavailable,
@@ -20,6 +21,7 @@ from domain.ports.errors import (
 
 STALE = "DF001"
 GUARD = "DF002"
+SEALED = "DF004"
 _RERUN = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
 _BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
 _AWAY = frozenset({"08", "53", "57", "58"})
@@ -36,6 +38,8 @@ def translated(error: BaseException, *, committing: bool) -> StorageError | None
             return Stale(error.diag.table_name or "")
         case psycopg.Error(sqlstate=state) if state == GUARD:
             return GuardRefused(str(error))
+        case psycopg.Error(sqlstate=state) if state == SEALED:
+            return ReadOnly("the store takes no changes: it is being copied, or was; see defarm storage release")
         case pg.UniqueViolation():
             return AlreadyExists(error.diag.table_name or "")
         case _ if isinstance(error, _RERUN):

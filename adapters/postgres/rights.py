@@ -16,8 +16,10 @@ from domain.ports.errors import Unavailable
 _ROW = '"generation", "open", "life", "closed_at", clock_timestamp()'
 _READ = f"select {_ROW} from cache_rights"
 _CLOSE = 'update cache_rights set "open" = false, "closed_at" = clock_timestamp() returning ' + _ROW
+_MILLISECOND = "(extract(epoch from clock_timestamp()) * 1000)::bigint"
 _REOPEN = (
-    'update cache_rights set "open" = true, "generation" = "generation" + 1, "life" = %s'
+    # A cache may still hold what another store put there under the first generations of its own.
+    f'update cache_rights set "open" = true, "generation" = greatest("generation" + 1, {_MILLISECOND}), "life" = %s'
     f' where not "open" and "generation" = %s returning {_ROW}'
 )
 _STILL_CLOSED = 'select 1 from cache_rights where not "open" and "generation" = %s'

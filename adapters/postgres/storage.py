@@ -93,7 +93,7 @@ class PostgresBackend:
             # An attempt that goes on for long waits longer and longer between its tries.
             reconnect_timeout=bounds.connect_timeout,
             open=False,
-            configure=_configure,
+            configure=configure,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": 0,
@@ -270,7 +270,8 @@ def _united(wishes: Iterable[Wish[Wanted, Found]]) -> Wanted:
     return {name: list(wanted) for name, wanted in keys.items()}
 
 
-async def _configure(connection: Connection) -> None:
+async def configure(connection: Connection) -> None:
+    """Make a connection read and write as the statements of the engine expect."""
     context: AdaptContext = connection
     context.adapters.register_loader("json", _Bytes)
     connection.prepared_max = _PREPARED

@@ -25,7 +25,12 @@ RELEASE: Final = "update store_writers set holder = 0, process = '', turn = turn
 
 PLAIN: Final = 1
 CACHED: Final = 2
-_FIRST_OWN: Final = 16
+FIRST_OWN: Final = 16
+"""From here on kinds are of one process each."""
+
+WRITERS: Final = 25702
+"""The class of the advisory locks that say which kinds are at work (migration 24)."""
+
 _ENDING: Final = 2.0
 _PAUSE: Final = 0.2
 REFUSED: Final = "DF003"
@@ -33,7 +38,7 @@ REFUSED: Final = "DF003"
 
 def own_kind() -> int:
     """Return a kind that nobody else is of, for a writer that bears no other."""
-    return _FIRST_OWN + secrets.randbelow(2**31 - _FIRST_OWN)
+    return FIRST_OWN + secrets.randbelow(2**31 - FIRST_OWN)
 
 
 def kind_name(kind: int) -> str:
@@ -52,7 +57,7 @@ class Entry:
     @property
     def alone(self) -> bool:
         """Tell whether this writer bears no other, so that another turn means that the store was somebody else's."""
-        return self.kind >= _FIRST_OWN
+        return self.kind >= FIRST_OWN
 
     async def enter(self, connection: Connection, ask: Callable[[str, list[Any]], Awaitable[Row]]) -> None:
         """Make sure that the connection, of which `ask` asks, is of our kind.
@@ -93,5 +98,5 @@ def _refused(mine: int, other: int) -> WriterRefused:
     return WriterRefused(
         f"a running engine writes to this database with DEFARM_STORAGE={kind_name(other)}, and "
         f"{kind_name(mine)} must not write beside it: stop that engine, or run both with the same storage"
-        + (" (write_through takes one process only)" if mine >= _FIRST_OWN or other >= _FIRST_OWN else "")
+        + (" (write_through takes one process only)" if mine >= FIRST_OWN or other >= FIRST_OWN else "")
     )

@@ -59,5 +59,5 @@ class Sequencer:
     async def _named(self) -> NoteSigner:
         async with self.units.storage.read() as reader:
             record = await reader.get(STORE, STORE_KEY)
-        self._signer = NoteSigner(record.store_id, self.seed)
+        self._signer = NoteSigner(record.log_name, self.seed)
         return self._signer

@@ -7,6 +7,7 @@ StorageError
 ├── Contention       the database ended the unit to resolve a deadlock or lock wait; nothing committed
 ├── Unavailable      the store does not answer; nothing committed
 │   └── WriterRefused   another kind of engine writes to the store; nothing committed
+├── ReadOnly         the store takes no changes since it was copied; nothing committed
 ├── OutcomeUnknown   the link broke during commit: it may or may not have happened
 ├── Corrupt          a stored row cannot be read
 └── Misuse
@@ -53,6 +54,10 @@ class Unavailable(StorageError):
 
 class WriterRefused(Unavailable):
     """This process must not write beside those that do; the message says which, and what to do."""
+
+
+class ReadOnly(StorageError):
+    """The store takes no changes: it is being copied, or was and nobody released it. Nothing was committed."""
 
 
 class OutcomeUnknown(StorageError):

@@ -55,7 +55,7 @@ async def _verified(settings: Settings, first: int) -> Verdict:
         storage = container.storage()
         async with storage.read() as reader:
             record = await reader.get(STORE, STORE_KEY)
-        return await verify_log(storage, NoteSigner(record.store_id, settings.log_key), first)
+        return await verify_log(storage, NoteSigner(record.log_name, settings.log_key), first)
 
 
 def _said(verdict: Verdict) -> str:

@@ -14,7 +14,8 @@ import typer
 from application.settings import ConfigurationError
 from domain.errors import Invalid, Refusal
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
-from domain.ports.errors import OutcomeUnknown, Unavailable, WriterRefused
+from domain.ports.errors import OutcomeUnknown, ReadOnly, Unavailable, WriterRefused
+from domain.ports.moving import CannotMove
 from entrypoints.cli.context import FAILED, INTERRUPTED, REFUSED, UNREACHABLE, USAGE, Globals, Halt
 from entrypoints.cli.output import Output
 
@@ -29,6 +30,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "import": ("importing", "import_file"),
     "audit": ("audit", "app"),
     "items": ("items", "app"),
+    "storage": ("storage", "app"),
     "demo": ("demo", "demo"),
     "identifiers": ("identifiers", "app"),
     "verify": ("verifying", "verify"),
@@ -124,11 +126,13 @@ def _told(error: BaseException) -> tuple[int, str]:
             return USAGE, f"This cannot be right:\n{faults}"
         case WriterRefused():
             return REFUSED, str(error)
+        case ReadOnly():
+            return REFUSED, f"Refused: {error}"
         case Unavailable() | OutcomeUnknown():
             return UNREACHABLE, f"The store does not answer: {error}"
         case StoreBroken():
             return UNREACHABLE, str(error)
-        case StoreRefused() | SchemaBehind():
+        case StoreRefused() | SchemaBehind() | CannotMove():
             return REFUSED, str(error)
         case Refusal():
             return REFUSED, error.detail or error.code

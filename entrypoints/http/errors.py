@@ -68,6 +68,7 @@ _STORAGE: Final[tuple[tuple[type[storage.StorageError], str], ...]] = (
     (storage.Stale, "contention"),
     (storage.Contention, "contention"),
     (storage.Unavailable, "unavailable"),
+    (storage.ReadOnly, "read_only"),
     (storage.OutcomeUnknown, "outcome_unknown"),
     (storage.Corrupt, "data_corrupt"),
 )

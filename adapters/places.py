@@ -1,0 +1,41 @@
+"""What the ends of a copy are called on the command line (platform.md 13.2)."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adapters.postgres.backing import JoinedServer, RemoteServer
+from adapters.postgres.place import PostgresPlace
+from adapters.snapshot import SnapshotPlace
+from domain.ports.moving import CannotMove
+
+
+def place_of(spec: str) -> PostgresPlace | SnapshotPlace:
+    """Return what `postgresql://…`, `embedded:DIR` or `file:PATH` names. Raises CannotMove for anything else."""
+    kind, _, rest = spec.partition(":")
+    if kind in ("postgresql", "postgres") and rest.startswith("//"):
+        return PostgresPlace(_address(spec), RemoteServer(spec))
+    if kind == "embedded" and rest:
+        return embedded(Path(rest))
+    if kind == "file" and rest:
+        return SnapshotPlace(Path(rest))
+    raise CannotMove(
+        f"{kind if '//' in spec else spec} names no store; say a PostgreSQL URL, embedded:DIR, file:PATH or env."
+    )
+
+
+def embedded(folder: Path) -> PostgresPlace:
+    """Return the store that an embedded server keeps in a directory."""
+    return PostgresPlace(f"embedded:{folder}", JoinedServer(folder), folder)
+
+
+def served(url: str | None, folder: Path) -> PostgresPlace:
+    """Return the configured store."""
+    return embedded(folder) if url is None else PostgresPlace(_address(url), RemoteServer(url))
+
+
+def _address(url: str) -> str:
+    """Return where a URL leads, without who goes there."""
+    parts = urlsplit(url)
+    host = parts.hostname or "local"
+    port = f":{parts.port}" if parts.port else ""
+    return f"postgresql://{host}{port}{parts.path}"
