@@ -142,10 +142,13 @@ async def test_scenario_27_a_rejection_keeps_its_reason_and_frees_the_draft(worl
 async def test_scenario_28_a_second_approval_changes_nothing(world: World) -> None:
     ana, bia, circuit_id = await circle(world)
     operation = await waiting(world, bia, circuit_id)
+    caio = await world.user("caio")
+    await world.join(ana, circuit_id, caio, role="admin")
     await world.circuits.approve_operation(ana, operation.operation_id)
     await world.trail()
-    with pytest.raises(Refusal, match="operation_decided"):
-        await world.circuits.approve_operation(ana, operation.operation_id)
+    for approver in (ana, caio):
+        with pytest.raises(Refusal, match="operation_decided"):
+            await world.circuits.approve_operation(approver, operation.operation_id)
     assert (await world.trail()).silent
     assert len(await world.rows(EVENTS, event_type="pushed_to_circuit")) == 1
 
@@ -154,6 +157,8 @@ async def test_scenario_29_what_a_removed_member_asked_for_can_be_refused_only(w
     ana, bia, circuit_id = await circle(world)
     operation = await waiting(world, bia, circuit_id)
     await world.circuits.remove_member(ana, circuit_id, str(bia.user_id))
+    with pytest.raises(Refusal, match="requester_not_permitted"):
+        await world.circuits.approve_operation(ana, operation.operation_id)
     await world.join(ana, circuit_id, bia)
     with pytest.raises(Refusal, match="requester_not_permitted"):
         await world.circuits.approve_operation(ana, operation.operation_id)

@@ -1,11 +1,14 @@
 """Circuits, members, roles (circuits.md 8, scenarios 1 to 8)."""
 
+from random import Random
+
 import pytest
 
 from application.circuits.requests import (
     AddMember,
     AliasRequest,
     ChangeRole,
+    CircuitFilter,
     CreateRole,
     MemberFilter,
     PublicRequest,
@@ -13,7 +16,9 @@ from application.circuits.requests import (
     UpdateCircuit,
     UpdateRole,
 )
+from application.items.requests import ItemAccess, ItemFilter
 from domain.access.permissions import Permission
+from domain.access.principal import Principal
 from domain.access.vocabulary import CircuitStatus, OperationStatus, PageState
 from domain.errors import Invalid, Refusal
 from domain.ports.schema import MEMBERSHIPS, OPERATIONS
@@ -205,6 +210,50 @@ async def test_scenario_7_managers_of_members_and_roles_cannot_reach_what_none_o
     await world.circuits.change_role(bia, circuit_id, str(bia.user_id), ChangeRole("viewer"), None)
 
 
+async def thought_of(
+    world: World, who: Principal, circuit_id: str, whom: str, name: str | None, chance: Random
+) -> None:
+    """Do something with roles as somebody, by chance."""
+    circuits = world.circuits
+    permissions = frozenset(chance.sample(sorted(Permission), chance.randint(1, 3)))
+    match chance.randrange(5):
+        case 0:
+            await circuits.create_role(who, circuit_id, CreateRole(f"r{chance.randrange(4)}", permissions))
+        case 1:
+            await circuits.update_role(who, circuit_id, str(name), UpdateRole(permissions=permissions), None)
+        case 2:
+            await circuits.change_role(who, circuit_id, whom, ChangeRole(name), None)
+        case 3:
+            await circuits.add_member(who, circuit_id, AddMember(str(name), member_id=whom))
+        case _:
+            await circuits.delete_role(who, circuit_id, str(name))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_scenario_7_no_sequence_of_their_calls_ends_with_it(world: World, seed: int) -> None:
+    """Members with every permission but approve and delete do what comes to their minds, fifty times."""
+    chance = Random(seed)
+    ana, *helpers, caio = [await world.user(name) for name in ("ana", "bia", "dora", "caio")]
+    circuit_id = (await world.circuit(ana)).circuit_id
+    held = frozenset(Permission) - {Permission.APPROVE, Permission.DELETE}
+    await world.circuits.create_role(ana, circuit_id, CreateRole("gente", held))
+    await world.join(ana, circuit_id, *helpers, role="gente")
+    names = ["gente", "admin", "member", "viewer", "owner", None, *(f"r{number}" for number in range(4))]
+    people = [ana, *helpers, caio]
+
+    done = 0
+    for _ in range(50):
+        whom, name = str(chance.choice(people).user_id), chance.choice(names)
+        try:
+            await thought_of(world, chance.choice(helpers), circuit_id, whom, name, chance)
+            done += 1
+        except Refusal:
+            continue
+        for row in await world.rows(MEMBERSHIPS, circuit_id=circuit_id, status="active"):
+            assert row.user_id == ana.user_id or not row.permissions & {Permission.APPROVE, Permission.DELETE}
+    assert done > 3
+
+
 async def test_a_member_who_holds_more_cannot_be_touched_and_a_known_name_is_enough_to_add(world: World) -> None:
     ana, bia, caio = await world.user("ana"), await world.user("bia"), await world.user("caio")
     circuit_id = (await world.circuit(ana)).circuit_id
@@ -247,5 +296,8 @@ async def test_scenario_8_a_removed_member_loses_everything_at_the_next_request(
     ):
         with pytest.raises(Refusal, match="not_found"):
             await lost
+    everywhere = ItemFilter(access=ItemAccess.ALL)
+    assert [item.dfid for item in (await world.items.page(bia, everywhere)).items] == [own]
+    assert (await world.circuits.page(bia, CircuitFilter())).items == ()
     await world.run_jobs()
     assert (await world.circuits.operation(bia, waiting.operation_id)).status is OperationStatus.CANCELLED

@@ -7,18 +7,23 @@ import pytest
 
 from application.circuits.requests import (
     AliasRequest,
+    ApproveJoin,
+    AskToJoin,
     ChangeRole,
+    CreateRole,
     Evidence,
     PlacementFilter,
     PublicRequest,
     PushBatch,
     PushElement,
     UpdateCircuit,
+    UpdateRole,
 )
+from application.items.requests import CreateBatch
 from application.items.sharing import ShareItem
-from domain.document import Document
+from domain.document import EMPTY, Document
 from domain.errors import Invalid, Refusal
-from domain.items.submission import IdentifierInput
+from domain.items.submission import IdentifierInput, Submission
 from domain.ports.schema import (
     CLAIMS,
     EVENTS,
@@ -206,21 +211,22 @@ async def test_two_numbered_animals_of_one_lot_are_two_animals(world: World) -> 
 async def test_scenario_22_a_batch_places_what_it_may_and_repeating_it_writes_nothing(world: World) -> None:
     ana, bia = await world.user("ana"), await world.user("bia")
     circuit_id = (await world.circuit(ana)).circuit_id
-    own = [await world.item(ana) for _ in range(15)]
+    animals = tuple(Submission((sisbov(number),), EMPTY) for number in range(995))
+    own = [str(one.dfid) for one in (await world.items.create_batch(ana, CreateBatch(animals))).results]
     foreign = [await world.item(bia) for _ in range(3)]
     elements = tuple(PushElement(dfid=dfid) for dfid in (*own, *foreign, own[0], own[1]))
     await world.trail()
     result = await world.circuits.push_batch(ana, circuit_id, PushBatch(elements))
-    assert result.counts == {"placed": 15, "already_placed": 2, "pending": 0, "refused": 3}
+    assert result.counts == {"placed": 995, "already_placed": 2, "pending": 0, "refused": 3}
     refused = [one.index for one in result.results if one.outcome == "refused"]
-    assert refused == [15, 16, 17]
+    assert refused == [995, 996, 997]
     assert {one.error.code for one in result.results if one.error} == {"not_found"}
     trail = await world.trail()
     assert (trail.audit, trail.activity) == (["circuit.items_pushed"], ["items_pushed"])
     rows = await world.rows(OPERATIONS)
     assert {row.batch_id for row in rows} == {result.batch_id}
     again = await world.circuits.push_batch(ana, circuit_id, PushBatch(elements))
-    assert again.counts == {"placed": 0, "already_placed": 17, "pending": 0, "refused": 3}
+    assert again.counts == {"placed": 0, "already_placed": 997, "pending": 0, "refused": 3}
     assert (await world.trail()).silent
     fresh = PushElement(dfid=await world.item(ana))
     await world.trail()
@@ -230,7 +236,7 @@ async def test_scenario_22_a_batch_places_what_it_may_and_repeating_it_writes_no
         "placed", "refused", "refused", "already_placed"
     ]  # fmt: skip
     assert (await world.trail()).silent
-    assert len(await world.rows(PLACEMENTS)) == 15
+    assert len(await world.rows(PLACEMENTS)) == 995
 
 
 async def test_a_batch_of_drafts_sees_its_own_effects_and_keeps_conflicts_for_review(world: World) -> None:
@@ -291,8 +297,12 @@ async def test_scenario_23_what_publishes_by_itself_does_so_on_every_path_but_no
     trail = await world.trail()
     assert trail.told == {("item_reshared", bia.user_id)}
     assert trail.activity == ["item_pushed"]
+    await world.circuits.update(ana, circuit_id, UpdateCircuit(require_approval_for_push=True), None)
+    await world.join(ana, circuit_id, bia)
+    asked = (await world.circuits.push(bia, circuit_id, await world.item(bia))).operation
+    approved = await world.circuits.approve_operation(ana, asked.operation_id)
     shown = {row.dfid for row in await world.rows(PLACEMENTS, circuit_id=circuit_id, published=True)}
-    assert shown == {single, batched, local.dfid}
+    assert shown == {single, batched, local.dfid, approved.dfid}
 
 
 async def test_scenario_24_what_was_placed_before_resharing_was_switched_on_stays_where_it_is(world: World) -> None:
@@ -358,6 +368,21 @@ async def test_scenario_44_ids_of_another_circuit_are_unknown_under_ones_own(wor
     for circuit_id in (mine, None, other):
         with pytest.raises(Refusal, match="not_found"):
             await world.circuits.approve_operation(ana, operation.operation_id, circuit_id)
-    with pytest.raises(Refusal, match="not_found"):
-        await world.circuits.change_role(ana, mine, str(caio.user_id), ChangeRole("viewer"), None)
+    await world.circuits.update(bia, other, UpdateCircuit(allow_public_visibility=True), None)
+    dora = await world.user("dora")
+    asked = (await world.circuits.ask_to_join(dora, other, AskToJoin())).request.request_id
+    await world.circuits.create_role(bia, other, CreateRole("deles", frozenset()))
+    await world.trail()
+    for attempt in (
+        world.circuits.change_role(ana, mine, str(caio.user_id), ChangeRole("viewer"), None),
+        world.circuits.join_request(ana, mine, asked),
+        world.circuits.approve_join(ana, mine, asked, ApproveJoin()),
+        world.circuits.reject_join(ana, mine, asked),
+        world.circuits.cancel_join(ana, mine, asked),
+        world.circuits.update_role(ana, mine, "deles", UpdateRole(display_name="Meus"), None),
+        world.circuits.delete_role(ana, mine, "deles"),
+        world.circuits.operation(ana, operation.operation_id, mine),
+    ):
+        with pytest.raises(Refusal, match="not_found"):
+            await attempt
     assert (await world.trail()).silent

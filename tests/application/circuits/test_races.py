@@ -28,7 +28,7 @@ from domain.document import Document
 from domain.errors import Refusal
 from domain.identifiers.personal import IdentifierKeys
 from domain.items.submission import Submission
-from domain.ports.schema import CIRCUITS, CLAIMS, EVENTS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
+from domain.ports.schema import ACTIVITY, CIRCUITS, CLAIMS, EVENTS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
 from domain.ports.storage import Storage
 from tests.application.circuits.world import SteppedClock, World, sisbov
 from tests.invariants import hold_in
@@ -266,6 +266,7 @@ async def test_scenario_55_two_joins_make_one_membership(rounds: Rounds) -> None
         )
         assert sorted(ended) == ["already_member", "done"]
         assert len(await world.rows(MEMBERSHIPS, circuit_id=made.circuit_id, user_id=bia.user_id)) == 1
+        assert len(await world.rows(ACTIVITY, circuit_id=made.circuit_id, kind="member_joined")) == 1
 
     await rounds.each(race)
 

@@ -87,6 +87,16 @@ class _Then:
         return getattr(datetime, name)
 
 
+async def test_scenario_15_of_two_pushes_of_an_item_one_is_told(post: Post, receiver: Receiver) -> None:
+    owner, circuit_id = await circuit_of(post)
+    await post.hook(owner, circuit_id, receiver.url)
+    dfid = await pushed(post, owner, circuit_id)
+    again = await post.world.circuits.push(owner, circuit_id, dfid)
+    assert again.outcome == "already_placed"
+    await post.work()
+    assert [json.loads(request.body)["type"] for request in receiver.requests] == ["item_pushed"]
+
+
 async def test_scenario_40_a_first_tokenising_push_tells_each_thing_once_and_nothing_before_approval(
     post: Post, receiver: Receiver
 ) -> None:
