@@ -44,12 +44,16 @@ class IncidentFilter:
     to: datetime | None = None
 
 
+_OF_NOTHING = Fault("not_allowed", "Nothing has no id.", pointer="/subject/id")
+_NAMELESS = Fault("too_short", "Name what the incident is about.", pointer="/subject/id")
+
+
 @attrs.frozen
 class IncidentSubject:
-    """What an incident is about."""
+    """What an incident is about; `none` has an empty id."""
 
     kind: SubjectKind
-    id: Annotated[str, Raw(1, 128)]
+    id: Annotated[str, Raw(0, 128)]
 
 
 @attrs.frozen
@@ -139,9 +143,11 @@ class Incidents:
             return incident_view(await _one(reader, incident_id))
 
     async def open(self, principal: Principal, request: OpenIncident) -> IncidentView:
-        """Open one by hand."""
+        """Open one by hand. Raises Invalid for a subject without an id, and for an id of nothing."""
         self.audit.require_admin(principal)
         subject = request.subject or IncidentSubject(SubjectKind.NONE, "")
+        if (subject.kind is SubjectKind.NONE) != (subject.id == ""):
+            raise Invalid([_OF_NOTHING if subject.id else _NAMELESS])
 
         async def work(act: Act) -> IncidentView:
             incident = Incident(

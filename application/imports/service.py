@@ -83,13 +83,13 @@ class Imports:
             read = rows(_hashing(chunks, hashed), options)
             await (run.rehearse(read) if options.dry_run else run.all(read))
         except FileFault as fault:
-            return view_of(await run.finish("failed", None, fault))
+            return await run.finish("failed", None, fault)
         except (StorageError, Refusal):
             raise
         except BaseException:
             await run.finish("interrupted", None, None)
             raise
-        return view_of(await run.finish("completed", hashed.hexdigest(), None))
+        return await run.finish("completed", hashed.hexdigest(), None)
 
     async def get(self, principal: Principal, import_id: str) -> ImportView:
         """Return one import of the own workspace. Raises Refusal `not_found`."""
@@ -265,10 +265,10 @@ class _Run:
             warnings=admission.warnings,
         )
 
-    async def finish(self, status: str, sha256: str | None, fault: FileFault | None) -> Import:
+    async def finish(self, status: str, sha256: str | None, fault: FileFault | None) -> ImportView:
         """Store how the import ended, and tell its caller."""
 
-        async def work(act: Act) -> Import:
+        async def work(act: Act) -> ImportView:
             ended = attrs.evolve(
                 self.stored,
                 status=status,
@@ -288,7 +288,7 @@ class _Run:
                 data={"status": status, "counts": ended.counts},
                 myself=True,
             )
-            return ended
+            return view_of(ended)
 
         return await self.service.units.perform(self.principal, work)
 

@@ -66,6 +66,14 @@ class ItemView:
 
 
 @attrs.frozen
+class SubmittedView(ItemView):
+    """An item view as a submission is answered: with what it did."""
+
+    outcome: Outcome
+    warnings: tuple[str, ...]
+
+
+@attrs.frozen
 class ItemOutcome:
     """An item view with what the request did."""
 

@@ -188,10 +188,10 @@ class Notifications:
         require(decide(principal, action, Facts(Target(user_id=row.user_id)), self.units.clock.now()))
         return row
 
-    async def remove_read(self, principal: Principal, read: bool | None) -> None:
+    async def remove_read(self, principal: Principal, read: bool) -> None:
         """Remove all that were read; anything but `read=true` is no such request. Raises Invalid."""
-        if read is not True:
-            raise Invalid([Fault("required", "Only read=true removes several at once.", parameter="read")])
+        if not read:
+            raise Invalid([Fault("not_allowed", "Only read=true removes several at once.", parameter="read")])
 
         async def work(act: Act) -> None:
             rows = _every(act.unit, Select({"user_id": _own(principal), "unread": False}, ("position",)))

@@ -77,7 +77,7 @@ class Keyed:
             result = await self.serving.handle(self.exchange, call)
             answer = self.kept
             if answer is None:
-                answer = present(self.serving.route, result, place)
+                answer = present(self.serving.route, result, place, self.found.path)
                 await self.idempotency.settle(claim, answer, self._final_print())
             return answer
         except OutcomeUnknown:
@@ -89,7 +89,7 @@ class Keyed:
     def _hook(self, claim: Claim, place: PagePlace | None) -> None:
         async def finish(unit: Unit, result: Any) -> None:
             self.exchange.committing = True
-            answer = present(self.serving.route, result, place)
+            answer = present(self.serving.route, result, place, self.found.path)
             await self.idempotency.complete(unit, claim, answer, self._final_print())
             self.kept = answer
 

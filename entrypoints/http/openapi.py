@@ -131,7 +131,7 @@ def _of_effect(route: Route) -> set[str]:
         codes.add("if_match_required")
     if route.takes_key:
         codes |= {"header_invalid", "idempotency_running", "idempotency_key_reused"}
-    if route.method == "GET" and not route.page:
+    if route.conditional:
         codes.add("header_invalid")
     return codes
 
@@ -191,14 +191,14 @@ class _Operation:
             found.append(_header("If-Match", route.if_match == "required"))
         if route.takes_key:
             found.append(_header("Idempotency-Key", False, {"type": "string", "minLength": 1, "maxLength": 257}))
-        if route.method == "GET" and not route.page:
+        if route.conditional:
             found.append(_header("If-None-Match", False))
         return found
 
     def _request_body(self) -> dict[str, Any] | None:
         route = self.route
         if route.uploads:
-            return {"required": True, "content": {kind: {"schema": {"type": "string"}} for kind in route.media_types}}
+            return {"required": True, "content": {kind: {"schema": _upload(kind)} for kind in route.media_types}}
         if route.body is None:
             return None
         content: dict[str, Any] = {"schema": self.schemas.of(route.body, "request")}
@@ -209,7 +209,10 @@ class _Operation:
         return {"required": required, "content": dict.fromkeys(route.media_types, content)}
 
     def _successes(self) -> dict[str, Any]:
-        return {str(status): self._success(status) for status in self.route.success}
+        found = {str(status): self._success(status) for status in self.route.success}
+        if self.route.conditional:
+            found["304"] = {"description": "Not Modified", "headers": _headers(["ETag"])}
+        return found
 
     def _success(self, status: int) -> dict[str, Any]:
         route = self.route
@@ -218,14 +221,22 @@ class _Operation:
         if headers:
             answer["headers"] = headers
         if status != 204:
-            answer["content"] = {route.media_type or "application/json": self._content()}
+            answer["content"] = {route.media_type or "application/json": self._content(status)}
         return answer
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self, status: int) -> dict[str, Any]:
         route = self.route
-        if route.media_type is not None and route.answer is None:
+        shape = route.answers.get(status, route.answer)
+        if route.messages is not None:
+            form = _frame if route.socket else _event
+            return {
+                "schema": {
+                    "anyOf": [form(name, self.schemas.of(shape, "answer")) for name, shape in route.messages.items()]
+                }
+            }
+        if route.media_type is not None and shape is None:
             return {"schema": {"type": "string"}}
-        schema = self.schemas.of(route.answer, "answer") if route.answer is not None else {}
+        schema = self.schemas.of(shape, "answer") if shape is not None else {}
         if route.page and route.framed is None:
             schema = _page_schema(schema)
         return {"schema": schema} | ({} if route.answer_example is None else {"example": route.answer_example})
@@ -264,11 +275,34 @@ def _answer_headers(route: Route, status: int) -> dict[str, Any]:
     names = []
     if route.location is not None:
         names.append("Location" if status in (201, 202) else "Content-Location")
-    if status != 204 and (route.versioned or (route.method == "GET" and not route.page)):
+    if status != 204 and (route.versioned or route.conditional):
         names.append("ETag")
     if route.page and route.method == "GET":
         names.append("Link")
+    return _headers(names)
+
+
+def _headers(names: list[str]) -> dict[str, Any]:
     return {name: {"schema": {"type": "string"}} for name in names}
+
+
+def _upload(media_type: str) -> dict[str, Any]:
+    text: dict[str, Any] = {"type": "string"}
+    if media_type != "multipart/form-data":
+        return text
+    return {"type": "object", "properties": {"mapping": text, "file": text}, "required": ["file"]}
+
+
+def _event(name: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a server-sent event, whose data are JSON in text."""
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    properties = {"event": {"const": name}, "id": {"type": "string"}, "data": text}
+    return {"type": "object", "properties": properties, "required": ["event", "data"]}
+
+
+def _frame(name: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a message over a WebSocket."""
+    return {"allOf": [data, {"type": "object", "properties": {"type": {"const": name}}, "required": ["type"]}]}
 
 
 def _page_schema(entry: dict[str, Any]) -> dict[str, Any]:

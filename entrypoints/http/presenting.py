@@ -1,5 +1,6 @@
 """From what a use case returned to the answer of its route: pure, so that it can run inside a unit (http.md 9)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -23,12 +24,12 @@ class PagePlace:
     parameters: list[tuple[str, str]]
 
 
-def present(route: Route, result: Any, place: PagePlace | None = None) -> Answer:
-    """Return the answer that a route gives to a result."""
+def present(route: Route, result: Any, place: PagePlace | None = None, path: Mapping[str, Any] | None = None) -> Answer:
+    """Return the answer that a route gives to a result; `path` are the parameters of the request's path."""
     if place is not None:
         return _page(route, result, place)
     status = route.success[0] if route.status_of is None else route.status_of(result)
-    headers = _addresses(route, result, status)
+    headers = _addresses(route, result, status, path or {})
     if status == 204:
         return Answer(204, b"", (*headers, ("cache-control", NO_STORE)), route.secret)
     body, version = _representation(route, result)
@@ -52,8 +53,10 @@ def _version(route: Route, result: Any, view: Any) -> int | None:
     return found if found is not None else mapping_member(view, "version")
 
 
-def _addresses(route: Route, result: Any, status: int) -> tuple[tuple[str, str], ...]:
+def _addresses(route: Route, result: Any, status: int, path: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     address = route.location(result) if route.location is not None else None
+    if address is not None and not address.startswith("/"):
+        address = f"{route.path.format_map(path)}/{address}"
     wait = route.retry_after(result) if route.retry_after is not None else None
     named: tuple[tuple[str, str], ...] = () if wait is None else (("retry-after", str(wait)),)
     if route.links is not None:

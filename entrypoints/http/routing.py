@@ -81,17 +81,19 @@ class Route:
 
     Exactly one of `scope`, `session`, `any_credential`, `public` says who may call; a route without one does not
     start. `opened_by` knows a bearer that opens this route alone, beside the credentials that do. `handler` returns
-    what the use case returned, or a `Stream`; `view` makes the representation of it (of each
-    entry, for a page), `status_of` chooses among `success` when there are several, `location` its address,
-    `version_of` its version, `links` the addresses of related things with their relations, `cache_of` its Cache-Control
-    where the usual one does not hold, `retry_after` the seconds after which unfinished work is worth another look.
-    All of them are pure, because they run inside the unit of the effect too. Pages of the kernel itself may return an
-    `Answer`.
+    what the use case returned, or a `Stream`; `view` makes the representation of it (of each entry, for a page),
+    `status_of` chooses among `success` when there are several, `location` its address (below the path of the route
+    when it does not begin with a slash), `version_of` its version, `links` the addresses of related things with
+    their relations, `cache_of` its Cache-Control where the usual one does not hold, `retry_after` the seconds after
+    which unfinished work is worth another look. All of them are pure, because they run inside the unit of the
+    effect too, on what that unit returned: with an Idempotency-Key the answer is made there, so a handler returns
+    just that. Pages of the kernel itself may return an `Answer`.
 
-    `page` marks lists; with `framed` the page stands as `items` among those members, and `answer` is the whole. `bulk`
-    and `uploads` mark long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and
-    `live` streams, `socket` a WebSocket. `policy` names a limit of the route's own. `body` and `query` are attrs
-    classes.
+    `answer` is the class of the representation, `answers` those of single statuses. `page` marks lists; with
+    `framed` the page stands as `items` among those members, and `answer` is the whole. `bulk` and `uploads` mark
+    long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and `live` streams,
+    `socket` a WebSocket, both with the shapes of their `messages` by name. `policy` names a limit of the route's
+    own. `body` and `query` are attrs classes.
     """
 
     method: str
@@ -122,7 +124,9 @@ class Route:
     retry_after: Callable[[Any], int | None] | None = None
     framed: Callable[[Any], Mapping[str, Any]] | None = None
     answer: Any = None
+    answers: Mapping[int, Any] = attrs.field(factory=dict, repr=False)
     media_type: str | None = None
+    messages: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     versioned: bool = False
     if_match: IfMatch | None = None
     page: bool = False
@@ -196,6 +200,11 @@ class Route:
         if self.uploads or self.streams:
             return None
         return seconds * (4 if self.bulk else 1)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether a client that knows the present representation is told so, without it (http.md 8)."""
+        return self.method == "GET" and not self.page and not self.streams
 
     @property
     def streams(self) -> bool:

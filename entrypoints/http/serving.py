@@ -164,12 +164,14 @@ class Serving:
         call, place = self.call(exchange, found, upload)
         if self.route.changes:
             completion.set(_marking(exchange))
-        return self._finished(exchange, await self.handle(exchange, call), place)
+        return self._finished(exchange, await self.handle(exchange, call), place, found.path)
 
-    def _finished(self, exchange: Exchange, result: Any, place: PagePlace | None) -> Answer | Stream | Socket:
+    def _finished(
+        self, exchange: Exchange, result: Any, place: PagePlace | None, path: Mapping[str, Any]
+    ) -> Answer | Stream | Socket:
         if isinstance(result, Stream | Socket):
             return result
-        answer = result if isinstance(result, Answer) else present(self.route, result, place)
+        answer = result if isinstance(result, Answer) else present(self.route, result, place, path)
         if self.route.method == "GET":
             return conditional.unchanged(answer, exchange.header(b"if-none-match")) or answer
         return answer

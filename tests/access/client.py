@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -49,25 +49,30 @@ async def call(
     app: App, method: str, path: str, *, credential: Mapping[str, str], body: Any = None, upload: str | None = None
 ) -> Answer:
     """Send one request; `upload` is the text of a CSV file."""
-    address, _, query = path.partition("?")
     content = b"" if body is None else json.dumps(body).encode()
-    sent = {"host": "engine", "if-match": VERSIONS, **credential}
+    headers = {"host": "engine", "if-match": VERSIONS, **credential}
     if body is not None:
-        sent["content-type"] = "application/json"
+        headers["content-type"] = "application/json"
     if upload is not None:
-        content, sent["content-type"] = upload.encode(), "text/csv"
-    sent["content-length"] = str(len(content))
+        content, headers["content-type"] = upload.encode(), "text/csv"
+    address, _, query = path.partition("?")
+    return await sent(app, method, quote(address, safe="/-_.~"), query, headers, content)
+
+
+async def sent(app: App, method: str, address: str, query: str, headers: Mapping[str, str], content: bytes) -> Answer:
+    """Send one request as it is: `address` is escaped already."""
+    told = {**headers, "content-length": str(len(content))}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": address,
-        "raw_path": quote(address, safe="/-_.~").encode(),
+        "path": unquote(address),
+        "raw_path": address.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in told.items()],
         "client": ("203.0.113.7", 4711),
         "server": ("engine", 80),
     }

@@ -43,6 +43,7 @@ def access_routes(access: Access) -> Sequence[Route]:
             scope=READ,
             query=Explain,
             answer=Explanation,
+            problems=("not_found",),
         ),
         Route(
             method="GET",

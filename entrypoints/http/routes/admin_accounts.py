@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from application.accounts import Accounts
+from application.accounts.provisioning import MadeUser
 from application.accounts.values import Freeze, IssuedReset, NewUser, SessionView, UserPatch, WorkspacePatch
 from application.admin.directory import Directory
 from application.admin.values import (
@@ -17,6 +18,7 @@ from application.admin.values import (
     WorkspaceEntry,
     WorkspaceFilter,
 )
+from domain.accounts.values import Account
 from domain.ports.queries import Page
 from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
@@ -59,20 +61,17 @@ class AdminHandlers:
     async def sessions(self, call: Call) -> Page[SessionView]:
         return await self.directory.sessions(call.path["user_id"], call.after, call.limit)
 
-    async def create(self, call: Call) -> IssuedUser:
-        made = await self.provisioning.create(call.principal, call.body)
-        return IssuedUser(UserView.of(made.account), made.reset_token)
+    async def create(self, call: Call) -> MadeUser:
+        return await self.provisioning.create(call.principal, call.body)
 
-    async def update(self, call: Call) -> UserView:
-        account = await self.accounts.update(call.principal, call.path["user_id"], call.body, call.if_match)
-        return UserView.of(account)
+    async def update(self, call: Call) -> Account:
+        return await self.accounts.update(call.principal, call.path["user_id"], call.body, call.if_match)
 
-    async def freeze(self, call: Call) -> UserView:
-        account = await self.accounts.freeze(call.principal, call.path["user_id"], call.body.reason, call.if_match)
-        return UserView.of(account)
+    async def freeze(self, call: Call) -> Account:
+        return await self.accounts.freeze(call.principal, call.path["user_id"], call.body.reason, call.if_match)
 
-    async def unfreeze(self, call: Call) -> UserView:
-        return UserView.of(await self.accounts.unfreeze(call.principal, call.path["user_id"], call.if_match))
+    async def unfreeze(self, call: Call) -> Account:
+        return await self.accounts.unfreeze(call.principal, call.path["user_id"], call.if_match)
 
     async def reset_password(self, call: Call) -> IssuedReset:
         return await self.accounts.issue_reset(call.principal, call.path["user_id"])
@@ -80,9 +79,8 @@ class AdminHandlers:
     async def logout_all(self, call: Call) -> None:
         await self.accounts.logout_all(call.principal, call.path["user_id"], call.if_match)
 
-    async def erase(self, call: Call) -> UserView:
-        account = await self.accounts.erase(call.principal, call.path["user_id"], call.body.reason, call.if_match)
-        return UserView.of(account)
+    async def erase(self, call: Call) -> Account:
+        return await self.accounts.erase(call.principal, call.path["user_id"], call.body.reason, call.if_match)
 
     async def workspaces(self, call: Call) -> Page[WorkspaceEntry]:
         return await self.directory.workspaces(call.query, call.after, call.limit)
@@ -151,9 +149,10 @@ def _changing(do: AdminHandlers) -> Sequence[Route]:
             body=NewUser,
             success=(201,),
             secret=True,
-            location=lambda issued: f"{USERS}/{issued.user.user_id}",
+            location=lambda made: f"{USERS}/{made.account.user_id}",
             versioned=True,
-            version_of=lambda issued: issued.user.version,
+            version_of=lambda made: made.account.version,
+            view=lambda made: IssuedUser(UserView.of(made.account), made.reset_token),
             answer=IssuedUser,
             problems=("account_exists", "workspace_name_taken", "overloaded"),
             request_example={"username": "bia.lima", "email": "bia@fazenda.example.com", "display_name": "Bia Lima"},
@@ -168,6 +167,7 @@ def _changing(do: AdminHandlers) -> Sequence[Route]:
             body=UserPatch,
             if_match="required",
             versioned=True,
+            view=UserView.of,
             answer=UserView,
             problems=("self_forbidden", "last_admin", "last_manager", "account_exists", "account_erased"),
             request_example={"is_admin": True},
@@ -190,7 +190,7 @@ def _changing(do: AdminHandlers) -> Sequence[Route]:
 
 def _standing(do: AdminHandlers) -> Sequence[Route]:
     acts: dict[str, Any] = {"method": "POST", "if_match": "honoured", **WRITE}
-    shown: dict[str, Any] = {"versioned": True, "answer": UserView}
+    shown: dict[str, Any] = {"versioned": True, "view": UserView.of, "answer": UserView}
     return (
         Route(
             path=USERS + "/{user_id}/freeze",

@@ -69,14 +69,6 @@ class RequestQuery(PageQuery):
     status: JoinRequestStatus | None = None
 
 
-@attrs.frozen
-class Made:
-    """Something new, and where it lies."""
-
-    address: str
-    shown: Any
-
-
 class CircuitHandlers:
     """Each calls one use case."""
 
@@ -121,10 +113,8 @@ class CircuitHandlers:
     async def stats(self, call: Call) -> CircuitStats:
         return await self.circuits.stats(call.principal, call.path["circuit_id"])
 
-    async def add_member(self, call: Call) -> Made:
-        circuit_id = call.path["circuit_id"]
-        member = await self.circuits.add_member(call.principal, circuit_id, call.body)
-        return Made(f"{ROOT}/{circuit_id}/members/{member.user_id}", member)
+    async def add_member(self, call: Call) -> MemberView:
+        return await self.circuits.add_member(call.principal, call.path["circuit_id"], call.body)
 
     async def members(self, call: Call) -> Page[MemberView]:
         return await self.circuits.members(call.principal, call.path["circuit_id"], call.query, call.after, call.limit)
@@ -152,10 +142,8 @@ class CircuitHandlers:
     async def role(self, call: Call) -> RoleView:
         return await self.circuits.role(call.principal, call.path["circuit_id"], call.path["name"])
 
-    async def create_role(self, call: Call) -> Made:
-        circuit_id = call.path["circuit_id"]
-        role = await self.circuits.create_role(call.principal, circuit_id, call.body)
-        return Made(f"{ROOT}/{circuit_id}/roles/{role.name}", role)
+    async def create_role(self, call: Call) -> RoleView:
+        return await self.circuits.create_role(call.principal, call.path["circuit_id"], call.body)
 
     async def update_role(self, call: Call) -> RoleView:
         return await self.circuits.update_role(
@@ -356,8 +344,7 @@ def _members(do: CircuitHandlers) -> Sequence[Route]:
             scope=MANAGE,
             body=AddMember,
             success=(201,),
-            location=lambda made: made.address,
-            view=lambda made: made.shown,
+            location=lambda member: member.user_id,
             problems=(
                 *GUARDED,
                 "role_not_grantable",
@@ -455,8 +442,7 @@ def _roles(do: CircuitHandlers) -> Sequence[Route]:
             scope=MANAGE,
             body=CreateRole,
             success=(201,),
-            location=lambda made: made.address,
-            view=lambda made: made.shown,
+            location=lambda role: role.name,
             problems=(*ROLES, "role_exists", "quota_reached"),
             request_example={"name": "inspetor", "permissions": ["pull", "certify"]},
             **role,

@@ -25,6 +25,7 @@ _APPEND = {
     "payload": {"vacina": "aftosa", "dose_ml": 2},
 }
 _REFUSALS = (
+    "not_found",
     "event_write_denied",
     "item_merged",
     "event_id_taken",

@@ -62,7 +62,7 @@ def draft_routes(items: Items) -> Sequence[Route]:
             scope=WRITE,
             body=MergeDrafts,
             answer=MergedDrafts,
-            problems=("item_merged", "local_item_held", "merge_with_itself"),
+            problems=("not_found", "item_merged", "local_item_held", "merge_with_itself"),
             request_example={"master_lid": _LID, "merge_lids": [_OTHER], "strategy": "append"},
         ),
         Route(
@@ -76,7 +76,7 @@ def draft_routes(items: Items) -> Sequence[Route]:
             body=UnmergeDraft,
             view=_restored,
             answer=ItemView,
-            problems=("not_merged", "item_merged", "local_item_held"),
+            problems=("not_found", "not_merged", "item_merged", "local_item_held"),
             request_example={"merged_lid": _OTHER},
         ),
         Route(

@@ -20,11 +20,18 @@ from application.items import (
 )
 from application.items.histories import ContributionView
 from application.items.reading import refuse_personal_in_url
-from application.items.views import BatchOutcome, MappingView, PendingOutcome, members_of, with_outcome
+from application.items.views import (
+    BatchOutcome,
+    MappingView,
+    PendingOutcome,
+    SubmittedView,
+    members_of,
+    with_outcome,
+)
 from domain.items.submission import Submission
 from domain.items.values import Outcome
 from domain.ports.queries import Page
-from domain.shape import Raw
+from domain.shape import UNSET, Raw, Unset
 from entrypoints.http.routes.item_drafts import draft_routes
 from entrypoints.http.routes.item_histories import history_routes
 from entrypoints.http.routes.item_lineage import lineage_routes
@@ -124,6 +131,13 @@ class ItemRead:
     contributions: tuple[ContributionView, ...] | None = None
 
 
+@attrs.frozen
+class ReadView(ItemView):
+    """What is sent of an item that was read."""
+
+    contributions: tuple[ContributionView, ...] | Unset = UNSET
+
+
 def _successor(found: ItemRead) -> tuple[tuple[str, str], ...]:
     return () if found.successor is None else ((f"/api/items/{found.successor}", "successor-version"),)
 
@@ -207,7 +221,8 @@ def item_routes(items: Items) -> Sequence[Route]:
         "location": _outcome_location,
         "version_of": _outcome_version,
         "versioned": True,
-        "answer": ItemView,
+        "answer": SubmittedView,
+        "answers": {202: PendingOutcome},
     }
     one: dict[str, Any] = {"versioned": True, "version_of": _version, "answer": ItemView}
     listed: dict[str, Any] = {"page": True, "answer": ItemView}
@@ -389,7 +404,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             view=_read_view,
             links=_successor,
             version_of=lambda found: found.item.version,
-            answer=ItemView,
+            answer=ReadView,
         ),
         Route(
             method="PUT",
@@ -421,7 +436,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             versioned=True,
             view=_outcome_view,
             version_of=_outcome_version,
-            answer=ItemView,
+            answer=SubmittedView,
         ),
         *upkeep_routes(items),
         *lineage_routes(items),

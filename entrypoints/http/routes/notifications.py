@@ -33,7 +33,7 @@ class NotificationList(NotificationFilter):
 class Removal:
     """What to remove: all that were read."""
 
-    read: bool | None = None
+    read: bool
 
 
 class NotificationHandlers:

@@ -12,6 +12,7 @@ from application.notifications.service import Position
 from domain.errors import Refusal
 from entrypoints.http.answers import Socket, Stream
 from entrypoints.http.conversing import Conversation, Events
+from entrypoints.http.messages import EVENTS, FRAMES
 from entrypoints.http.routing import Call, Route
 
 READ, TAG = "notifications:read", "notifications"
@@ -72,6 +73,7 @@ def stream_routes(live: Live, notifications: Notifications, origins: Collection[
             summary="Follow notifications as server-sent events",
             live=True,
             media_type="text/event-stream",
+            messages=EVENTS,
             **opens,
         ),
         Route(
@@ -81,6 +83,7 @@ def stream_routes(live: Live, notifications: Notifications, origins: Collection[
             summary="Follow notifications over a WebSocket",
             socket=True,
             media_type="application/json",
-            **opens,
+            messages=FRAMES,
+            **{**opens, "problems": (*opens["problems"], "route_not_found")},
         ),
     )
