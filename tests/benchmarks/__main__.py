@@ -24,6 +24,7 @@ from tests.benchmarks.cache import flat_memory, outages
 from tests.benchmarks.client import Load, measure, note
 from tests.benchmarks.logins import login_rows
 from tests.benchmarks.operations import OPERATIONS, R0, Operation
+from tests.benchmarks.overload import overload_rows
 from tests.benchmarks.servers import Served, bare, engine
 from tests.benchmarks.world import World, fill_in_database, fill_through_api, settle
 from tests.machines import DURABLE_VARIABLE
@@ -69,6 +70,8 @@ def main() -> int:
         if options.only in "import":
             found = asyncio.run(bulk_rows(server.create_migrated_database()))
             rows += [Row(name, "postgres", *rest) for name, *rest in found]
+        if options.only == "overload":
+            rows += [Row(name, "postgres", *rest) for name, *rest in overload_rows(server.create_migrated_database())]
         if options.only in "logins":
             rows += [Row(name, "postgres", *rest) for name, *rest in login_rows(server.create_migrated_database())]
     finally:

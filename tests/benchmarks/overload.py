@@ -1,0 +1,177 @@
+"""More than the server can do: what it answers, whether it drops anybody, and how soon it is itself again (http.md 13).
+
+The load is `CROWD` times as many connections as requests may be in flight, each sending its next request as soon as it
+has its answer, so the server is never offered less than `CROWD` times what it takes.
+"""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing import get_context
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import psutil
+
+from tests.benchmarks.client import Load, measure, request
+from tests.benchmarks.servers import engine
+from tests.benchmarks.world import settle
+
+CROWD = 10
+IN_FLIGHT, SECONDS = 512, 60.0
+"""The bound that servers have by default, and how long the row lasts."""
+AFTER = 1.0
+"""Seconds within which the server has to be back."""
+PATIENCE = 60.0
+"""Seconds that a client waits for one answer."""
+_ADMITTED_AT_ONCE = 200
+
+
+@attrs.frozen
+class Offered:
+    """What became of the crowd: answers by status, connections lost, refusals that do not say when to come again.
+
+    `first_after` are the seconds from the end of the load to the first 200, `memory` the resident megabytes before the
+    load, and at the end of each third of it.
+    """
+
+    before: Load
+    statuses: Counter[int]
+    lost: Counter[str]
+    silent: int
+    slowest: float
+    first_after: float
+    after: Load
+    memory: tuple[float, ...]
+
+
+def overload(
+    address: str, pid: int, make: Callable[[], Iterator[bytes]], probe: bytes, in_flight: int, seconds: float
+) -> Offered:
+    """Measure the server alone, offer it `CROWD` times `in_flight` for `seconds`, and measure it again."""
+    calm = max(1.0, seconds / 10)
+    before = measure(address, _forever(probe), 8, calm)
+    memory = [_resident(pid)]
+    watcher = threading.Thread(target=_watch, args=(pid, seconds, memory))
+    watcher.start()
+    statuses, lost, silent, slowest = _crowd(address, make, CROWD * in_flight, seconds)
+    ended = time.perf_counter()
+    watcher.join()
+    while measure(address, _once(probe), 1, 1.0).failed:
+        if time.perf_counter() - ended > PATIENCE:
+            raise TimeoutError("the server does not come back")
+    first_after = time.perf_counter() - ended
+    time.sleep(max(0.0, AFTER - first_after))
+    after = measure(address, _forever(probe), 8, calm)
+    return Offered(before, statuses, lost, silent, slowest, first_after, after, tuple(memory))
+
+
+def _forever(one: bytes) -> Iterator[bytes]:
+    while True:
+        yield one
+
+
+def _once(one: bytes) -> Iterator[bytes]:
+    yield one
+
+
+def _resident(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
+
+
+def _watch(pid: int, seconds: float, memory: list[float]) -> None:
+    for _ in range(3):
+        time.sleep(seconds / 3)
+        memory.append(_resident(pid))
+
+
+def _crowd(
+    address: str, make: Callable[[], Iterator[bytes]], clients: int, seconds: float
+) -> tuple[Counter[int], Counter[str], int, float]:
+    """Drive the crowd from another process."""
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_sent, args=(sender, address, make, clients, seconds))
+    process.start()
+    found: tuple[Counter[int], Counter[str], int, float] = receiver.recv()
+    process.join()
+    return found
+
+
+def _sent(sender: Any, address: str, make: Callable[[], Iterator[bytes]], clients: int, seconds: float) -> None:
+    sender.send(asyncio.run(_Crowd(address, make(), seconds).run(clients)))
+
+
+@attrs.define
+class _Crowd:
+    address: str
+    requests: Iterator[bytes]
+    seconds: float
+    statuses: Counter[int] = attrs.field(factory=Counter)
+    lost: Counter[str] = attrs.field(factory=Counter)
+    silent: int = 0
+    slowest: float = 0.0
+    end: float = 0.0
+
+    async def run(self, clients: int) -> tuple[Counter[int], Counter[str], int, float]:
+        self.end = time.perf_counter() + self.seconds
+        gate = asyncio.Semaphore(_ADMITTED_AT_ONCE)
+        await asyncio.gather(*(self._client(gate) for _ in range(clients)))
+        return self.statuses, self.lost, self.silent, self.slowest
+
+    async def _client(self, gate: asyncio.Semaphore) -> None:
+        try:
+            parts = urlsplit(self.address)
+            async with gate:
+                reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            try:
+                while time.perf_counter() < self.end:
+                    await self._one(reader, writer)
+            finally:
+                writer.close()
+        except (OSError, EOFError, TimeoutError) as error:
+            self.lost[type(error).__name__] += 1
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun = time.perf_counter()
+        writer.write(next(self.requests))
+        async with asyncio.timeout(PATIENCE):
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            start = head.find(b"content-length: ")
+            if start >= 0:
+                await reader.readexactly(int(head[start + 16 : head.index(b"\r", start)]))
+        status = int(head[9:12])
+        self.statuses[status] += 1
+        self.silent += status in (429, 503) and b"\r\nretry-after: " not in head
+        self.slowest = max(self.slowest, time.perf_counter() - begun)
+
+
+def told(found: Offered) -> str:
+    """Return what was found, in one line."""
+    share = dict(sorted(found.statuses.items()))
+    return (
+        f"{sum(share.values()):,} answers {share}, lost {dict(found.lost)}, slowest {found.slowest:.2f} s, "
+        f"first 200 after {found.first_after:.2f} s, "
+        f"then {found.after.per_second:,.0f}/s p50 {found.after.p50:.1f} ms, "
+        f"memory {' → '.join(f'{each:.0f}' for each in found.memory)} MB"
+    )
+
+
+def overload_rows(url: str) -> Iterator[tuple[str, str, str, str, float]]:
+    """Yield one row: a minute of ten times the requests that a server takes at once, reads and writes mixed."""
+    with engine(DATABASE_URL=url) as served:
+        world = settle(served)
+        read = request("GET", f"/api/items/{world.hot}", world.token)
+        page = request("GET", "/api/items?limit=20", world.token)
+
+        def make() -> Iterator[bytes]:
+            for animal in world.new_items():
+                yield from (read, page, request("POST", "/api/items", world.token, animal))
+
+        found = overload(served.address, served.process.pid, make, read, IN_FLIGHT, SECONDS)
+        ratio = round(found.after.per_second / found.before.per_second, 2)
+        before = f"before {found.before.per_second:,.0f}/s p50 {found.before.p50:.1f} ms"
+        yield f"{CROWD * IN_FLIGHT:,} connections for {SECONDS:.0f} s", "1k", told(found), before, ratio
