@@ -215,7 +215,7 @@ async def thought_of(
 ) -> None:
     """Do something with roles as somebody, by chance."""
     circuits = world.circuits
-    permissions = frozenset(chance.sample(sorted(Permission), chance.randint(1, 3)))
+    permissions = frozenset(chance.sample(sorted(Permission), chance.randint(1, 2)))
     match chance.randrange(5):
         case 0:
             await circuits.create_role(who, circuit_id, CreateRole(f"r{chance.randrange(4)}", permissions))
@@ -231,7 +231,7 @@ async def thought_of(
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_scenario_7_no_sequence_of_their_calls_ends_with_it(world: World, seed: int) -> None:
-    """Members with every permission but approve and delete do what comes to their minds, fifty times."""
+    """Members with every other permission act by chance; what they take from themselves they get back."""
     chance = Random(seed)
     ana, *helpers, caio = [await world.user(name) for name in ("ana", "bia", "dora", "caio")]
     circuit_id = (await world.circuit(ana)).circuit_id
@@ -242,7 +242,10 @@ async def test_scenario_7_no_sequence_of_their_calls_ends_with_it(world: World, 
     people = [ana, *helpers, caio]
 
     done = 0
-    for _ in range(50):
+    for _ in range(80):
+        await world.circuits.update_role(ana, circuit_id, "gente", UpdateRole(permissions=held), None)
+        for helper in helpers:
+            await world.circuits.change_role(ana, circuit_id, str(helper.user_id), ChangeRole("gente"), None)
         whom, name = str(chance.choice(people).user_id), chance.choice(names)
         try:
             await thought_of(world, chance.choice(helpers), circuit_id, whom, name, chance)
@@ -251,7 +254,7 @@ async def test_scenario_7_no_sequence_of_their_calls_ends_with_it(world: World, 
             continue
         for row in await world.rows(MEMBERSHIPS, circuit_id=circuit_id, status="active"):
             assert row.user_id == ana.user_id or not row.permissions & {Permission.APPROVE, Permission.DELETE}
-    assert done > 3
+    assert done >= 8
 
 
 async def test_a_member_who_holds_more_cannot_be_touched_and_a_known_name_is_enough_to_add(world: World) -> None:
