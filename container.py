@@ -40,9 +40,10 @@ from application.admin.directory import Directory
 from application.admin.statistics import Statistics
 from application.admin.upkeep import Jobs
 from application.audit import Audit
+from application.audit.building import build
 from application.audit.dashboard import Dashboards
 from application.audit.incidents import Incidents
-from application.audit.reports import Reports, build
+from application.audit.reports import Reports
 from application.audit.sequencer import Sequencer
 from application.authentication import AccessTokenCheck, Authentication
 from application.caching import CacheAdministration, NoCache
@@ -415,9 +416,9 @@ class Container(containers.DeclarativeContainer):
         {name: providers.Object(job) for name, job in WEBHOOK_JOBS.items()} | {ERASING: providers.Object(erase_traces)},
         cancel_waiting=providers.Object(clear_waiting),
         notify=providers.Object(tell_many),
-        report=providers.Object(build),
     )
-    relay = providers.Singleton(Relay, units, jobs)
+    courses = providers.Dict(report=providers.Object(build))
+    relay = providers.Singleton(Relay, units, jobs, courses=courses)
     retention = providers.Singleton(
         Retention, units, settings.provided.activity_retention_days, settings.provided.audit_personal_days
     )

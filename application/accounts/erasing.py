@@ -8,10 +8,12 @@ import attrs
 
 from application.accounts.desk import changed
 from application.accounts.resets import void_resets
+from application.audit.building import CHUNKS_AT_ONCE, remove_chunks
 from application.keys.service import revoked_key
 from domain.accounts.rules import folded_name, is_active
 from domain.accounts.values import Account, Invitation, Workspace
 from domain.act import Act
+from domain.audit.reports import Report, ReportKind, ReportStatus
 from domain.document import Document
 from domain.errors import Refusal
 from domain.instants import parse_instant, wire
@@ -27,6 +29,7 @@ from domain.ports.schema import (
     NOTIFICATIONS,
     PASSWORD_RESETS,
     REFRESH_TOKENS,
+    REPORTS,
     SESSIONS,
     WORKSPACES,
     Facet,
@@ -37,7 +40,7 @@ JOB: Final = "erase_traces"
 AT_ONCE: Final = 500
 """Rows of one kind removed in one unit."""
 SESSIONS_AT_ONCE: Final = 20
-STEPS: Final = ("sessions", "notifications", "idempotency", "resets", "acted", "concerned")
+STEPS: Final = ("sessions", "notifications", "idempotency", "resets", "acted", "concerned", "reports", "trails")
 
 Place = tuple[str, ...]
 """Where a step goes on; empty at the start, and always for steps that remove what they found."""
@@ -154,6 +157,40 @@ async def _strip_audit(unit: Unit, column: str, user_id: str, place: Place) -> P
     return None if page.after is None else (wire(page.items[-1].at), page.items[-1].entry_id)
 
 
+async def _remove_reports(unit: Unit, user_id: str, _: Place) -> Place | None:
+    """Remove the reports about a user, and their content before them."""
+    for report in (await unit.page(REPORTS, Select({"subject_user_id": user_id}, ("report_id",)), limit=1)).items:
+        if await remove_chunks(unit, report.report_id) < CHUNKS_AT_ONCE:
+            await unit.remove(REPORTS, report)
+        return ()
+    return None
+
+
+async def _shorten_trails(unit: Unit, _: str, place: Place) -> Place | None:
+    """Let the content of audit trails end now, because it holds what is personal of their entries.
+
+    A trail that is being built begins again, over entries that were stripped before this step.
+    """
+    if not place:
+        unfinished = (await unit.page(REPORTS, Select({"unfinished": Between()}), limit=1000)).items
+        running = [each for each in unfinished if each.status is ReportStatus.RUNNING and _is_trail(each)]
+        await unit.save(REPORTS, *(_changed(report, status=ReportStatus.PENDING) for report in running))
+    after = (parse_instant(place[0]), place[1]) if place else None
+    page = await unit.page(REPORTS, Select({"content_until_at": Between()}, ("content_until_at",)), after, AT_ONCE)
+    trails = filter(_is_trail, page.items)
+    await unit.save(REPORTS, *(_changed(report, expires_at=report.completed_at) for report in trails))
+    last = page.items[-1] if page.after is not None else None
+    return None if last is None or last.expires_at is None else (wire(last.expires_at), last.report_id)
+
+
+def _is_trail(report: Report) -> bool:
+    return report.kind is ReportKind.AUDIT_TRAIL
+
+
+def _changed(report: Report, **changes: Any) -> Report:
+    return attrs.evolve(report, **changes, version=report.version + 1)
+
+
 _STEPS: Final[dict[str, Step]] = {
     "sessions": _remove_sessions,
     "notifications": lambda unit, user_id, _: _remove(unit, NOTIFICATIONS, Select({"user_id": user_id})),
@@ -161,4 +198,6 @@ _STEPS: Final[dict[str, Step]] = {
     "resets": lambda unit, user_id, _: _remove(unit, PASSWORD_RESETS, Select({"user_id": user_id})),
     "acted": lambda unit, user_id, place: _strip_audit(unit, "actor_user_id", user_id, place),
     "concerned": lambda unit, user_id, place: _strip_audit(unit, "resource_id", user_id, place),
+    "reports": _remove_reports,
+    "trails": _shorten_trails,
 }

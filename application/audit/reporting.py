@@ -1,6 +1,6 @@
 """What a report contains: data and counts, nothing else (platform.md 6.7)."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,7 @@ from domain.audit.merkle import WIDTH, Tree, edge
 from domain.audit.reports import Report, ReportKind
 from domain.audit.sequencing import newest
 from domain.items.values import Contribution, Identifier, Item
-from domain.ports.queries import AnyOf, Between, Condition, Select
+from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
 from domain.ports.schema import (
     ACCOUNTS,
     ACTIVITY,
@@ -50,12 +50,25 @@ def _shown(value: Any) -> Line:
     return {name: each for name, each in attrs.asdict(value, recurse=False).items() if name not in SECRET}
 
 
+@attrs.frozen
+class Pages:
+    """A reader of long lists; `turned` is awaited after every page, so that whoever waits knows of the progress."""
+
+    reader: Reader
+    turned: Callable[[], Awaitable[None]]
+
+    async def page(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> Page[V]:
+        page = await self.reader.page(facet, query, after, limit)
+        await self.turned()
+        return page
+
+
 async def _rows(
-    reader: Reader, facet: Facet[V], where: Mapping[str, Any], order: str, mine: Callable[[V], bool] | None = None
+    pages: Pages, facet: Facet[V], where: Mapping[str, Any], order: str, mine: Callable[[V], bool] | None = None
 ) -> AsyncIterator[V]:
     after = None
     while True:
-        page = await reader.page(facet, Select(where, (order,)), after, MAX_PAGE)
+        page = await pages.page(facet, Select(where, (order,)), after, MAX_PAGE)
         for row in page.items:
             if mine is None or mine(row):
                 yield row
@@ -63,16 +76,17 @@ async def _rows(
             return
 
 
-async def lines(reader: Reader, report: Report, as_of: datetime) -> AsyncIterator[tuple[str, Line]]:
-    """Yield the lines of a report up to an instant, each with the name of its section."""
+async def lines(pages: Pages, report: Report) -> AsyncIterator[tuple[str, Line]]:
+    """Yield the lines of a report up to its `as_of`, each with the name of its section."""
+    as_of = report.as_of or report.created_at
     match report.kind:
         case ReportKind.SUBJECT_ACCESS:
-            account = await reader.find(ACCOUNTS, str(report.subject_user_id))
-            found = _Subject(reader, account, as_of).lines() if account is not None else _nothing()
+            account = await pages.reader.find(ACCOUNTS, str(report.subject_user_id))
+            found = _Subject(pages, account, as_of).lines() if account is not None else _nothing()
         case ReportKind.AUDIT_TRAIL:
-            found = _audit_trail(reader, report, as_of)
+            found = _audit_trail(pages, report, as_of)
         case ReportKind.INCIDENT_SUMMARY:
-            found = _incident_summary(reader, report, as_of)
+            found = _incident_summary(pages, report, as_of)
     async for line in found:
         yield line
 
@@ -99,7 +113,7 @@ SECTIONS: Final[Mapping[ReportKind, tuple[str, ...]]] = {
 class _Subject:
     """What is kept about one user."""
 
-    reader: Reader
+    pages: Pages
     account: Account
     as_of: datetime
 
@@ -112,7 +126,7 @@ class _Subject:
 
     async def lines(self) -> AsyncIterator[tuple[str, Line]]:
         yield "account", _shown(self.account)
-        workspace = await self.reader.find(WORKSPACES, self.account.workspace_id)
+        workspace = await self.pages.reader.find(WORKSPACES, self.account.workspace_id)
         if workspace is not None:
             yield "workspace", _shown(workspace)
         for part in (self._access, self._content, self._shared, self._told, self._recipients):
@@ -120,7 +134,7 @@ class _Subject:
                 yield line
 
     async def _access(self) -> AsyncIterator[tuple[str, Line]]:
-        me, home, read = self.account.user_id, self.account.workspace_id, self.reader
+        me, home, read = self.account.user_id, self.account.workspace_id, self.pages
         async for session in _rows(read, SESSIONS, {"user_id": me, "created_at": self._until}, "last_used_at"):
             yield "sessions", _shown(session)
         own_keys = {"workspace_id": home, "created_at": self._until}
@@ -133,7 +147,7 @@ class _Subject:
             yield "join_requests", _shown(request)
 
     async def _content(self) -> AsyncIterator[tuple[str, Line]]:
-        me, read = self.account.user_id, self.reader
+        me, read = self.account.user_id, self.pages
         async for item in self._items():
             names = ("dfid", "local_id", "status", "created_at", "updated_at")
             yield (
@@ -153,10 +167,22 @@ class _Subject:
 
     def _items(self) -> AsyncIterator[Item]:
         own: dict[str, Condition] = {"workspace_id": self.account.workspace_id, "created_at": self._until}
-        return _rows(self.reader, ITEMS, own, "created_at", lambda item: item.created_by == self.account.user_id)
+        return _rows(self.pages, ITEMS, own, "created_at", lambda item: item.created_by == self.account.user_id)
+
+    async def _dfids(self) -> AsyncIterator[tuple[str, ...]]:
+        """Yield the DFIDs of the items of the subject, some at a time."""
+        some: list[str] = []
+        async for item in self._items():
+            if item.dfid is not None:
+                some.append(item.dfid)
+            if len(some) == _SOME:
+                yield tuple(some)
+                some = []
+        if some:
+            yield tuple(some)
 
     async def _shared(self) -> AsyncIterator[tuple[str, Line]]:
-        me, read = self.account.user_id, self.reader
+        me, read = self.account.user_id, self.pages
         async for share in _rows(read, SHARES, {"shared_by": me, "created_at": self._until}, "created_at"):
             yield "shares_given", _shown(share)
         async for share in _rows(read, SHARES, {"recipient_user_id": me, "created_at": self._until}, "created_at"):
@@ -173,7 +199,7 @@ class _Subject:
                     yield "transfers", _shown(offer)
 
     async def _told(self) -> AsyncIterator[tuple[str, Line]]:
-        me, read = self.account.user_id, self.reader
+        me, read = self.account.user_id, self.pages
         async for entry in _rows(read, ACTIVITY, {"actor_user_id": me, "at": self._until}, "at"):
             yield "activity", _shown(entry)
         async for row in _rows(read, NOTIFICATIONS, {"user_id": me, "created_at": self._until}, "created_at"):
@@ -193,23 +219,22 @@ class _Subject:
         circuits: set[str] = set()
         workspaces: set[str] = set()
         users: set[str] = set()
-        dfids = [item.dfid async for item in self._items() if item.dfid is not None]
-        for at in range(0, len(dfids), _SOME):
-            some: dict[str, Condition] = {"dfid": AnyOf(tuple(dfids[at : at + _SOME]))}
-            circuits |= {row.circuit_id async for row in _rows(self.reader, PLACEMENTS, some, "circuit_id")}
+        async for dfids in self._dfids():
+            some: dict[str, Condition] = {"dfid": AnyOf(dfids)}
+            circuits |= {row.circuit_id async for row in _rows(self.pages, PLACEMENTS, some, "circuit_id")}
             users |= {
                 row.recipient_user_id
-                async for row in _rows(self.reader, SHARES, some, "created_at")
+                async for row in _rows(self.pages, SHARES, some, "created_at")
                 if not row.revoked_at
             }
         for circuit_id in sorted(circuits):
             active: dict[str, Condition] = {"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE.value}
-            members = _rows(self.reader, MEMBERSHIPS, active, "joined_at", lambda member: "pull" in member.permissions)
+            members = _rows(self.pages, MEMBERSHIPS, active, "joined_at", lambda member: "pull" in member.permissions)
             users |= {member.user_id async for member in members}
             yield "recipients", {"kind": "circuit", "id": circuit_id}
         known = sorted(users)
         for at in range(0, len(known), _SOME):
-            accounts = (await self.reader.get_many(ACCOUNTS, known[at : at + _SOME])).values()
+            accounts = (await self.pages.reader.get_many(ACCOUNTS, known[at : at + _SOME])).values()
             workspaces |= {account.workspace_id for account in accounts}
         for workspace_id in sorted(workspaces - {self.account.workspace_id}):
             yield "recipients", {"kind": "workspace", "id": workspace_id}
@@ -233,16 +258,16 @@ def _period(report: Report, as_of: datetime) -> Between:
     return Between(report.period_from, min(report.period_to or as_of, as_of))
 
 
-async def _audit_trail(reader: Reader, report: Report, as_of: datetime) -> AsyncIterator[tuple[str, Line]]:
+async def _audit_trail(pages: Pages, report: Report, as_of: datetime) -> AsyncIterator[tuple[str, Line]]:
     """Yield the sealed entries of the period with their proofs, and the checkpoint that the proofs lead to."""
-    head = await newest(reader)
+    head = await newest(pages.reader)
     if head is None:
         return
     where: dict[str, Condition] = {"at": _period(report, as_of), "log_index": Between(0, head.tree_size)}
     after = None
     while True:
-        page = await reader.page(AUDIT, Select(where, ("at",)), after, _SOME)
-        paths = await inclusions(reader, head.tree_size, [int(entry.log_index or 0) for entry in page.items])
+        page = await pages.page(AUDIT, Select(where, ("at",)), after, _SOME)
+        paths = await inclusions(pages.reader, head.tree_size, [int(entry.log_index or 0) for entry in page.items])
         for entry, path in zip(page.items, paths, strict=True):
             yield "audit_entries", {**_shown(entry), "path": path}
         if (after := page.after) is None:
@@ -250,10 +275,10 @@ async def _audit_trail(reader: Reader, report: Report, as_of: datetime) -> Async
     yield "checkpoint", _shown(head)
 
 
-async def _incident_summary(reader: Reader, report: Report, as_of: datetime) -> AsyncIterator[tuple[str, Line]]:
+async def _incident_summary(pages: Pages, report: Report, as_of: datetime) -> AsyncIterator[tuple[str, Line]]:
     """Yield the incidents of the period with the seconds until somebody took and resolved them; counts per rule."""
     rules: dict[str, int] = {}
-    async for incident in _rows(reader, INCIDENTS, {"created_at": _period(report, as_of)}, "created_at"):
+    async for incident in _rows(pages, INCIDENTS, {"created_at": _period(report, as_of)}, "created_at"):
         rules[incident.rule] = rules.get(incident.rule, 0) + 1
         seconds = {
             f"seconds_to_{name}": None if at is None else round((at - incident.created_at).total_seconds(), 3)

@@ -1,43 +1,25 @@
-"""Asking for reports, building them, handing them out (platform.md 6.7)."""
+"""Asking for reports and handing them out (platform.md 6.7)."""
 
 import gzip
-import hashlib
-from base64 import b64decode, b64encode
-from collections import Counter
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Final
 
 import attrs
-import msgspec
 
-from application.audit.reporting import SECTIONS, lines
+from application.audit.building import CHUNKS_AT_ONCE, remove_chunks
 from application.units import Units
 from domain.access.principal import Principal
 from domain.act import Act
-from domain.audit.reports import (
-    KEPT,
-    MOST_TRIES,
-    Regulation,
-    Report,
-    ReportChunk,
-    ReportKind,
-    ReportStatus,
-    Section,
-    unfinished,
-)
-from domain.document import Document
+from domain.audit.reports import Regulation, Report, ReportKind, ReportStatus, unfinished
 from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
-from domain.outbox.values import OutboxRow
 from domain.ports.queries import Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, REPORT_CHUNKS, REPORTS
-from domain.ports.storage import MAX_PAGE, Reader
 from domain.shape import Id
 
 LONGEST: Final = timedelta(days=366)
-CHUNK: Final = 512 * 1024
-"""Bytes of content in one chunk, before packing."""
 
 
 @attrs.frozen
@@ -151,78 +133,12 @@ def _check_period(request: AskReport) -> None:
         raise Invalid([Fault("out_of_range", "At most 366 days.", pointer="/period_to")])
 
 
-async def build(act: Act, row: OutboxRow) -> Document | None:
-    """Carry out a job `report`: content, counts, digest and the news of it in one unit, or the end of all tries."""
-    report = await act.unit.find(REPORTS, str(row.data["report_id"]))
-    if report is None or report.status is not ReportStatus.PENDING:
-        return None
-    if row.attempts > MOST_TRIES:
-        await _end(act, attrs.evolve(report, status=ReportStatus.FAILED, error="it could not be built in time"))
-        return None
-    content = await _content(act.unit, report, act.now)
-    for number, packed in enumerate(content.packed):
-        await act.unit.add(REPORT_CHUNKS, ReportChunk(report.report_id, number, packed))
-    sections = tuple(Section(name, content.counts[name]) for name in SECTIONS[report.kind])
-    done = attrs.evolve(
-        report,
-        status=ReportStatus.COMPLETED,
-        as_of=act.now,
-        sections=sections,
-        size_bytes=content.size,
-        sha256=content.digest.hexdigest(),
-        expires_at=act.now + KEPT,
-    )
-    await _end(act, done)
-    return None
-
-
-async def _end(act: Act, report: Report) -> None:
-    ended = attrs.evolve(report, completed_at=act.now, version=report.version + 1)
-    await act.unit.save(REPORTS, ended)
-    told = {"kind": ended.kind.value, "status": ended.status.value}
-    await act.notify("report_ready", [ended.requested_by], source_id=ended.report_id, data=told, myself=True)
-
-
-@attrs.define
-class _Content:
-    """Lines on their way into chunks."""
-
-    counts: Counter[str] = attrs.field(factory=Counter)
-    packed: list[str] = attrs.field(factory=list)
-    size: int = 0
-    digest: "hashlib._Hash" = attrs.field(factory=hashlib.sha256)
-    _open: bytearray = attrs.field(factory=bytearray)
-
-    def add(self, line: bytes) -> None:
-        self._open += line
-        if len(self._open) >= CHUNK:
-            self.close()
-
-    def close(self) -> None:
-        """Pack what is open."""
-        if self._open:
-            self.size += len(self._open)
-            self.digest.update(self._open)
-            self.packed.append(b64encode(gzip.compress(self._open, mtime=0)).decode())
-            self._open = bytearray()
-
-
-async def _content(reader: Reader, report: Report, as_of: datetime) -> _Content:
-    content = _Content()
-    async for section, line in lines(reader, report, as_of):
-        content.counts[section] += 1
-        content.add(msgspec.json.encode({"section": section, **line}) + b"\n")
-    content.close()
-    return content
-
-
 async def remove_expired(act: Act) -> int:
-    """Remove the content of reports that are past their time, up to 1,000 chunks; return how many chunks went."""
+    """Remove the content of reports that are past their time, some chunks at once; return how many rows changed."""
     over: dict[str, Condition] = {"content_until_at": Between(None, act.now)}
     for report in (await act.unit.page(REPORTS, Select(over, ("content_until_at",)), limit=1)).items:
-        chunks = (await act.unit.page(REPORT_CHUNKS, Select({"report_id": report.report_id}), limit=MAX_PAGE)).items
-        await act.unit.remove(REPORT_CHUNKS, *chunks)
-        if len(chunks) < MAX_PAGE:
+        count = await remove_chunks(act.unit, report.report_id)
+        if count < CHUNKS_AT_ONCE:
             await act.unit.save(REPORTS, attrs.evolve(report, removed=True, version=report.version + 1))
-        return len(chunks) + 1
+        return count + 1
     return 0

@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from domain.audit.values import AuditEntry
+from domain.canonical import sha256_hex
 
 MOST_ENTRIES: Final = 100
 MOST_NOTES: Final = 200
@@ -169,6 +170,12 @@ def _address(entry: AuditEntry) -> str | None:
     return None if entry.personal is None else entry.personal.get("address")
 
 
+def _origin(entry: AuditEntry) -> str | None:
+    """Return what stands for the address where hits are counted: an erased user's address must not stay there."""
+    address = _address(entry)
+    return None if address is None else sha256_hex(address.encode())[:32]
+
+
 def _from(entry: AuditEntry) -> Subject:
     return SubjectKind.ADDRESS, str(_address(entry))
 
@@ -221,7 +228,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "password_spray", _C.CREDENTIAL_ABUSE, _S.HIGH, "Failed logins for many names from one address",
-        frozenset({"login.failed"}), 20, _minutes(15), _address, _from, _name,
+        frozenset({"login.failed"}), 20, _minutes(15), _origin, _from, _name,
     ),
     Rule(
         "denied_burst", _C.UNAUTHORIZED_ACCESS, _S.MEDIUM, "Many refused requests of one principal",
@@ -237,7 +244,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "token_forged", _C.CREDENTIAL_ABUSE, _S.MEDIUM, "Forged tokens from one address", frozenset({"token.forged"}),
-        20, _minutes(5), _address, _from,
+        20, _minutes(5), _origin, _from,
     ),
     Rule(
         "refresh_reuse", _C.CREDENTIAL_ABUSE, _S.HIGH, "A used refresh token was sent again",

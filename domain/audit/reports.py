@@ -23,8 +23,12 @@ class Regulation(StrEnum):
 
 class ReportStatus(StrEnum):
     PENDING = "pending"
+    RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+UNFINISHED: Final = frozenset({ReportStatus.PENDING, ReportStatus.RUNNING})
 
 
 @attrs.frozen
@@ -70,7 +74,7 @@ class ReportChunk:
 
 def unfinished(report: Report) -> str | None:
     """Return what there is one unfinished report of: requester, kind and subject."""
-    if report.status is not ReportStatus.PENDING:
+    if report.status not in UNFINISHED:
         return None
     return f"{report.requested_by} {report.kind} {report.subject_user_id}"
 

@@ -44,11 +44,11 @@ def ready_at(row: OutboxRow) -> datetime | None:
     return row.lease_until or row.due_at or row.created_at
 
 
-def claimed(row: OutboxRow, now: datetime) -> OutboxRow:
+def claimed(row: OutboxRow, now: datetime, lease: timedelta = LEASE) -> OutboxRow:
     """Return the row held by a worker, or dead when it was taken often enough."""
     if row.attempts >= MOST_ATTEMPTS:
         return _next(row, status="dead", lease_until=None)
-    return _next(row, attempts=row.attempts + 1, lease_until=now + LEASE)
+    return _next(row, attempts=row.attempts + 1, lease_until=now + lease)
 
 
 def released(row: OutboxRow) -> OutboxRow:
@@ -56,9 +56,9 @@ def released(row: OutboxRow) -> OutboxRow:
     return _next(row, attempts=row.attempts - 1, lease_until=None)
 
 
-def continued(row: OutboxRow, left: Document, now: datetime) -> OutboxRow:
+def continued(row: OutboxRow, left: Document, now: datetime, lease: timedelta = LEASE) -> OutboxRow:
     """Return a held row with what is left of it; what was done counts as success."""
-    return _next(row, data=left, attempts=1, lease_until=now + LEASE, last_error=None)
+    return _next(row, data=left, attempts=1, lease_until=now + lease, last_error=None)
 
 
 def failed(row: OutboxRow, now: datetime, error: str, spread: Callable[[], float] = random.random) -> OutboxRow:

@@ -490,6 +490,7 @@ REPORTS = Facet(
     _members(
         "report_id",
         "requested_by",
+        "subject_user_id",
         "created_at",
         unfinished=unfinished,
         content_until_at=content_until,
@@ -499,6 +500,7 @@ REPORTS = Facet(
         ("created_at", "report_id"),
         ("requested_by", "created_at", "report_id"),
         ("content_until_at", "report_id"),
+        ("subject_user_id", "report_id"),
     ),
 )
 REPORT_CHUNKS = Facet(

@@ -1,6 +1,9 @@
 """Accounts and workspaces as administrators manage them (platform.md 9.1, 9.2, 17)."""
 
 import asyncio
+import gzip
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,7 +14,7 @@ from container import Container
 from domain.access.principal import system
 from domain.audit.record import entry_hash
 from domain.ports.queries import Select
-from domain.ports.schema import AUDIT, FACETS, NOTIFICATIONS
+from domain.ports.schema import AUDIT, FACETS, NOTIFICATIONS, REPORT_CHUNKS
 from tests.http.accounts.conftest import SteppedClock, client_of
 from tests.http.accounts.test_api_keys import issue, join, rows, with_key
 from tests.http.accounts.test_routes import PASSWORD, bearer, problem, register
@@ -203,6 +206,27 @@ async def test_scenario_23_keys_of_a_demoted_administrator_lose_administration_a
     assert (await client.get("/api/items", headers=with_key(secret))).status_code == 200
 
 
+async def reported(client: httpx.AsyncClient, container: Container, admin: dict[str, Any], user: dict[str, Any]) -> str:
+    """Return the content of reports about a user, and of the trail and of the incidents of these days."""
+    while await container.sequencer().drain():
+        pass
+    now = datetime.now(UTC)
+    period = {"period_from": str(now - timedelta(days=1)), "period_to": str(now + timedelta(days=1))}
+    about = {"kind": "subject_access", "subject_user_id": user["user"]["user_id"]}
+    trail, summary = {"kind": "audit_trail", **period}, {"kind": "incident_summary", **period}
+    for who, body in ((admin, about), (user, {"kind": "subject_access"}), (admin, trail), (admin, summary)):
+        answer = await client.post("/api/audit/reports", json=body, headers=bearer(who))
+        assert answer.status_code == 202, answer.text
+    await container.relay().drain()
+    return await contents(container)
+
+
+async def contents(container: Container) -> str:
+    """Return the content of all reports."""
+    chunks = await rows(container, REPORT_CHUNKS)
+    return "".join(gzip.decompress(b64decode(chunk.packed)).decode() for chunk in chunks)
+
+
 async def test_scenario_38_of_an_erased_user_nothing_personal_is_left(
     client: httpx.AsyncClient, container: Container, clock: SteppedClock
 ):
@@ -222,6 +246,9 @@ async def test_scenario_38_of_an_erased_user_nothing_personal_is_left(
         wrong = {"username": "ana-secret@example.com", "password": "x"}
         await farm.post("/api/auth/login", json=wrong)
 
+    kept = await reported(client, container, root, ana)
+    assert [text for text in ("ana-secret", "Ana-Secret", "198.51.100.77") if text not in kept] == []
+
     assert problem(await act(client, root, ana, "erase", reason="asked")) == (409, "not_frozen")
     await act(client, root, ana, "freeze", reason="asked")
     refused = await act(client, root, ana, "erase", reason="asked")
@@ -234,14 +261,19 @@ async def test_scenario_38_of_an_erased_user_nothing_personal_is_left(
     assert erased.status_code == 200, erased.text
     assert erased.json()["display_name"] == "erased user" and erased.json()["username"].startswith("erased-")
     await container.relay().drain()
+    await container.retention().prune()
 
-    dump = ""
+    dump = await contents(container)
     async with container.storage().read() as reader:
         for facet in FACETS:
             dump += str((await reader.page(facet, Select(), limit=1000)).items)
     assert [text for text in ("ana-secret", "Ana-Secret", "198.51.100.77") if text in dump] == []
     for entry in await rows(container, AUDIT):
         assert entry.entry_hash == entry_hash(entry)
+    left = (await client.get("/api/audit/reports", headers=bearer(root))).json()["items"]
+    assert [report["kind"] for report in left] == ["incident_summary", "audit_trail"]
+    gone = await client.get(f"/api/audit/reports/{left[1]['report_id']}/content", headers=bearer(root))
+    assert problem(gone) == (410, "report_expired")
     assert problem(await client.get("/api/items", headers=key)) == (401, "key_revoked")
     assert problem(await act(client, root, ana, "unfreeze")) == (409, "account_erased")
     assert problem(await act(client, root, ana, "erase", reason="x")) == (409, "account_erased")
