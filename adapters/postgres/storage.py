@@ -17,9 +17,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
+from adapters.joining import Joiner, Wish
 from adapters.postgres.codec import decode, decode_as
 from adapters.postgres.errors import translating
-from adapters.postgres.joining import Joiner, Wish
 from adapters.postgres.patience import patience
 from adapters.postgres.statements import STATEMENTS, Wanted, fetching
 from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united

@@ -2,20 +2,23 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 
 import attrs
 
 from adapters.caching.keys import KeySpace
+from adapters.joining import Joiner, Wish
 from adapters.redis.cells import deadline_text, decode, encode_mark, open_epoch, split_epoch
 from adapters.redis.link import Command, Commands, Link, RedisLink, Scripts, info
 from domain.ports.cache import (
     Absent,
     CacheServer,
     CacheStats,
+    CacheUnavailable,
     Cell,
     Changed,
     Epoch,
@@ -30,7 +33,11 @@ _PER_COMMAND = 256
 _PER_EXCHANGE = 1024
 _NOTHING = b""
 
+LOOK_LANES = 2
+"""Looks under way at a time; while they are, the next ones gather."""
+
 T = TypeVar("T")
+Look = Wish[Collection[str], Mapping[str, Cell]]
 
 
 class RedisCache:
@@ -51,24 +58,17 @@ class RedisCache:
         self._space = keyspace
         self._value_life = round(value_life * 1000)
         self._lease_life = round(lease_life * 1000)
-        self._joined: _Batch | None = None
+        self._looks: Joiner[Collection[str], Mapping[str, Cell]] = Joiner(
+            LOOK_LANES, _next_looks, self._look_together, (CacheUnavailable,)
+        )
         self._counts = CacheStats()
 
     def __repr__(self) -> str:
         return f"RedisCache({self._space.prefix!r})"
 
     async def look(self, keys: Collection[str]) -> Mapping[str, Cell]:
-        """Return the cell of every key; the looks of one loop tick share one MGET per tag."""
-        if not keys:
-            return {}
-        if self._joined is None:
-            self._joined = _Batch(self._fetch)
-        batch = self._joined
-        batch.keys.update(dict.fromkeys(keys))
-        cells = await asyncio.shield(batch.task)
-        found = {key: cells[key] for key in keys}
-        self._count_looks(found.values())
-        return found
+        """Return the cell of every key; looks that wait for the server leave together, as one MGET per tag."""
+        return await self._looks.ask(keys) if keys else {}
 
     async def acquire(self, keys: Collection[str], token: str) -> frozenset[str]:
         """Put a lease into each absent cell."""
@@ -174,8 +174,14 @@ class RedisCache:
         """Close the link."""
         await self._link.aclose()
 
+    async def _look_together(self, looks: Sequence[Look]) -> None:
+        keys = dict.fromkeys(chain.from_iterable(look.wanted for look in looks))
+        cells = await self._fetch(list(keys))
+        self._count_looks([cells[key] for look in looks for key in look.wanted])
+        for look in looks:
+            look.settle({key: cells[key] for key in look.wanted})
+
     async def _fetch(self, keys: Sequence[str]) -> Mapping[str, Cell]:
-        self._joined = None
         parts = self._parts_by_tag(keys)
         cells: dict[str, Cell] = {}
         for chunk in _parts(parts, _PER_EXCHANGE // _PER_COMMAND):
@@ -260,23 +266,14 @@ class RedisCache:
         self._counts = attrs.evolve(self._counts, **totals)
 
 
-class _Batch:
-    """The looks of one loop tick: open for keys until its task first runs, in the next turn of the loop."""
-
-    def __init__(self, fetch: Callable[[Sequence[str]], Any]) -> None:
-        self.keys: dict[str, None] = {}
-        self.task: asyncio.Task[Mapping[str, Cell]] = asyncio.create_task(self._run(fetch))
-        self.task.add_done_callback(_retrieve)
-
-    async def _run(self, fetch: Callable[[Sequence[str]], Any]) -> Mapping[str, Cell]:
-        cells: Mapping[str, Cell] = await fetch(list(self.keys))
-        return cells
-
-
-def _retrieve(task: "asyncio.Task[Mapping[str, Cell]]") -> None:
-    # All who waited may be cancelled; the loop must not complain about an answer nobody fetched.
-    if not task.cancelled():
-        task.exception()
+def _next_looks(waiting: deque[Look]) -> list[Look]:
+    """Take the next looks that leave together: one of any size, or as many as fit into one exchange."""
+    looks, room = [waiting.popleft()], _PER_EXCHANGE
+    room -= len(looks[0].wanted)
+    while waiting and len(waiting[0].wanted) <= room:
+        looks.append(waiting.popleft())
+        room -= len(looks[-1].wanted)
+    return looks
 
 
 async def _scanned(link: RedisLink, pattern: str) -> AsyncIterator[Sequence[str]]:
