@@ -11,12 +11,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
-import typer
 
 from application.settings import LocalSecret, Settings, default_env_file, load
 from entrypoints.cli.output import Output
 
 if TYPE_CHECKING:
+    import typer
+
     from container import Container
 
 R = TypeVar("R")
@@ -42,25 +43,31 @@ class Globals:
     debug: bool = False
 
 
-def globals_of(context: typer.Context) -> Globals:
+def globals_of(context: "typer.Context") -> Globals:
     """Return the global options of this call."""
     found = context.find_object(Globals)
     return found if found is not None else Globals(Output())
 
 
-def output_of(context: typer.Context) -> Output:
+def output_of(context: "typer.Context") -> Output:
     """Return where this call prints."""
     return globals_of(context).output
 
 
 def settings_of(
-    context: typer.Context,
+    context: "typer.Context",
     options: Mapping[str, str | None] = MappingProxyType({}),
     *,
     local_secret: LocalSecret | None = None,
 ) -> Settings:
     """Read the configuration and tell its warnings. Raises ConfigurationError."""
-    chosen = globals_of(context)
+    return configured(globals_of(context), options, local_secret=local_secret)
+
+
+def configured(
+    chosen: Globals, options: Mapping[str, str | None], *, local_secret: LocalSecret | None = None
+) -> Settings:
+    """Read the configuration under these global options and tell its warnings. Raises ConfigurationError."""
     settings = load(
         os.environ,
         options={name: text for name, text in options.items() if text is not None},

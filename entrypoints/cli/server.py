@@ -1,6 +1,5 @@
 """`defarm serve` and `defarm health`."""
 
-import gc
 import http.client
 import json
 from typing import Annotated, Any
@@ -8,7 +7,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from entrypoints.cli.context import UNREACHABLE, USAGE, Halt, output_of, seen_secret, settings_of
+from entrypoints.cli.context import UNREACHABLE, USAGE, Halt, globals_of, output_of, seen_secret, settings_of
+from entrypoints.cli.serving import SWITCHES, VARIABLES, serve_with
 
 _Text = Annotated[str | None, typer.Option(show_default=False)]
 
@@ -25,24 +25,10 @@ def serve(
     no_setup_token: Annotated[bool, typer.Option("--no-setup-token", help="Print no setup token.")] = False,
 ) -> None:
     """Run the engine until a signal; without any setting on its own PostgreSQL under ./.defarm."""
-    options = {
-        "HOST": host,
-        "PORT": port,
-        "DEFARM_WORKERS": workers,
-        "DEFARM_STORAGE": storage,
-        "DEFARM_LOG_LEVEL": log_level,
-        "DEFARM_LOG_FORMAT": log_format,
-        "DEFARM_MIGRATE_ON_START": "false" if skip_migrations else None,
-        "DEFARM_SETUP_TOKEN": "false" if no_setup_token else None,
-    }
-    # What is loaded now stays to the end: garbage is looked for once, when all is there, and never there again.
-    gc.disable()
-    from entrypoints.serve import serve as run_server  # noqa: PLC0415 -- other commands need no server
-
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-    raise typer.Exit(run_server(settings_of(context, options)))
+    given = {name: text for name, text in context.params.items() if text not in (None, False)}
+    options = {variable: given.get(name) for name, variable in VARIABLES.items()}
+    options |= {variable: "false" for name, variable in SWITCHES.items() if name in given}
+    raise typer.Exit(serve_with(globals_of(context), options))
 
 
 def health(

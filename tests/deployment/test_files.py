@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from application.settings import REGISTRY, load
-from entrypoints.cli.main import COMMANDS
+from entrypoints.cli.commands import COMMANDS
 from tests.deployment.compose import ROOT, composition, engine_environment
 
 SECRETS = {

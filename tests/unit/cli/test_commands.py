@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from domain.events.export import export_line
-from entrypoints.cli.main import COMMANDS, command_line
+from entrypoints.cli.commands import COMMANDS, command_line
 from tests.unit.cli.conftest import Defarm
 from tests.unit.events.test_export import chain
 

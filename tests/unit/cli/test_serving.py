@@ -1,0 +1,60 @@
+"""A plain `serve` is read without the command line, means the same, and leaves out what a server has no use for."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrypoints.cli.server import serve
+from entrypoints.cli.serving import SWITCHES, VARIABLES, plain_options
+from tests.unit.cli.conftest import Defarm
+
+LOADED = """
+import sys
+from entrypoints.cli.main import run
+from entrypoints.lean import LEFT_OUT, lean
+with lean():
+    import entrypoints.serve
+print(sorted({"typer", *LEFT_OUT} & sys.modules.keys()))
+"""
+
+
+def test_a_serving_process_loads_neither_the_command_line_nor_what_libraries_would_take_along() -> None:
+    ended = subprocess.run([sys.executable, "-c", LOADED], cwd=Path.cwd(), capture_output=True, text=True, check=False)
+    assert ended.stdout == "[]\n", ended.stderr
+
+
+def test_both_ways_to_read_serve_know_the_same_options() -> None:
+    assert {*VARIABLES, *SWITCHES} == set(inspect.signature(serve).parameters) - {"context"}
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ((), {}),
+        (("--port", "0", "--host=::1"), {"PORT": "0", "HOST": "::1"}),
+        (("--workers", "2", "--skip-migrations"), {"DEFARM_WORKERS": "2", "DEFARM_MIGRATE_ON_START": "false"}),
+        (("--no-setup-token", "--storage="), {"DEFARM_SETUP_TOKEN": "false", "DEFARM_STORAGE": ""}),
+    ],
+)  # fmt: skip
+def test_plain_options_are_variables(words: tuple[str, ...], options: dict[str, str]) -> None:
+    assert plain_options(("serve", *words)) == options
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("health",), ("--json", "serve"), ("serve", "--help"), ("serve", "--port"), ("serve", "--port", "--host"),
+        ("serve", "extra"), ("serve", "--no-setup-token=1"), ("serve", "--log_level", "a"), ("serve", "--", "--port"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_left_to_the_command_line(words: tuple[str, ...]) -> None:
+    assert plain_options(words) is None
+
+
+@pytest.mark.parametrize("words", [("serve",), ("--quiet", "serve")])
+def test_a_wrong_setting_is_told_alike_however_serve_was_read(defarm: Defarm, words: tuple[str, ...]) -> None:
+    ended = defarm(*words, "--port", "no port", DEFARM_STORAGE="memory")
+    assert ended.code == 2 and "PORT" in ended.err and not ended.out
