@@ -24,11 +24,9 @@ class _Absent(MetaPathFinder):
 
 @contextmanager
 def lean() -> Iterator[None]:
-    """Import in this block what stays to the end, without LEFT_OUT.
+    """Serve in this block: LEFT_OUT is not there, and the garbage of imports is looked for rarely.
 
-    Garbage of the imports is looked for rarely, but often enough not to raise the memory that the process keeps. What
-    is there at the end is never looked at again, and the source of methods that attrs has made is forgotten: it serves
-    tracebacks only.
+    Never would raise the memory that the process keeps; see `settle` for when all is there.
     """
     absent, thresholds = _Absent(), gc.get_threshold()
     sys.meta_path.insert(0, absent)
@@ -38,6 +36,14 @@ def lean() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         sys.meta_path.remove(absent)
+
+
+def settle() -> None:
+    """Take what is loaded now as what stays to the end.
+
+    It is never looked at for garbage again, and the source of the methods that attrs has made, which serves tracebacks
+    only, is forgotten.
+    """
     linecache.clearcache()
     gc.collect()
     gc.freeze()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from entrypoints.cli.context import Globals, configured
-from entrypoints.lean import lean
+from entrypoints.lean import lean, settle
 
 VARIABLES: Final[Mapping[str, str]] = {
     "host": "HOST",
@@ -49,4 +49,5 @@ def serve_with(chosen: Globals, options: Mapping[str, str | None]) -> int:
     with lean():
         from entrypoints.serve import serve  # noqa: PLC0415 -- only inside the block
 
-    return serve(configured(chosen, options))
+        settle()
+        return serve(configured(chosen, options))

@@ -17,6 +17,7 @@ from entrypoints.cli.main import run
 from entrypoints.lean import LEFT_OUT, lean
 with lean():
     import entrypoints.serve
+    entrypoints.http.app.Litestar([])
 print(sorted({"typer", *LEFT_OUT} & sys.modules.keys()))
 """
 
