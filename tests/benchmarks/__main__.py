@@ -21,6 +21,7 @@ import psycopg
 from container import Container
 from tests.benchmarks.bulk import bulk_rows
 from tests.benchmarks.cache import flat_memory, outages
+from tests.benchmarks.circuits import circuit_rows
 from tests.benchmarks.client import Load, measure, note
 from tests.benchmarks.logins import login_rows
 from tests.benchmarks.operations import OPERATIONS, R0, Operation
@@ -72,6 +73,11 @@ def main() -> int:
             rows += [Row(name, "postgres", *rest) for name, *rest in found]
         if options.only == "overload":
             rows += [Row(name, "postgres", *rest) for name, *rest in overload_rows(server.create_migrated_database())]
+        if options.only in "circuit":
+            for scale in scales:
+                for name, *rest in circuit_rows(server.create_migrated_database(), SCALES[scale]):
+                    rows.append(Row(name, "postgres", *rest))
+                    note(line(rows[-1]))
         if options.only in "logins":
             rows += [Row(name, "postgres", *rest) for name, *rest in login_rows(server.create_migrated_database())]
     finally:
