@@ -21,12 +21,15 @@ async def filtered_page(
 ) -> Page[R]:
     """Return up to `limit` entries of a list, continuing after a cursor.
 
-    `shown` gives for each row its entry, or None for a row that is not part of the list. Rows are read by the
-    thousand until the page is full and one more entry is known to follow, so a page is short only at the end.
+    `shown` gives for each row its entry, or None for a row that is not part of the list. First as many rows are read
+    as a page has when all of them belong to it, then by the thousand until the page is full and one more entry is
+    known to follow, so a page is short only at the end.
     """
     kept: list[tuple[V, R]] = []
+    size = min(limit + 1, MAX_PAGE)
     while True:
-        page = await reader.page(facet, query, after, MAX_PAGE)
+        page = await reader.page(facet, query, after, size)
+        size = MAX_PAGE
         entries = await shown(page.items)
         kept += [(row, entry) for row, entry in zip(page.items, entries, strict=True) if entry is not None]
         after = page.after

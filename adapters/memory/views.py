@@ -18,11 +18,12 @@ from domain.access.vocabulary import (
 )
 from domain.circuits.directory import page_words
 from domain.circuits.facts import circuit_fact
-from domain.circuits.values import Circuit
+from domain.circuits.values import Circuit, Membership
 from domain.events.values import Event
 from domain.items.search import search_tokens
 from domain.items.values import Alias, IdentifierEntry, Item
 from domain.ports.queries import Cursor
+from domain.ports.schema import MEMBERSHIPS
 from domain.ports.views import (
     ActivityTallies,
     ActivityView,
@@ -30,6 +31,7 @@ from domain.ports.views import (
     DirectoryView,
     EventsView,
     ItemsView,
+    MembersView,
     View,
     Viewer,
 )
@@ -44,6 +46,8 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
     match view:
         case ItemsView():
             rows = [((getattr(item, view.sort), item.key), item) for item in _items(tables, view)]
+        case MembersView():
+            rows = [((member.joined_at, member.user_id), member) for member in _members(tables, view)]
         case DirectoryView():
             rows = [((each.public_since, each.circuit_id), each) for each in _directory(tables, view)]
         case EventsView(by_position=True):
@@ -194,6 +198,17 @@ def _entry_visible(tables: Tables, view: ItemsView, item: Item, entry: Identifie
         or entry.circuit_id is None
         or (item.dfid is not None and entry.circuit_id in open_circuits(tables, view.viewer, item.dfid))
     )
+
+
+def _members(tables: Tables, view: MembersView) -> Iterable[Membership]:
+    accounts = tables["accounts"].rows
+    for member in tables["memberships"].rows.values():
+        here = member.circuit_id == view.circuit_id and member.status == MembershipStatus.ACTIVE
+        if not here or view.role not in (None, MEMBERSHIPS.columns["role"](member)):
+            continue
+        account = accounts.get(member.user_id)
+        if account is not None and account.username.startswith(view.prefix):
+            yield member
 
 
 def _directory(tables: Tables, view: DirectoryView) -> Iterable[Circuit]:

@@ -14,17 +14,26 @@ from adapters.postgres.statements import LONGEST_TOKEN
 from domain.access.vocabulary import EventVisibility
 from domain.activity.values import Activity, Tally
 from domain.audit.log import ActorTotal
-from domain.circuits.values import Circuit
+from domain.circuits.values import Circuit, Membership
 from domain.events.values import Event
 from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark
 from domain.items.values import Item
 from domain.ports.queries import Between, Cursor
-from domain.ports.views import ActivityTallies, ActivityView, ActorTotals, DirectoryView, EventsView, ItemsView, View
+from domain.ports.views import (
+    ActivityTallies,
+    ActivityView,
+    ActorTotals,
+    DirectoryView,
+    EventsView,
+    ItemsView,
+    MembersView,
+    View,
+)
 
 Parameters = dict[str, Any]
 
 _READABLE = """
-    select {columns} from placements p
+    select 1 from placements p
     join memberships m on m.circuit_id = p.circuit_id and m.user_id = %(user)s
         and m.status = 'active' and m.can_pull
     join circuits c on c.circuit_id = p.circuit_id and c.status = 'active'
@@ -32,6 +41,20 @@ _READABLE = """
         select 1 from operations o where o.circuit_id = p.circuit_id and o.dfid = p.dfid
         and o.requester_id = %(user)s and o.operation_type = 'pull' and o.status = 'completed'
         and o.placement_id = p.placement_id and o.member_since = m.joined_at))
+"""
+_OPEN = """
+    select p.dfid from memberships m join circuits c on c.circuit_id = m.circuit_id
+        and c.status = 'active' and not c.require_approval_for_pull
+    join placements p on p.circuit_id = m.circuit_id
+    where m.user_id = %(user)s and m.status = 'active' and m.can_pull {named}
+"""
+_PULLED = """
+    select p.dfid from memberships m join circuits c on c.circuit_id = m.circuit_id
+        and c.status = 'active' and c.require_approval_for_pull
+    join operations o on o.circuit_id = m.circuit_id and o.requester_id = m.user_id and o.status = 'completed'
+        and o.operation_type = 'pull' and o.member_since = m.joined_at
+    join placements p on p.circuit_id = o.circuit_id and p.dfid = o.dfid and p.placement_id = o.placement_id
+    where m.user_id = %(user)s and m.status = 'active' and m.can_pull {named}
 """
 _SHARED = """
     select s.dfid from shares s where s.recipient_user_id = %(user)s
@@ -42,14 +65,29 @@ _OFFERED = """
     select o.open_dfid from transfers o where o.to_workspace_id = %(workspace)s and o.status = 'open'
     and o.expires_at > %(now)s
 """
+NEAR = 1000
+"""So many items of a circuit are looked at in their order before the store is asked for those that a list wants."""
+FEW_NAMED = 500
+"""Up to so many users who bear a name are looked for among the members of a circuit."""
 FEW = 5000
 """Up to so many items that a viewer reads by other grounds than ownership are met by their keys. Of more, so large a
 part of a list is theirs that walking it finds a page soon."""
 
 
-def _readable(condition: str, columns: str = "1") -> str:
+def _readable(condition: str) -> str:
     """Placements through which the viewer may view an item: circuit_member or approved_pull (circuits.md 2.2)."""
-    return _READABLE.format(columns=columns, condition=condition)
+    return _READABLE.format(condition=condition)
+
+
+def _opened(*, one_circuit: bool) -> str:
+    """The first items of the viewer's circuits that the viewer may view, of all of them or of the one named.
+
+    It says what `_readable` says, and starts from what the viewer pulled where pulls are approved: of a large circuit
+    that would be a few among placements that each had to be asked for.
+    """
+    named = "and m.circuit_id = %(circuit)s" if one_circuit else ""
+    open_, pulled = (each.format(named=named) for each in (_OPEN, _PULLED))
+    return f"(({open_} limit {FEW + 1}) union all ({pulled} limit {FEW + 1}))"
 
 
 def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
@@ -57,6 +95,8 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
     match view:
         case ItemsView():
             return _items(view, after, limit)
+        case MembersView():
+            return _members(view, after, limit)
         case DirectoryView():
             return _directory(view, after, limit)
         case EventsView():
@@ -92,7 +132,7 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any]
     where += _worded(view.words, parameters)
     where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
     listing = Listing("items", (view.sort, "key"), descending=view.descending, after=after)
-    branches = [attrs.evolve(each, where=(*where, *each.where)) for each in _named(view)]
+    branches = [attrs.evolve(each, wanted=tuple(where)) for each in _named(view, listing)]
     return Item, listing.united(branches, parameters, _few(view)), parameters
 
 
@@ -114,16 +154,20 @@ def _lexeme(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _named(view: ItemsView) -> list["Branch"]:
+def _named(view: ItemsView, listing: "Listing") -> list["Branch"]:
     """Return what together names the items of a view, each fit to start from an index."""
     readable = "p.dfid = t.key" if view.circuit_id is None else "p.dfid = t.key and p.circuit_id = %(circuit)s"
     few = Branch((f"(select count(*) from few) <= {FEW}", "t.key = any(array(select dfid from few))"))
-    through = [few, _many(view)]
+    through = [few, _many(view, listing)]
     if view.entries:
         placed = () if view.circuit_id is None else (f"exists ({_readable(readable)})",)
         return [Branch((_item_access(view), *placed))]
     if view.circuit_id is not None:
         access = () if view.access in ("circuit", "all") else (_item_access(view),)
+        if view.sort == "created_at":
+            late = ("(select count(*) from first) < %(limit)s", _further(listing, "%(circuit)s"))
+            through = [attrs.evolve(each, where=(*late, *each.where)) for each in through]
+            through.insert(0, _near(listing, "%(circuit)s"))
         return [attrs.evolve(each, where=(*each.where, *access)) for each in through]
     own, shared = "t.workspace_id = %(workspace)s", f"t.key = any(array({_given(view)}))"
     match view.access:
@@ -137,7 +181,32 @@ def _named(view: ItemsView) -> list["Branch"]:
             return [Branch((own, "t.key like 'DFID-%%'")), Branch((shared,)), *through]
 
 
-def _many(view: ItemsView) -> "Branch":
+def _near(listing: "Listing", circuit: str) -> "Branch":
+    """Return what names the next items of a circuit, as far as a page is found among `NEAR`.
+
+    What most of them fulfil is found here, however many they are; what few fulfil, by the other branches.
+    """
+    columns = ("x.created_at", "x.dfid")
+    readable = _readable(f"p.dfid = x.dfid and p.circuit_id = {circuit}")
+    return Branch(
+        (f"exists ({readable} offset 0)",),
+        source=f"""(select {", ".join(columns)} from {_placed(listing, circuit)}
+            order by {listing.directed(columns)} limit {NEAR}) x join items t on t.key = x.dfid""",
+        columns=columns,
+    )
+
+
+def _placed(listing: "Listing", circuit: str) -> str:
+    after = listing.beyond(("x.created_at", "x.dfid"))
+    return f"placed_items x where {' and '.join((f'x.circuit_id = {circuit}', *after))}"
+
+
+def _further(listing: "Listing", circuit: str) -> str:
+    """Return the condition that more items of a circuit follow than those that are near."""
+    return f"exists (select 1 from {_placed(listing, circuit)} offset {NEAR})"
+
+
+def _many(view: ItemsView, listing: "Listing") -> "Branch":
     """Return what names the items of circuits where they are more than a few."""
     many = f"(select count(*) from few) > {FEW}"
     circuit = "" if view.circuit_id is None else " and p.circuit_id = %(circuit)s"
@@ -151,12 +220,14 @@ def _many(view: ItemsView) -> "Branch":
         source="placed_items x join items t on t.key = x.dfid and t.created_at = x.created_at",
         columns=("x.created_at", "x.dfid"),
         per=_CIRCUITS.format(named=named),
+        nearer=_near(listing, "r.circuit_id") if view.circuit_id is None else None,
+        late=_further(listing, "r.circuit_id"),
     )
 
 
 def _few(view: ItemsView) -> str:
-    condition = "true" if view.circuit_id is None else "p.circuit_id = %(circuit)s"
-    return f"few as materialized ({_readable(condition, 'p.dfid')} limit {FEW + 1})"
+    opened = _opened(one_circuit=view.circuit_id is not None)
+    return f"few as materialized (select dfid from {opened} as o limit {FEW + 1})"
 
 
 def _given(view: ItemsView) -> str:
@@ -216,6 +287,30 @@ def _worded(words: tuple[str, ...], parameters: Parameters) -> list[str]:
     return ["t.tokens @@ %(words)s::tsquery"]
 
 
+def _members(view: MembersView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
+    """Few who bear such a name are looked for in the circuit, of many the members are asked in their order."""
+    parameters: Parameters = {"circuit": view.circuit_id, "prefix": view.prefix, "limit": limit}
+    parameters["beyond"] = view.prefix + chr(0x10FFFF)
+    where = ["t.circuit_id = %(circuit)s", "t.status = 'active'"]
+    if view.role is not None:
+        where.append("t.role = %(role)s")
+        parameters["role"] = view.role
+    listing = Listing("memberships", ("joined_at", "user_id"), descending=False, after=after)
+    named = "a.username >= %(prefix)s and a.username < %(beyond)s"
+    bears = f"exists (select 1 from accounts a where a.user_id = t.user_id and {named} offset 0)"
+    found = "t.user_id = any(array(select user_id from named))"
+    scans = [
+        listing.page([f"(select count(*) from named) {size}", *where, asked], parameters)
+        for size, asked in ((f"<= {FEW_NAMED}", found), (f"> {FEW_NAMED}", bears))
+    ]
+    return (
+        Membership,
+        f"""with named as materialized (select a.user_id from accounts a where {named} limit {FEW_NAMED + 1})
+            select l.* from (({") union all (".join(scans)})) l order by l.joined_at, l.user_id limit %(limit)s""",
+        parameters,
+    )
+
+
 def _directory(view: DirectoryView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
     parameters: Parameters = {"now": view.now, "limit": limit}
     where = ["t.listed = true", "(t.opens_at is null or t.opens_at <= %(now)s)", *_worded(view.words, parameters)]
@@ -257,7 +352,7 @@ def _events(view: EventsView, after: Cursor | None, limit: int) -> tuple[type[An
     listing = Listing("events", order, descending=view.descending and not view.by_position, after=after)
     named = view.dfid is not None or view.circuit_id is not None or view.by_position
     branches = [Branch((_event_access(),))] if named else list(_event_branches(view))
-    branches = [attrs.evolve(each, where=(*where, *each.where)) for each in branches]
+    branches = [attrs.evolve(each, wanted=tuple(where)) for each in branches]
     return Event, listing.united(branches, parameters, _few_of_events()), parameters
 
 
@@ -292,32 +387,38 @@ _OWNED = "exists (select 1 from items i where i.key = t.dfid and i.workspace_id 
 
 
 def _few_of_events() -> str:
-    given = f"{_SHARED} union all {_OFFERED} union all {_readable('true', 'p.dfid')}"
+    given = f"{_SHARED} union all {_OFFERED} union all {_opened(one_circuit=False)}"
     return f"few as materialized (select dfid from ({given}) as g limit {FEW + 1})"
 
 
 def _event_access() -> str:
-    """Return the condition that the viewer may see an event at hand."""
+    """Return the condition that the viewer may see an event at hand.
+
+    With an offset the server asks it of each event, instead of collecting all placements of the viewer's circuits.
+    """
     through = _readable("p.dfid = t.dfid and p.circuit_id = t.circuit_id")
     anywhere = _readable("p.dfid = t.dfid")
     return f"""(t.author_workspace_id = %(workspace)s
         or (t.visibility = '{EventVisibility.DIRECT}' and t.recipient_user_id = %(user)s)
-        or (t.visibility = '{EventVisibility.CIRCUIT_ONLY}' and exists ({through}))
+        or (t.visibility = '{EventVisibility.CIRCUIT_ONLY}' and exists ({through} offset 0))
         or (t.visibility = '{EventVisibility.PUBLIC}' and
             ({_OWNED} or exists ({_SHARED} and s.dfid = t.dfid) or exists ({_OFFERED} and o.open_dfid = t.dfid)
-                or exists ({anywhere}))))"""
+                or exists ({anywhere} offset 0))))"""
 
 
 @attrs.frozen
 class Branch:
-    """A part of a list: what its rows fulfil, where they lie and by which columns they are walked in the order of
-    the list, and what it is asked for one by one."""
+    """A part of a list: what its rows fulfil, where they lie and by which columns they are walked in the order of the
+    list, what it is asked for one by one, what the list wants of its rows, and what is tried before it, when `late`."""
 
     where: tuple[str, ...]
     source: str | None = None
     columns: tuple[str, ...] | None = None
     per: str | None = None
     follows: bool = False
+    wanted: tuple[str, ...] = ()
+    nearer: "Branch | None" = None
+    late: str = "true"
 
 
 @attrs.frozen(kw_only=True)
@@ -339,37 +440,50 @@ class Listing:
         A branch that `follows` is not walked beyond the page that the first one fills by itself.
         """
         if len(branches) == 1 and branches[0].per is None:
-            return self.page(branches[0].where, parameters)
+            return self.page((*branches[0].wanted, *branches[0].where), parameters)
         first, *others = branches
         parts = " union ".join(["select * from first", *(f"({self._part(each, parameters)})" for each in others)])
         key = self.order[-1]
         return f"""with {few}, first as materialized ({self._part(first, parameters)}), named as ({parts})
             select t.body, {self._names("n")} from named n join {self.table} t on t.{key} = n.{key}
-            order by {self._directed(f"n.{name}" for name in self.order)} limit %(limit)s"""
+            order by {self.directed(f"n.{name}" for name in self.order)} limit %(limit)s"""
 
     def _part(self, branch: Branch, parameters: Parameters) -> str:
-        walk = f"select {self._names('t')} from {self._walk(branch, parameters)}"
+        if branch.nearer is not None:
+            near = attrs.evolve(branch.nearer, wanted=branch.wanted)
+            missing = "(select count(*) from near) < %(limit)s"
+            late = attrs.evolve(branch, where=(missing, branch.late, *branch.where))
+            walk = f"""with near as materialized (select {self._names("t")} from {self._walk(near, parameters)})
+                select * from near union all (select {self._names("t")} from {self._walk(late, parameters)})"""
+        else:
+            walk = f"select {self._names('t')} from {self._walk(branch, parameters)}"
         if branch.per is None:
             return walk
         return f"select {self._names('l')} from {branch.per} r cross join lateral ({walk}) l"
 
     def _walk(self, branch: Branch, parameters: Parameters) -> str:
-        where = list(branch.where)
+        where = [*branch.wanted, *branch.where]
         columns = branch.columns or tuple(f"t.{name}" for name in self.order)
-        if self.after is not None:
-            holes = ", ".join(f"%(after_{i})s" for i in range(len(self.order)))
-            parameters |= {f"after_{i}": part for i, part in enumerate(self.after)}
-            where.append(f"({', '.join(columns)}) {'<' if self.descending else '>'} ({holes})")
+        parameters |= {f"after_{i}": part for i, part in enumerate(self.after or ())}
+        where += self.beyond(columns)
         if branch.follows:
             name, bottom = self.order[0], "-infinity" if self.descending else "infinity"
-            last = f"(select {name} from first order by {self._directed(self.order)} offset %(limit)s - 1 limit 1)"
+            last = f"(select {name} from first order by {self.directed(self.order)} offset %(limit)s - 1 limit 1)"
             where.append(f"{columns[0]} {'>=' if self.descending else '<='} coalesce({last}, '{bottom}')")
         source = branch.source or f"{self.table} t"
-        return f"{source} where {' and '.join(where)} order by {self._directed(columns)} limit %(limit)s"
+        return f"{source} where {' and '.join(where)} order by {self.directed(columns)} limit %(limit)s"
 
     def _names(self, alias: str) -> str:
         return ", ".join(f"{alias}.{name}" for name in self.order)
 
-    def _directed(self, columns: Iterable[str]) -> str:
+    def beyond(self, columns: Sequence[str]) -> list[str]:
+        """Return the condition that rows come after the cursor, if there is one."""
+        if self.after is None:
+            return []
+        holes = ", ".join(f"%(after_{i})s" for i in range(len(self.order)))
+        return [f"({', '.join(columns)}) {'<' if self.descending else '>'} ({holes})"]
+
+    def directed(self, columns: Iterable[str]) -> str:
+        """Return how columns are ordered in this direction."""
         direction = " desc" if self.descending else ""
         return ", ".join(f"{column}{direction}" for column in columns)

@@ -1,11 +1,8 @@
 """Use cases of members (circuits.md 4.5 to 4.7, 4.20)."""
 
-from collections.abc import Sequence
-
 from application.circuits.requests import AddMember, ChangeRole, MemberFilter
 from application.circuits.settings import CircuitSettings
 from application.circuits.views import MemberView, member_views
-from application.filtered import filtered_page
 from domain.access.decide import Action
 from domain.access.principal import Principal
 from domain.access.vocabulary import MembershipStatus
@@ -18,6 +15,7 @@ from domain.errors import Refusal, not_found
 from domain.ports.queries import Condition, Cursor, Page, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
 from domain.ports.storage import Reader
+from domain.ports.views import MembersView
 from domain.precondition import Versions
 
 
@@ -99,17 +97,12 @@ class CircuitPeople(CircuitSettings):
         async with self.units.storage.read() as reader:
             at = await scene(reader, principal, circuit_id)
             circuit = at.require(self.visit(principal), Action.MEMBER_LIST)
-            where: dict[str, Condition] = {"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}
-            if wanted.role is not None:
-                custom = custom_role(circuit, wanted.role)
-                where["role"] = wanted.role if custom is None else custom.role_id
-            query = Select(where, ("joined_at", "user_id"))
-            if wanted.q is None:
-                page = await reader.page(MEMBERSHIPS, query, after, limit)
-                return Page(tuple(await member_views(reader, circuit, page.items)), page.after)
-
-            async def shown(rows: Sequence[Membership]) -> list[MemberView | None]:
-                views = await member_views(reader, circuit, rows)
-                return [view if view.username.startswith(str(wanted.q).lower()) else None for view in views]
-
-            return await filtered_page(reader, MEMBERSHIPS, query, after, limit, shown)
+            custom = None if wanted.role is None else custom_role(circuit, wanted.role)
+            role = wanted.role if custom is None else custom.role_id
+            if wanted.q is not None:
+                page = await reader.view(MembersView(circuit_id, wanted.q.lower(), role), after, limit)
+            else:
+                where: dict[str, Condition] = {"circuit_id": circuit_id, "status": MembershipStatus.ACTIVE}
+                where |= {} if role is None else {"role": role}
+                page = await reader.page(MEMBERSHIPS, Select(where, ("joined_at", "user_id")), after, limit)
+            return Page(tuple(await member_views(reader, circuit, page.items)), page.after)

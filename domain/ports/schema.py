@@ -370,6 +370,9 @@ OPERATIONS = Facet(
         ("circuit_id", "status", "requested_at", "operation_id"),
         ("circuit_id", "dfid", "requester_id", "operation_type"),
         ("circuit_id", "requester_id", "status"),
+        ("circuit_id", "requester_id", "requested_at", "operation_id"),
+        ("circuit_id", "operation_type", "requested_at", "operation_id"),
+        ("batch_id", "requested_at", "operation_id"),
         ("circuit_id", "requested_at", "operation_id"),
         ("circuit_id", "requester_workspace_id", "requested_at", "operation_id"),
         ("status", "requested_at", "operation_id"),
@@ -393,6 +396,8 @@ PLACEMENTS = Facet(
         ("circuit_id", "placed_at", "placement_id"),
         ("dfid", "circuit_id"),
         ("circuit_id", "published", "published_at", "placement_id"),
+        ("circuit_id", "item_workspace_id", "placed_at", "placement_id"),
+        ("circuit_id", "placed_by", "placed_at", "placement_id"),
     ),
 )
 FINGERPRINTS = Facet(

@@ -11,7 +11,7 @@ import attrs
 
 from domain.activity.values import Activity, Tally
 from domain.audit.log import ActorTotal
-from domain.circuits.values import Circuit
+from domain.circuits.values import Circuit, Membership
 from domain.events.values import Event
 from domain.items.values import Item
 from domain.ports.queries import Between
@@ -106,6 +106,16 @@ class ActivityTallies(View[Tally]):
     """How many entries `of` shows, by UTC day and kind; ordered by (day, kind)."""
 
     of: ActivityView
+
+
+@attrs.frozen
+class MembersView(View[Membership]):
+    """Active members of a circuit whose user name begins with `prefix`, in the order they joined; by `role` if given,
+    as memberships name it (circuits.md 4.20)."""
+
+    circuit_id: str
+    prefix: str
+    role: str | None = None
 
 
 @attrs.frozen

@@ -24,16 +24,19 @@ from application.tokens import SignedTokens, TokenKeys
 from application.units import DfidSource, Units
 from domain.access.decide import Action, GroundKind, decide
 from domain.access.facts import Facts, Target
+from domain.access.permissions import BaseRole
 from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
-from domain.access.vocabulary import EventVisibility, ItemStatus, OperationStatus
+from domain.access.vocabulary import EventVisibility, ItemStatus, MembershipStatus, OperationStatus
+from domain.accounts.values import Account
 from domain.circuits.directory import page_words
+from domain.circuits.values import Membership
 from domain.errors import Refusal
 from domain.events.values import EventType
 from domain.items.search import words
 from domain.ports.queries import Between
-from domain.ports.schema import Facet
+from domain.ports.schema import ACCOUNTS, MEMBERSHIPS, Facet
 from domain.ports.storage import Storage
-from domain.ports.views import DirectoryView, EventsView, ItemsView, View, Viewer
+from domain.ports.views import DirectoryView, EventsView, ItemsView, MembersView, View, Viewer
 from tests.agreement.wiping import wipe
 from tests.agreement.worlds import CIRCUIT_IDS, DFIDS, INSTANTS, NOW, VIEWERS, World, world
 
@@ -146,6 +149,9 @@ class Stores:
 def stores(request: pytest.FixtureRequest, migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     """Both stores, where what a viewer reads by circuits counts as few items, and where it counts as many."""
     monkeypatch.setattr(views, "FEW", request.param)
+    if not request.param:
+        monkeypatch.setattr(views, "NEAR", 1)
+        monkeypatch.setattr(views, "FEW_NAMED", 0)
     with asyncio.Runner() as runner:
         made = Stores(runner, migrated_url)
         yield made
@@ -180,6 +186,45 @@ def test_lists_of_events_are_what_the_decision_allows(stores: Stores, seed: int)
             chain = stores.agree(EventsView(viewer, NOW, dfid=dfid, by_position=True))
             assert {event.event_id for event in chain} == {each for each in allowed if each.startswith(f"V{dfid}-")}
             assert [event.position for event in chain] == sorted(event.position for event in chain)
+        for circuit_id in CIRCUIT_IDS:
+            there = {event.event_id for event in all_of.events if event.circuit_id == circuit_id}
+            found = stores.agree(EventsView(viewer, NOW, circuit_id=circuit_id))
+            assert {event.event_id for event in found} == allowed & there
+
+
+@worlds
+@given(seed=seeds)
+def test_members_are_found_by_the_beginning_of_their_names(stores: Stores, seed: int) -> None:
+    chance = Random(seed)
+    stores.settle(World((), (), (), (), (), (), (), (), ()))
+    names = sorted({"".join(chance.choices("ab", k=chance.randrange(1, 5))) for _ in range(12)})
+    accounts = [Account(name, "w", name, f"{name}@farm.test", None, NOW, NOW) for name in names]
+    members = [
+        Membership(
+            circuit_id,
+            name,
+            chance.choice([BaseRole.MEMBER, BaseRole.VIEWER]),
+            frozenset(),
+            chance.choice(INSTANTS),
+            "added",
+            status=chance.choice([MembershipStatus.ACTIVE, MembershipStatus.ACTIVE, MembershipStatus.LEFT]),
+        )
+        for circuit_id in ("one", "two")
+        for name in chance.sample(names, chance.randrange(len(names) + 1))
+    ]
+    stores.add(ACCOUNTS, accounts)
+    stores.add(MEMBERSHIPS, members)
+    for circuit_id, prefix, role in product(("one", "two"), ("a", "ab", "bbb", "c"), (None, "viewer")):
+        found = stores.agree(MembersView(circuit_id, prefix, role))
+        wanted = [
+            member
+            for member in members
+            if member.circuit_id == circuit_id
+            and member.status is MembershipStatus.ACTIVE
+            and member.user_id.startswith(prefix)
+            and role in (None, member.base_role.value)
+        ]
+        assert found == sorted(wanted, key=lambda member: (member.joined_at, member.user_id))
 
 
 @worlds

@@ -19,7 +19,16 @@ from adapters.postgres.statements import STATEMENTS, Statements
 from adapters.postgres.views import view_query
 from domain.ports.queries import AnyOf, Between, Select, StartsWith
 from domain.ports.schema import FACETS, Facet
-from domain.ports.views import ActivityTallies, ActivityView, ActorTotals, DirectoryView, EventsView, ItemsView, Viewer
+from domain.ports.views import (
+    ActivityTallies,
+    ActivityView,
+    ActorTotals,
+    DirectoryView,
+    EventsView,
+    ItemsView,
+    MembersView,
+    Viewer,
+)
 from tests.conformance.storage.link import execute
 
 Connection = psycopg.AsyncConnection[Any]
@@ -188,6 +197,10 @@ VIEWS: tuple[Any, ...] = (
         Viewer("u", "w"), NOW, "all", ("active",), "C", (("k", "v", None), ("k", "v", "n")), "n", "canonical",
         ("format_ok",), ("s", "v"), ("word",), Between(NOW), Between(None, NOW), "updated_at",
     ),
+    ItemsView(Viewer("u", "w"), NOW, "circuit", ("active",), "C", words=("word",)),
+    ItemsView(Viewer("u", "w"), NOW, "shared", ("active",), "C", sort="updated_at"),
+    MembersView("C", "an"),
+    MembersView("C", "an", "viewer"),
     DirectoryView(NOW, ("word",)),
     ItemsView(Viewer("u", "w"), NOW, statuses=("active",), namespace="o'x\\:*", alias=("'", "\\")),
     EventsView(Viewer("u", "w"), NOW),
