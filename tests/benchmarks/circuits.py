@@ -27,8 +27,8 @@ FEW = 10
 MEMBERS_OF = 100
 """Placements per member of a filled circuit."""
 TIMES = 40
-ALLOWED = 1.5
-"""How much longer the same may take in the large circuit."""
+MOST_MEMBERS = 10_000 - 2 * TIMES
+"""A circuit has room for those that the loads let in."""
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)")
 _NUMBERED = "md5(%s || n)::uuid::text"
@@ -61,7 +61,7 @@ def circuit_rows(url: str, placements: int) -> Iterator[tuple[str, str, str, str
     settings = {"DATABASE_URL": url, "DEFARM_LIMIT_LOOKUP": "off", "DEFARM_LIMIT_JOIN": "off"}
     with engine(**settings) as served:
         scenes = _settled(served)
-    members = max(FEW, min(10_000, placements // MEMBERS_OF))
+    members = max(FEW, min(MOST_MEMBERS, placements // MEMBERS_OF))
     begun = time.perf_counter()
     _fill(url, scenes[1], placements, members)
     note(f"filled {placements:,} placements, {members:,} members in {time.perf_counter() - begun:.0f} s")
