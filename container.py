@@ -90,7 +90,7 @@ from domain.ports.bus import Bus
 from domain.ports.clock import Clock, SystemClock
 from domain.ports.errors import StorageError
 from domain.ports.limits import Policies, Policy, RateLimiter, Window
-from domain.ports.moving import PARTS, Source
+from domain.ports.moving import Source
 from domain.store import Tally
 
 if TYPE_CHECKING:
@@ -515,7 +515,6 @@ async def write_snapshot(
     The file appears whole or not at all. `name` says kind and label. Raises CannotMove, StorageError, OSError.
     """
     async with source.standing() as held:
-        counted = [(part.name, await held.count(part)) for part in PARTS]
         header = Header(
             version=FORMAT,
             schema=migrations()[-1].version,
@@ -523,7 +522,6 @@ async def write_snapshot(
             snapshot_id=new_id(),
             taken_at=clock.now(),
             store=attrs.evolve(name, store_id=held.record.store_id),
-            rows=tuple((part, rows) for part, rows in counted if rows),
         )
         with SnapshotWriter(path, header) as out:
             return await snapshot(held, out, tell)

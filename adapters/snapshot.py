@@ -49,7 +49,6 @@ class Header:
     snapshot_id: str
     taken_at: datetime
     store: StoreName
-    rows: tuple[tuple[str, int], ...]
 
 
 class SnapshotWriter:

@@ -214,7 +214,7 @@ class Process:
         serving = asyncio.create_task(self.server.serve([self.listener]))
         opening = asyncio.create_task(self._open())
         signalled = asyncio.create_task(self.signalled.wait())
-        watching = asyncio.gather(self.watcher.run(), self.watcher.follow())
+        watching = [asyncio.create_task(work) for work in (self.watcher.run(), self.watcher.follow())]
         code = DONE
         try:
             await asyncio.wait({signalled, opening, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -222,7 +222,8 @@ class Process:
         finally:
             signalled.cancel()
             await self._end(opening, serving)
-            watching.cancel()
+            for task in watching:
+                task.cancel()
         return code
 
     async def _until_the_end(

@@ -32,6 +32,9 @@ COPYING = 0x64656661726D
 """The advisory lock of whoever copies into a store."""
 
 _SEAL_WAIT = "30s"
+_NOTHING_BUT_THESE = {AUDIT.name: " where action <> 'system.migrated'"}
+"""What `defarm migrate` leaves in a database without a store; it goes when a copy begins."""
+
 _AT_WORK = (
     "select 1 from pg_locks where locktype = 'advisory' and classid = %s and objid::bigint >= %s and granted"
     " and database = (select oid from pg_database where datname = current_database()) limit 1"
@@ -185,7 +188,10 @@ class PostgresPlace:
             there = await self._asked(
                 connection, "select name from unnest(%s::text[]) name where to_regclass(name) is not null", names
             )
-            union = " union all ".join(f"select '{name}' where exists (select from {name})" for (name,) in there)
+            union = " union all ".join(
+                f"select '{name}' where exists (select from {name}{_NOTHING_BUT_THESE.get(name, '')})"
+                for (name,) in there
+            )
             return [name for (name,) in await self._asked(connection, union)] if there else []
 
     async def sizes(self) -> dict[str, Size]:
@@ -216,6 +222,7 @@ class PostgresPlace:
         assert self._taking is not None, "prepare() comes before"
         with translating(committing=True):
             async with self._taking.transaction():
+                await self._taking.execute("delete from audit where not exists (select from store)")
                 if rows and part is NUMBERS:
                     await _copy_numbers(self._taking, rows)
                 elif rows:

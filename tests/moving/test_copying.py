@@ -27,6 +27,7 @@ from domain.ports.errors import ReadOnly
 from domain.ports.moving import DFIDS, CannotMove, Row, Source, Target
 from domain.ports.queries import Select
 from domain.ports.schema import (
+    AUDIT,
     CHAINS,
     CONTRIBUTIONS,
     EVENTS,
@@ -219,6 +220,17 @@ async def test_rows_without_a_store_are_no_empty_target_either(memory: MemoryPla
     with pytest.raises(CannotMove, match=f"not empty .{DFIDS}"):
         await copy(memory, database)
     assert await memory.sealed() is None
+
+
+async def test_a_database_that_was_migrated_and_not_used_is_empty(
+    memory: MemoryPlace, database: PostgresPlace, database_url: str
+) -> None:
+    life = container_of(settings_of(DATABASE_URL=database_url)).store_life()
+    await life.migrated()
+    assert [entry.action for entry in await rows(life.storage, AUDIT)] == ["system.migrated"]
+    await life.aclose()
+    assert (await copy(memory, database)).sound
+    assert compared(await digests(memory), await digests(database, copied=True)) == []
 
 
 async def test_only_one_copies_into_a_store_at_a_time(

@@ -1,0 +1,3 @@
+from tests.unit.cli.conftest import defarm
+
+__all__ = ["defarm"]
