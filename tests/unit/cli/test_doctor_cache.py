@@ -3,9 +3,15 @@
 import asyncio
 import json
 import re
+import socket
+import socketserver
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis as client
@@ -152,3 +158,40 @@ def test_two_releases_on_one_prefix(doctor: Findings, redis: RedisServer) -> Non
         link.set("defarm:0badcafe:item:{0}:1:x", "V a 1 x", px=60_000)
     worst = _worst(doctor())
     assert worst["level"] == "warn" and "DEFARM_CACHE_PREFIX" in worst["hint"]
+
+
+def test_slower_than_before_because_redis_is_further_away_than_the_database(
+    doctor: Findings, redis: RedisServer
+) -> None:
+    with _far_away(redis.url, 0.2) as url:
+        worst = _worst(doctor(REDIS_URL=url))
+    assert worst["level"] == "warn" and "USE_REDIS_CACHE=false" in worst["hint"], worst
+
+
+@contextmanager
+def _far_away(url: str, seconds: float) -> Iterator[str]:
+    """Yield the address of a relay to a server that keeps every answer back for a while."""
+    there = urlsplit(url)
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((there.hostname or "", there.port or 0)) as server:
+                back = threading.Thread(target=_carried, args=(server, self.request, seconds))
+                back.start()
+                _carried(self.request, server, 0.0)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        relay.daemon_threads = True
+        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        yield urlunsplit(there._replace(netloc=f"127.0.0.1:{relay.server_address[1]}"))
+        relay.shutdown()
+
+
+def _carried(origin: socket.socket, to: socket.socket, seconds: float) -> None:
+    """Carry what comes over, each piece after a while, until one side has had enough."""
+    with suppress(OSError):
+        while piece := origin.recv(65536):
+            time.sleep(seconds)
+            to.sendall(piece)
+        to.shutdown(socket.SHUT_WR)
