@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.deployment.compose import composition, engine_environment, env_file
+from tests.deployment.smoke import smoke
 from tests.e2e.process import Served, defarm
 from tests.servers import PostgresServer, RedisServer, redis_server
 
@@ -63,6 +64,7 @@ def test_scenario_57_either_instance_may_die_and_no_list_shows_a_stale_or_missin
         Served(tmp_path / "api2", **services["api2"]) as two,
     ):
         turns = itertools.cycle((one.ready(), two.ready()))
+        smoke([f"http://127.0.0.1:{api.port}" for api in (one, two)])
         account = {"username": "ana", "email": "ana@example.org", "password": "a long enough secret"}
         registered = next(turns).ask("/api/auth/register", "POST", account)
         token = f"Bearer {registered.body['access_token']}"
