@@ -387,3 +387,15 @@ async def test_a_requester_has_only_so_many_operations_waiting(world: World, mon
             await call
     assert len(await world.rows(OPERATIONS)) == 2
     assert (await world.circuits.push(bia, circuit_id, items[0])).outcome == "pending"
+
+
+async def test_an_owner_hears_when_others_show_and_hide_their_item(world: World) -> None:
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit = (await world.circuit(ana)).circuit_id
+    await world.join(ana, circuit, bia)
+    dfid = await world.item(bia)
+    await world.circuits.push(bia, circuit, dfid)
+    await world.trail()
+    for shown, kind in ((True, "item_published"), (False, "item_unpublished")):
+        await world.circuits.publish(ana, circuit, dfid, shown=shown)
+        assert (await world.trail()).told == {(kind, bia.user_id)}

@@ -10,7 +10,7 @@ from application.imports.options import Encoding, Format
 from application.items import ItemFilter
 from domain.errors import Refusal
 from domain.items.values import ImportRow
-from domain.ports.schema import ITEMS
+from domain.ports.schema import ITEMS, NOTIFICATIONS
 from tests.application.items.conftest import Farm
 
 SICAR = Path(__file__).parents[2] / "data" / "sicar"
@@ -62,6 +62,14 @@ async def test_rows_see_earlier_rows_of_the_same_dry_run(farm: Farm) -> None:
     content = b"sisbov,lote\n076000000000001,\n076000000000001,7\n"
     dry = await imported(farm, content, ImportOptions(dry_run=True))
     assert [row.outcome for row in await results(farm, dry)] == ["created", "enriched"]
+
+
+async def test_who_imports_is_told_when_it_has_ended_well_or_not(farm: Farm) -> None:
+    views = [await imported(farm, content, ImportOptions()) for content in (b"lote\n7\n", b"a,a\n1,2\n")]
+    told = {row.source_id: row for row in await farm.rows(NOTIFICATIONS) if row.type == "import_finished"}
+    assert {row.user_id for row in told.values()} == {farm.ana.user_id}
+    assert [told[view.import_id].data["status"] for view in views] == ["completed", "failed"]
+    assert told[views[0].import_id].data["counts"]["created"] == 1
 
 
 @pytest.mark.parametrize(
