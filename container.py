@@ -420,7 +420,11 @@ class Container(containers.DeclarativeContainer):
     courses = providers.Dict(report=providers.Object(build))
     relay = providers.Singleton(Relay, units, jobs, courses=courses)
     retention = providers.Singleton(
-        Retention, units, settings.provided.activity_retention_days, settings.provided.audit_personal_days
+        Retention,
+        units,
+        settings.provided.activity_retention_days,
+        settings.provided.audit_personal_days,
+        settings.provided.import_report_days,
     )
     sequencer = providers.Singleton(Sequencer, units, settings.provided.log_key)
     workers = providers.List(

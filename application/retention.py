@@ -1,13 +1,15 @@
-"""Letting go of what is kept for a time only (platform.md 6.1, 7, 8.1)."""
+"""Letting go of what is kept for a time only (platform.md 3.4, 6.1, 7, 8.1; http.md 9; items-events.md 1.9)."""
 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import attrs
 
+from application.accounts.sessions import remove_with_tokens
 from application.audit.reports import remove_expired
 from application.units import Units
 from domain.access.principal import system
@@ -15,13 +17,26 @@ from domain.act import Act
 from domain.audit.values import AuditEntry
 from domain.ports.errors import Contention
 from domain.ports.queries import Between, Condition, Select
-from domain.ports.schema import ACTIVITY, AUDIT, NOTIFICATIONS, RULE_WINDOWS, Facet
+from domain.ports.schema import (
+    ACTIVITY,
+    AUDIT,
+    IDEMPOTENCY,
+    IMPORT_ROWS,
+    IMPORTS,
+    NOTIFICATIONS,
+    PASSWORD_RESETS,
+    REFRESH_TOKENS,
+    RULE_WINDOWS,
+    SESSIONS,
+    Facet,
+)
 
 V = TypeVar("V")
 EVERY: Final = 3600.0
 AT_ONCE: Final = 500
 READ_KEPT: Final = timedelta(days=90)
 UNREAD_KEPT: Final = timedelta(days=365)
+ENDED_KEPT: Final = timedelta(days=7)
 MOST_PER_USER: Final = 5000
 
 
@@ -32,6 +47,7 @@ class Retention:
     units: Units
     activity_days: int
     personal_days: int
+    import_days: int
     most_per_user: int = MOST_PER_USER
 
     async def run(self) -> None:
@@ -48,11 +64,42 @@ class Retention:
         for unread, kept in ((False, READ_KEPT), (True, UNREAD_KEPT)):
             old: dict[str, Condition] = {"unread": unread, "created_at": Between(None, now - kept)}
             await self._remove(NOTIFICATIONS, old, "created_at")
+        await self._remove_credentials(now)
+        await self._remove(IDEMPOTENCY, {"expires_at": Between(None, now)}, "expires_at")
+        await self._forget_import_rows(now - timedelta(days=self.import_days))
         await self._remove(RULE_WINDOWS, {"until_at": Between(None, now)}, "until_at")
         await self._forget_persons(now - timedelta(days=self.personal_days))
         await self._limit_notifications()
         while await self.units.perform(system(), remove_expired, completes=False):
             pass
+
+    async def _remove_credentials(self, now: datetime) -> None:
+        """Remove used refresh tokens, ended sessions and old password resets."""
+        past = Between(None, now - ENDED_KEPT)
+        await self._remove(REFRESH_TOKENS, {"used_at": past}, "used_at")
+        await self._remove(PASSWORD_RESETS, {"expires_at": past}, "expires_at")
+
+        async def end(act: Act, sessions: Sequence[Any]) -> None:
+            await remove_with_tokens(act.unit, sessions)
+
+        await self._each(SESSIONS, {"over_at": past}, "over_at", end)
+
+    async def _forget_import_rows(self, before: datetime) -> None:
+        """Remove the results of the rows of old imports; the imports stay."""
+
+        async def forget(act: Act) -> bool:
+            old = Select({"reported_at": Between(None, before)}, ("reported_at",))
+            imports = (await act.unit.page(IMPORTS, old, limit=1)).items
+            for one in imports:
+                rows = await act.unit.page(IMPORT_ROWS, Select({"import_id": one.import_id}), limit=AT_ONCE)
+                await act.unit.remove(IMPORT_ROWS, *rows.items)
+                if rows.after is None:
+                    await act.unit.save(IMPORTS, attrs.evolve(one, forgotten=True, version=one.version + 1))
+            return bool(imports)
+
+        with suppress(Contention):
+            while await self.units.perform(system(), forget, completes=False):
+                pass
 
     async def _forget_persons(self, before: datetime) -> None:
         """Take what is personal out of old audit entries; their hashes cover only its digest."""

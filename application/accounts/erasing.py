@@ -8,6 +8,7 @@ import attrs
 
 from application.accounts.desk import changed
 from application.accounts.resets import void_resets
+from application.accounts.sessions import remove_with_tokens
 from application.audit.building import CHUNKS_AT_ONCE, remove_chunks
 from application.keys.service import revoked_key
 from domain.accounts.rules import folded_name, is_active
@@ -28,7 +29,6 @@ from domain.ports.schema import (
     INVITATIONS,
     NOTIFICATIONS,
     PASSWORD_RESETS,
-    REFRESH_TOKENS,
     REPORTS,
     SESSIONS,
     WORKSPACES,
@@ -130,11 +130,7 @@ async def _rename_lonely_workspace(act: Act, account: Account, name: str) -> Non
 
 async def _remove_sessions(unit: Unit, user_id: str, _: Place) -> Place | None:
     sessions = (await unit.page(SESSIONS, Select({"user_id": user_id}), limit=SESSIONS_AT_ONCE)).items
-    for session in sessions:
-        tokens = await unit.page(REFRESH_TOKENS, Select({"session_id": session.session_id}), limit=1000)
-        await unit.remove(REFRESH_TOKENS, *tokens.items)
-        if tokens.after is None:
-            await unit.remove(SESSIONS, session)
+    await remove_with_tokens(unit, sessions)
     return () if sessions else None
 
 

@@ -1,5 +1,6 @@
 """Ending and listing one's sessions (platform.md 3.4, 3.5)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -9,13 +10,13 @@ from application.accounts.opening import ended
 from application.accounts.values import SessionView
 from domain.access.principal import Principal
 from domain.accounts.rules import session_holds, standing_of
-from domain.accounts.values import Account
+from domain.accounts.values import Account, Session
 from domain.act import Act
 from domain.errors import not_found
 from domain.instants import MICROSECOND
-from domain.ports.queries import Between, Condition, Cursor, Page, Select
-from domain.ports.schema import ACCOUNTS, SESSIONS
-from domain.ports.storage import Reader
+from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
+from domain.ports.schema import ACCOUNTS, REFRESH_TOKENS, SESSIONS
+from domain.ports.storage import MAX_PAGE, Reader, Unit
 from domain.precondition import Versions, require_version
 
 
@@ -78,3 +79,12 @@ def alive(account: Account, now: datetime) -> dict[str, Condition]:
     """Return what the active sessions of an account have in common."""
     standing = standing_of(account.user_id, account.token_epoch)
     return {"standing": standing, "dies_at": Between(now + MICROSECOND)}
+
+
+async def remove_with_tokens(unit: Unit, sessions: Sequence[Session]) -> None:
+    """Remove sessions and their refresh tokens; of very many tokens a part, and the sessions another time."""
+    ids = tuple(session.session_id for session in sessions)
+    tokens = await unit.page(REFRESH_TOKENS, Select({"session_id": AnyOf(ids)}), limit=MAX_PAGE)
+    await unit.remove(REFRESH_TOKENS, *tokens.items)
+    if tokens.after is None:
+        await unit.remove(SESSIONS, *sessions)

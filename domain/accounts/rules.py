@@ -35,6 +35,11 @@ def dies_at(session: Session) -> datetime:
     return min(session.expires_at, session.ends_at)
 
 
+def over_at(session: Session) -> datetime:
+    """Return when a session ended or will end by itself."""
+    return session.revoked_at or dies_at(session)
+
+
 def standing(session: Session) -> str | None:
     """Return what the sessions of one user and epoch share that nobody revoked; None for a revoked one."""
     return None if session.revoked_at is not None else standing_of(session.user_id, session.epoch)

@@ -310,7 +310,14 @@ class Import:
     sha256: str | None = None
     failure: Document | None = None
     finished_at: datetime | None = None
+    forgotten: bool = False
+    """Whether the results of its rows are past their time and gone."""
     version: int = 1
+
+
+def reported_at(value: Import) -> datetime | None:
+    """Return since when the results of the rows are kept, None when they are no more."""
+    return None if value.forgotten else value.finished_at or value.started_at
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from domain.access.permissions import Permission
-from domain.accounts.rules import dies_at, invitee, open_until, place_of, standing
+from domain.accounts.rules import dies_at, invitee, open_until, over_at, place_of, standing
 from domain.accounts.values import (
     Account,
     AdminRoster,
@@ -45,6 +45,7 @@ from domain.items.values import (
     Share,
     Transfer,
     ValueCounter,
+    reported_at,
 )
 from domain.items.values import (
     Mapping as LidMapping,
@@ -239,8 +240,8 @@ IMPORTS = Facet(
     "imports",
     Import,
     ("import_id",),
-    _members("import_id", "workspace_id", "started_at"),
-    indexes=(("workspace_id", "started_at", "import_id"),),
+    _members("import_id", "workspace_id", "started_at", reported_at=reported_at),
+    indexes=(("workspace_id", "started_at", "import_id"), ("reported_at", "import_id")),
 )
 IMPORT_ROWS = Facet(
     "import_rows",
@@ -629,15 +630,21 @@ SESSIONS = Facet(
     "sessions",
     Session,
     ("session_id",),
-    _members("session_id", "user_id", "created_at", "last_used_at", standing=standing, dies_at=dies_at),
-    indexes=(("user_id", "last_used_at", "session_id"), ("standing", "last_used_at", "session_id")),
+    _members(
+        "session_id", "user_id", "created_at", "last_used_at", standing=standing, dies_at=dies_at, over_at=over_at
+    ),
+    indexes=(
+        ("user_id", "last_used_at", "session_id"),
+        ("standing", "last_used_at", "session_id"),
+        ("over_at", "session_id"),
+    ),
 )
 REFRESH_TOKENS = Facet(
     "refresh_tokens",
     RefreshToken,
     ("token_hash",),
-    _members("token_hash", "session_id"),
-    indexes=(("session_id",),),
+    _members("token_hash", "session_id", "used_at"),
+    indexes=(("session_id",), ("used_at", "token_hash")),
 )
 INVITATIONS = Facet(
     "invitations",
@@ -653,7 +660,7 @@ PASSWORD_RESETS = Facet(
     ("reset_id",),
     _members("reset_id", "user_id", "token_hash", "expires_at"),
     unique=(("token_hash",),),
-    indexes=(("user_id",),),
+    indexes=(("user_id",), ("expires_at", "reset_id")),
 )
 API_KEYS = Facet(
     "api_keys",

@@ -65,7 +65,9 @@ async def test_rows_see_earlier_rows_of_the_same_dry_run(farm: Farm) -> None:
 
 
 async def test_who_imports_is_told_when_it_has_ended_well_or_not(farm: Farm) -> None:
-    views = [await imported(farm, content, ImportOptions()) for content in (b"lote\n7\n", b"a,a\n1,2\n")]
+    views = [
+        await imported(farm, content, ImportOptions()) for content in (b"sisbov\n076000000000001\n", b"a,a\n1,2\n")
+    ]
     told = {row.source_id: row for row in await farm.rows(NOTIFICATIONS) if row.type == "import_finished"}
     assert {row.user_id for row in told.values()} == {farm.ana.user_id}
     assert [told[view.import_id].data["status"] for view in views] == ["completed", "failed"]

@@ -53,7 +53,7 @@ async def test_what_is_past_its_time_goes_and_every_proof_stays(watched: Watched
     units = container.units()
     later = Later(timedelta(days=366))
     aged = attrs.evolve(units, clock=later)
-    await Retention(aged, activity_days=730, personal_days=365).prune()
+    await Retention(aged, activity_days=730, personal_days=365, import_days=90).prune()
     async with container.storage().read() as reader:
         entries = (await reader.page(AUDIT, Select(), limit=1000)).items
         assert {(entry.personal, entry.personal_salt) for entry in entries} == {(None, None)}
@@ -61,7 +61,7 @@ async def test_what_is_past_its_time_goes_and_every_proof_stays(watched: Watched
         assert (await reader.page(ACTIVITY, Select())).items
         assert not (await reader.page(NOTIFICATIONS, Select())).items
     assert (await verify_log(container.storage(), NoteSigner(""))).valid
-    await Retention(aged, activity_days=30, personal_days=365).prune()
+    await Retention(aged, activity_days=30, personal_days=365, import_days=90).prune()
     async with container.storage().read() as reader:
         assert not (await reader.page(ACTIVITY, Select())).items
 
@@ -86,7 +86,7 @@ async def test_a_user_keeps_so_many_notifications_and_read_ones_go_first(watched
     await units.perform(system(), tell)
     newest = (await user.client.get("/api/notifications")).json()["items"][0]
     await user.client.patch(f"/api/notifications/{newest['notification_id']}", json={"read": True})
-    await Retention(units, 730, 365, most_per_user=3).prune()
+    await Retention(units, 730, 365, 90, most_per_user=3).prune()
     left = (await user.client.get("/api/notifications")).json()["items"]
     assert [entry["position"] for entry in left] == [5, 4, 3]
 

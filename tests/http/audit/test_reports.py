@@ -113,7 +113,7 @@ async def test_scenario_40_two_instances_complete_a_report_once_and_one_runs_at_
 async def test_the_content_goes_after_thirty_days_and_the_report_stays(watched: Watched) -> None:
     report, _ = await built(watched, watched.region.ana, kind="subject_access")
     units = attrs.evolve(watched.container.units(), clock=Later())
-    await Retention(units, 730, 365).prune()
+    await Retention(units, 730, 365, 90).prune()
     async with watched.container.storage().read() as reader:
         assert not (await reader.page(REPORT_CHUNKS, Select())).items
     assert (await watched.region.ana.client.get(f"{ROOT}/{report['report_id']}")).json()["sha256"] == report["sha256"]
