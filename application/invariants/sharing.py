@@ -9,7 +9,6 @@ from application.invariants.core import invariant
 from domain.access.vocabulary import CircuitStatus, MembershipStatus, OperationStatus, OperationType
 from domain.circuits.reading import walk
 from domain.circuits.values import FingerprintEntry, Membership, Operation, OperationOrigin, Placement
-from domain.document import EMPTY
 from domain.events.values import Event, EventType
 from domain.items.values import Item
 from domain.ports.queries import AnyOf, Select
@@ -27,6 +26,8 @@ from domain.ports.schema import (
 from domain.ports.storage import Reader
 from domain.webhooks.triggers import Trigger
 
+ERASED = ""
+"""In place of the operation that an erased event told of."""
 COMPLETED, PENDING = OperationStatus.COMPLETED, OperationStatus.PENDING
 TRIGGERED = Select({"status": "pending", "kind": AnyOf(tuple(sorted(Trigger)))}, ("kind", "created_at", "row_id"))
 """Outbox rows from which webhooks are told."""
@@ -41,13 +42,19 @@ async def items_by_key(reader: Reader, keys: Iterable[str | None]) -> dict[str, 
 
 
 async def operation_events(reader: Reader, dfids: Iterable[str], kind: EventType) -> dict[str, list[Event]]:
-    """Return the events of a kind of these items by the operation that they tell of."""
+    """Return the events of a kind of these items by the operation that they tell of; erased ones tell of none and
+    stand under `ERASED`."""
     query = Select({"dfid": AnyOf(tuple(sorted(set(dfids)))), "event_type": kind.value}, ("dfid", "position"))
     found: dict[str, list[Event]] = {}
     async for event in walk(reader, EVENTS, query):
-        if event.payload is not None:
-            found.setdefault(str(event.payload.get("operation_id")), []).append(event)
+        told = ERASED if event.payload is None else str(event.payload.get("operation_id"))
+        found.setdefault(told, []).append(event)
     return found
+
+
+def _may_tell(events: dict[str, list[Event]], circuit_id: str, dfid: str | None) -> bool:
+    """Tell whether an erased event may be the one that is missed."""
+    return any((event.circuit_id, event.dfid) == (circuit_id, dfid) for event in events.get(ERASED, ()))
 
 
 async def _members(reader: Reader, rows: Sequence[Operation]) -> dict[tuple[str, str], Membership]:
@@ -85,7 +92,9 @@ async def a_placement_has_its_push(reader: Reader, rows: Sequence[Placement]) ->
     for row in rows:
         if pushes.get(row.placement_id) != [row.operation_id]:
             yield row, f"was made by the pushes {pushes.get(row.placement_id, [])}, not by {row.operation_id}"
-        elif not any(event.circuit_id == row.circuit_id for event in told.get(row.operation_id, ())):
+        elif not any(event.circuit_id == row.circuit_id for event in told.get(row.operation_id, ())) and not _may_tell(
+            told, row.circuit_id, row.dfid
+        ):
             yield row, f"the push {row.operation_id} does not stand in the chain of the item"
 
 
@@ -222,8 +231,9 @@ async def a_pull_stands_in_the_chain(reader: Reader, rows: Sequence[Operation]) 
     pulls = [row for row in rows if row.operation_type is OperationType.PULL and row.status is COMPLETED]
     told = await operation_events(reader, (str(row.dfid) for row in pulls), EventType.PULLED_FROM_CIRCUIT)
     for row in pulls:
-        if len(told.get(row.operation_id, ())) != 1:
-            yield row, f"stands {len(told.get(row.operation_id, ()))} times in the chain of {row.dfid}"
+        times = len(told.get(row.operation_id, ()))
+        if times != 1 and not (times == 0 and _may_tell(told, row.circuit_id, row.dfid)):
+            yield row, f"stands {times} times in the chain of {row.dfid}"
 
 
 @invariant("circuits 7.16", FINGERPRINTS, "Push the item again, or remove the row.")
@@ -260,13 +270,15 @@ async def a_pushed_draft_is_mapped(reader: Reader, rows: Sequence[Operation]) ->
 
 
 async def _was_merged(reader: Reader, dfid: str, into: str) -> bool:
-    """Tell whether an item was ever merged, directly or by others, into another one."""
+    """Tell whether an item was ever merged, directly or by others, into another one; an erased event may say so."""
     frontier, seen = [dfid], {dfid}
     while frontier:
         query = Select({"dfid": AnyOf(tuple(frontier)), "event_type": EventType.MERGED.value}, ("dfid", "position"))
         frontier = []
         async for event in walk(reader, EVENTS, query):
-            payload = event.payload or EMPTY
+            if event.payload is None:
+                return True
+            payload = event.payload
             target = str(payload.get("other_dfid"))
             if payload.get("role") == "source" and target not in seen:
                 seen.add(target)
