@@ -33,15 +33,27 @@ async def test_1_every_item_gets_a_dfid_of_its_own_that_parses(farm: Farm) -> No
     assert all(parse_dfid(dfid or "") == dfid for dfid in dfids)
 
 
-async def test_2_and_3_processes_and_restarts_never_share_a_number(farm: Farm) -> None:
-    """Each restart, and each of two processes, takes blocks of its own."""
-    services = [
-        Items(Units(farm.storage, farm.clock, DfidSource(farm.storage, farm.clock)), farm.keys) for _ in range(5)
-    ]
-    batch = [CreateBatch(tuple(submission(("lote", f"{n}-{i}")) for i in range(200))) for n in range(5)]
-    outcomes = await asyncio.gather(*(service.create_batch(farm.ana, batch[n]) for n, service in enumerate(services)))
-    dfids = [result.dfid for outcome in outcomes for result in outcome.results]
-    assert len(set(dfids)) == 1000
+def started(farm: Farm) -> Items:
+    """Return the service of a process that just started."""
+    return Items(Units(farm.storage, farm.clock, DfidSource(farm.storage, farm.clock)), farm.keys)
+
+
+async def test_2_each_start_of_a_day_takes_numbers_of_its_own(farm: Farm) -> None:
+    for number in range(6):
+        await started(farm).create(farm.ana, submission(("lote", str(number))))
+    items = await farm.rows(ITEMS)
+    assert len({item.dfid for item in items}) == 6
+    assert {item.identifiers[0].value for item in items} == {str(number) for number in range(6)}
+
+
+async def test_3_two_processes_that_create_at_once_never_share_a_number(farm: Farm) -> None:
+    """Of the ten thousand of the scenario, five hundred are made and the others' numbers are only taken."""
+    batches = [CreateBatch(tuple(submission(("lote", f"{n}-{i}")) for i in range(250))) for n in range(2)]
+    outcomes = await asyncio.gather(*(started(farm).create_batch(farm.ana, batch) for batch in batches))
+    dfids = [str(result.dfid) for outcome in outcomes for result in outcome.results]
+    sources = [DfidSource(farm.storage, farm.clock) for _ in range(2)]
+    taken = await asyncio.gather(*(source.take(250) for source in sources for _ in range(19)))
+    assert len({*dfids, *(dfid for block in taken for dfid in block)}) == 10_000
 
 
 async def test_4_a_clock_set_back_a_day_continues_that_days_numbers(farm: Farm) -> None:
@@ -82,6 +94,17 @@ async def test_9_a_party_and_a_farm_tie_no_animals_together(farm: Farm) -> None:
     assert first.item.dfid != second.item.dfid
 
 
+async def test_5_three_renderings_of_a_tag_are_claimed_against_another_workspace(farm: Farm) -> None:
+    """Scenario 5 of identifiers.md 10."""
+    renderings = ("982123456789012", "3D6.1CBE991A14", "8000F59CBE991A14")
+    dfids = {(await made(farm, ("rfid", value))).item.dfid for value in renderings}
+    for value in renderings:
+        with pytest.raises(Refusal, match="identifier_claimed") as refused:
+            await farm.items.create(farm.rui, submission(("rfid", value)))
+        assert not [dfid for dfid in dfids if str(dfid) in repr(dict(refused.value.members))]
+    assert (len(dfids), len(await farm.rows(ITEMS))) == (1, 1)
+
+
 async def test_10_a_car_alone_is_the_item(farm: Farm) -> None:
     only = ("car", "DF-5300108-B69B317DD02C43DAA77A0784AEEF7D47")
     assert (await made(farm, only)).item.dfid == (await made(farm, only)).item.dfid
@@ -111,6 +134,7 @@ async def test_13_identifiers_of_two_items_are_a_conflict_that_waits(farm: Farm)
         refused.value.members["pending_id"],
         PendingReason.CONFLICTING_ITEMS,
     )
+    assert list(record.details["dfids"]) == refused.value.members["dfids"]
     assert {item.version for item in await farm.rows(ITEMS)} == {1}
 
 
@@ -191,14 +215,15 @@ async def test_58_a_label_selects_nothing_and_costs_nothing(farm: Farm) -> None:
 
 async def test_36_faulty_elements_are_refused_by_index_and_atomic_stores_none(farm: Farm) -> None:
     elements = [submission(("sisbov", f"076{n:012d}")) for n in range(1, 301)]
-    for index in (3, 77, 200):
+    faulty = [3, 77, 200]
+    for index in faulty:
         elements[index] = submission(("sisbov", "x"))
     with pytest.raises(Refusal, match="batch_refused"):
         await farm.items.create_batch(farm.ana, CreateBatch(tuple(elements), atomic=True))
     assert await farm.rows(ITEMS) == []
     outcome = await farm.items.create_batch(farm.ana, CreateBatch(tuple(elements)))
     assert outcome.counts["created"] == 297
-    assert [result.index for result in outcome.results if result.outcome is Outcome.REFUSED] == [3, 77, 200]
+    assert [result.index for result in outcome.results if result.outcome is Outcome.REFUSED] == faulty
 
 
 async def test_elements_of_a_batch_see_earlier_ones(farm: Farm) -> None:

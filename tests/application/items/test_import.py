@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from application.imports import ImportOptions, ImportView, Target, mapping_from_options
@@ -10,7 +11,7 @@ from application.imports.options import Encoding, Format
 from application.items import ItemFilter
 from domain.errors import Refusal
 from domain.items.values import ImportRow
-from domain.ports.schema import ITEMS, NOTIFICATIONS
+from domain.ports.schema import ITEMS, NOTIFICATIONS, PENDING
 from tests.application.items.conftest import Farm
 
 SICAR = Path(__file__).parents[2] / "data" / "sicar"
@@ -48,10 +49,15 @@ async def test_published_properties_are_imported_once(farm: Farm, name: str) -> 
 async def test_38_a_windows_1252_file_with_semicolons_is_read_and_read_again_unchanged(farm: Farm) -> None:
     content = "sisbov;raça\n076000000000001;Nelore mocho à mão\n076000000000002;Guzerá\n".encode("windows-1252")
     dry = await imported(farm, content, ImportOptions(dry_run=True))
+    assert await farm.rows(ITEMS) == [] == await farm.rows(PENDING)
     first = await imported(farm, content, ImportOptions())
     again = await imported(farm, content, ImportOptions())
     assert dry.counts == first.counts
-    assert [row.outcome for row in await results(farm, dry)] == [row.outcome for row in await results(farm, first)]
+    without_ids = {"import_id": "", "dfid": None}
+    reports = [[attrs.evolve(row, **without_ids) for row in await results(farm, view)] for view in (dry, first)]
+    assert reports[0] == reports[1]
+    ids = {"import_id": "", "dry_run": False, "started_at": farm.clock.instant, "finished_at": None}
+    assert attrs.evolve(dry, **ids) == attrs.evolve(first, **ids)
     assert {row.dfid for row in await results(farm, dry)} == {None}
     assert (first.counts["created"], again.counts["unchanged"]) == (2, 2)
     page = await farm.items.page(farm.ana, ItemFilter(q="nelore mao"))

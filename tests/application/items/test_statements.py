@@ -8,6 +8,8 @@ import pytest
 from adapters.memory.storage import MemoryBackend
 from adapters.staging import StagedStorage
 from application.items.requests import CreateBatch, ItemFilter
+from domain.errors import Refusal
+from domain.ports.schema import ITEMS
 from tests.application.items.conftest import Farm, submission
 
 
@@ -60,7 +62,34 @@ async def test_a_batch_asks_the_same_for_ten_and_for_ten_thousand(counted: tuple
     assert await asked_by_a_batch(counted, 1, 10) == await asked_by_a_batch(counted, 1000, 10_000)
 
 
-async def test_reading_asks_the_same_however_much_is_stored(counted: tuple[Farm, CountedBackend]) -> None:
+async def test_36_of_ten_thousand_elements_seven_are_refused_by_index(counted: tuple[Farm, CountedBackend]) -> None:
+    farm, _ = counted
+    faulty = [0, 3, 77, 200, 4_999, 9_998, 9_999]
+    elements = [submission(("sisbov", "x" if n in faulty else f"076{n:012d}")) for n in range(10_000)]
+    with pytest.raises(Refusal, match="batch_refused"):
+        await farm.items.create_batch(farm.ana, CreateBatch(tuple(elements), atomic=True))
+    assert await farm.rows(ITEMS) == []
+    outcome = await farm.items.create_batch(farm.ana, CreateBatch(tuple(elements)))
+    assert (outcome.counts["created"], outcome.counts["refused"]) == (9_993, 7)
+    assert [result.index for result in outcome.results if result.outcome == "refused"] == faulty
+
+
+async def test_58_a_label_shared_by_many_is_asked_about_as_often_as_one_of_nobody(
+    counted: tuple[Farm, CountedBackend],
+) -> None:
+    farm, backend = counted
+    asked = []
+    for number in range(102):
+        backend.asked.clear()
+        made = await farm.items.create(farm.ana, submission(("brinco", f"B{number}"), ("safra", "2025")))
+        asked.append(Counter(backend.asked))
+        assert made.outcome == "created"
+    backend.asked.clear()
+    await farm.items.create(farm.ana, submission(("safra", "2025")))
+    assert backend.asked == asked[0] == asked[-1]
+
+
+async def test_59_reading_asks_the_same_however_much_is_stored(counted: tuple[Farm, CountedBackend]) -> None:
     farm, backend = counted
     shown = []
     for first, size in ((1, 2), (100, 300)):
