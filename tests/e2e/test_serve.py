@@ -161,6 +161,7 @@ def test_it_waits_for_a_store_that_comes_later(tmp_path: Path, database_url: str
 
 
 def test_another_root_key_stops_the_start(tmp_path: Path) -> None:
+    """Scenario 7 of identifiers.md 10: with a wrong root key the start fails and names the variable."""
     folder = tmp_path / "one"
     with Served(folder) as server:
         server.ready()

@@ -1,4 +1,7 @@
-"""Scenarios 16 and 35: the server process dies at each statement of a push in turn, and nothing of it is left."""
+"""The server process dies at each statement of a push in turn, and nothing of it is left.
+
+Scenarios 16 and 35 of circuits.md and items-events.md, in this order.
+"""
 
 from collections.abc import Sequence
 from typing import Any

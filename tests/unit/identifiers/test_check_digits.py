@@ -23,6 +23,7 @@ def _digits(source: random.Random, count: int) -> str:
 
 
 def test_cpf_verdicts_equal_those_of_two_other_implementations():
+    """Scenario 4 of identifiers.md 10."""
     source, oracle = random.Random(1), CPF()
     right = 0
     for _ in range(COUNT):
@@ -37,6 +38,7 @@ def test_cpf_verdicts_equal_those_of_two_other_implementations():
 
 
 def test_cnpj_verdicts_equal_those_of_two_other_implementations():
+    """Scenario 4 of identifiers.md 10."""
     source, oracle = random.Random(2), CNPJ()
     right = 0
     for _ in range(COUNT):
@@ -50,6 +52,7 @@ def test_cnpj_verdicts_equal_those_of_two_other_implementations():
 
 @pytest.mark.parametrize("key", ["gtin", "gln"])
 def test_gs1_verdicts_equal_those_of_another_implementation(key):
+    """Scenario 4 of identifiers.md 10."""
     source = random.Random(3)
     right = 0
     for _ in range(COUNT):

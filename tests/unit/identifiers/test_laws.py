@@ -1,5 +1,6 @@
 """The laws of identifiers.md 2, over generated numbers and arbitrary text of every type."""
 
+import random
 import re
 import sys
 import time
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from domain.document import EMPTY
 from domain.identifiers import MAX_LENGTH, REGISTRY, check
+from tests.unit.identifiers.vectors import GOOD
 
 SPELLING_ONLY = {"length_given", "other_ais"}
 SEPARATORS = {"gta": "", "cpf": ".-/", "cnpj": ".-/", "rfid": "-"}
@@ -50,6 +52,7 @@ def respellings(key, value):
 @example("lote", "ΐ")
 @example("lote", "İ")
 def test_every_spelling_of_a_number_gets_the_same_verdict(key, value):
+    """Scenario 3 of identifiers.md 10."""
     found = check(key, value)
     if found.normalised is None or len(value) > MAX_LENGTH - 3:
         return
@@ -105,6 +108,7 @@ def test_what_the_pattern_allows_is_accepted_as_it_stands(pair):
 @example("gln", "()" * 100)
 @example("rfid", "\ud800")
 def test_any_text_gets_a_result(key, value):
+    """Scenario 2 of identifiers.md 10."""
     found = check(key, value)
     assert (found.evidence == "malformed") <= bool(found.reasons)
     if len(value) > MAX_LENGTH:
@@ -117,6 +121,18 @@ def test_no_text_makes_the_check_slow(key, value):
     for _ in range(20):
         check(key, value)
     assert time.process_time() - started < 20 * 0.005
+
+
+def test_scenario_2_a_thousand_texts_of_each_type_take_a_millisecond_each_at_most():
+    source = random.Random(5)
+    texts = [
+        "".join(source.choices("0123456789ABCDEFabcdef./-() é٣\x00", k=source.randrange(301))) for _ in range(1000)
+    ]
+    started = time.process_time()
+    for key in (*REGISTRY, "lote"):
+        for text in texts:
+            check(key, text)
+    assert time.process_time() - started < (len(REGISTRY) + 1) * len(texts) * 0.001
 
 
 def test_every_assigned_character_has_one_contextual_form():
@@ -133,9 +149,18 @@ def test_every_assigned_character_has_one_contextual_form():
 
 
 def test_full_width_digits_are_digits_and_no_other_foreign_ones():
+    """Scenario 12 of identifiers.md 10."""
     assert check("cpf", "５２９９８２２４７２５").normalised == "52998224725"
     for digits in ("٥٢٩٩٨٢٢٤٧٢٥", "५२९९८२२४७२५"):
         assert check("cpf", digits).reasons[0].code == "characters"
+
+
+@pytest.mark.parametrize("key", ["sisbov", "rfid", "sscc", "car", "incra", "gta", "gtin", "gln", "cpf"])
+def test_scenario_12_what_is_no_ascii_digit_is_no_digit(key):
+    (value, *_) = [given for found in GOOD.values() for name, given, _ in found if name == key and "0" in given]
+    for wrong in (value.replace("0", "O"), value.replace("0", "\u0660"), f"\u200b{value}", f"{value}\x00"):
+        assert check(key, wrong).evidence == "malformed", wrong
+    assert check(key, value.replace("0", "\uff10")) == check(key, value)
 
 
 def test_no_foreign_letter_becomes_an_ascii_one():
