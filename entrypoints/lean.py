@@ -3,7 +3,7 @@
 import gc
 import linecache
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import Final
@@ -23,27 +23,24 @@ class _Absent(MetaPathFinder):
 
 
 @contextmanager
-def lean() -> Iterator[None]:
-    """Serve in this block: LEFT_OUT is not there, and the garbage of imports is looked for rarely.
+def lean() -> Iterator[Callable[[], None]]:
+    """Serve in this block, in which LEFT_OUT is not there; yields what to call when everything is loaded.
 
-    Never would raise the memory that the process keeps; see `settle` for when all is there.
+    Until then garbage is looked for rarely; never would raise the memory that the process keeps. What is loaded stays
+    to the end, is never looked at again, and the source of methods made by attrs, which serves tracebacks only, goes.
     """
     absent, thresholds = _Absent(), gc.get_threshold()
     sys.meta_path.insert(0, absent)
     gc.set_threshold(*_OBJECTS)
+
+    def settle() -> None:
+        linecache.clearcache()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*thresholds)
+
     try:
-        yield
+        yield settle
     finally:
         gc.set_threshold(*thresholds)
         sys.meta_path.remove(absent)
-
-
-def settle() -> None:
-    """Take what is loaded now as what stays to the end.
-
-    It is never looked at for garbage again, and the source of the methods that attrs has made, which serves tracebacks
-    only, is forgotten.
-    """
-    linecache.clearcache()
-    gc.collect()
-    gc.freeze()

@@ -18,7 +18,7 @@ from adapters.caching.guard import Guard
 LASTS = 1.0
 """Seconds for which a right lasts, from before the query that gave it."""
 
-LAPSED = 1.5
+LAPSED = 1.25
 """Seconds after which every right from before a closing has lapsed, on any clock that is not far off."""
 
 QUIET = 3.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from entrypoints.cli.context import Globals, configured
-from entrypoints.lean import lean, settle
+from entrypoints.lean import lean
 
 VARIABLES: Final[Mapping[str, str]] = {
     "host": "HOST",
@@ -46,7 +46,7 @@ def plain_options(words: Sequence[str]) -> dict[str, str] | None:
 
 def serve_with(chosen: Globals, options: Mapping[str, str | None]) -> int:
     """Serve until a signal and return the exit code. Raises what `entrypoints.serve.serve` does."""
-    with lean():
+    with lean() as settle:
         from entrypoints.serve import serve  # noqa: PLC0415 -- only inside the block
 
         settle()

@@ -17,6 +17,8 @@ from typing import Any
 import attrs
 import psutil
 
+from tests.machines import BYTECODE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -84,8 +86,9 @@ def bare() -> Iterator[Served]:
 def _running(command: list[str], ready: str, environment: dict[str, str]) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
+    settings = os.environ | BYTECODE | environment
     begun = time.perf_counter()
-    process = subprocess.Popen([*command, str(port)], cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, str(port)], cwd=ROOT, env=settings, stdout=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         while not _answers(address + ready):
