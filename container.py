@@ -167,11 +167,15 @@ def _shared_cache_control(storage: "CachedStorage") -> "SharedCacheControl":
     return SharedCacheControl(storage)
 
 
+def _carrier(settings: Settings) -> str:
+    """Return what carries wake-ups: the first that the configuration offers (platform.md 8.5)."""
+    if settings.bus != "auto":
+        return settings.bus
+    return "redis" if settings.redis_url else "local" if settings.storage == "memory" else "postgres"
+
+
 def _bus(settings: Settings, server: Server) -> Bus:
-    """Make the first bus that the configuration offers (platform.md 8.5)."""
-    chosen = settings.bus
-    if chosen == "auto":
-        chosen = "redis" if settings.redis_url else "local" if settings.storage == "memory" else "postgres"
+    chosen = _carrier(settings)
     if chosen == "redis" and settings.redis_url:
         from adapters.redis.bus import RedisBus  # noqa: PLC0415
 
@@ -246,9 +250,12 @@ def _workers(life: StoreLife, settings: Settings, workers: list[Worker]) -> list
     return [Worker("store", life.keep), *workers] if settings.embedded else workers
 
 
-def _statistics(units: Units, backing: Backing, clock: Clock, settings: Settings) -> Statistics:
+def _statistics(units: Units, backing: Backing, clock: Clock, settings: Settings, limiter: RateLimiter) -> Statistics:
     async def schema_version() -> int:
         return (await backing.schema()).applied
+
+    def shares() -> tuple[str, str]:
+        return "degraded" if limiter.degraded else settings.limiter, _carrier(settings)
 
     return Statistics(
         units=units,
@@ -257,6 +264,7 @@ def _statistics(units: Units, backing: Backing, clock: Clock, settings: Settings
         instance_id=settings.instance_id,
         release=version("defarm-engine"),
         started_at=clock.now(),
+        shares=shares,
     )
 
 
@@ -374,7 +382,7 @@ class Container(containers.DeclarativeContainer):
     accounts = providers.Singleton(Accounts, desk)
     directory = providers.Singleton(Directory, units)
     outbox_jobs = providers.Singleton(Jobs, units)
-    statistics = providers.Singleton(_statistics, units, backing, clock, settings)
+    statistics = providers.Singleton(_statistics, units, backing, clock, settings, limiter)
     items = providers.Singleton(Items, units, identifier_keys)
     item_administration = providers.Singleton(ItemAdministration, units, identifier_keys)
     store_settings = providers.Singleton(StoreSettings, settings.provided.storage, settings.provided.store_label)

@@ -19,10 +19,13 @@ class StatisticsRecord:
 
 @attrs.frozen
 class Instance:
-    """A serving process, as it announces itself."""
+    """A serving process, as it announces itself: where it counts limits (`memory`, `redis`, or `degraded` while its
+    Redis is out of reach), and what carries its wake-ups."""
 
     instance_id: str
     release: str
     started_at: datetime
     last_seen_at: datetime
+    limiter: str = ""
+    bus: str = ""
     version: int = 1

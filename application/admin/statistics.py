@@ -79,6 +79,12 @@ class Dashboard:
     instances: tuple[InstanceView, ...]
 
 
+async def serving(reader: Reader, now: datetime) -> tuple[Instance, ...]:
+    """Return the instances that were heard of lately, at most 1,000."""
+    heard = Select({"last_seen_at": Between(now - SILENT)}, ("last_seen_at",))
+    return (await reader.page(INSTANCES, heard, limit=1000)).items
+
+
 @attrs.frozen(kw_only=True)
 class Statistics:
     """Counts for all instances: who comes first after a minute stores the numbers, and everybody reads them."""
@@ -89,6 +95,8 @@ class Statistics:
     instance_id: str
     release: str
     started_at: datetime
+    shares: Callable[[], tuple[str, str]]
+    """Where this instance counts limits now, and what carries its wake-ups."""
 
     async def dashboard(self) -> Dashboard:
         """Return the newest numbers; counts them when there are none."""
@@ -96,8 +104,7 @@ class Statistics:
             known = await reader.find(STATISTICS, NAME)
         record = known or await self.count()
         async with self.units.storage.read() as reader:
-            heard = Select({"last_seen_at": Between(self.units.clock.now() - SILENT)}, ("last_seen_at",))
-            instances = (await reader.page(INSTANCES, heard, limit=1000)).items
+            instances = await serving(reader, self.units.clock.now())
         numbers: dict[str, Any] = dict(record.numbers)
         waiting = WaitingOperations(**numbers.pop("operations"))
         shown = tuple(
@@ -138,10 +145,11 @@ class Statistics:
         now = self.units.clock.now()
         async with self.units.storage.write() as unit:
             known = await unit.find(INSTANCES, self.instance_id)
+            me = Instance(self.instance_id, self.release, self.started_at, now, *self.shares())
             if known is None:
-                await unit.add(INSTANCES, Instance(self.instance_id, self.release, self.started_at, now))
+                await unit.add(INSTANCES, me)
             else:
-                await unit.save(INSTANCES, attrs.evolve(known, last_seen_at=now, version=known.version + 1))
+                await unit.save(INSTANCES, attrs.evolve(me, version=known.version + 1))
             silent = await unit.page(INSTANCES, Select({"last_seen_at": Between(None, now - SILENT)}), limit=100)
             gone = (each for each in silent.items if each.instance_id != self.instance_id)
             await unit.remove(INSTANCES, *gone)

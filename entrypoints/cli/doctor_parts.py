@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
+from application.admin.statistics import serving
 from application.audit.service import asked
 from application.events.verifying import check_chains
 from application.measuring import outbox as outbox_measures
+from application.settings import Settings
 from container import Container, close, container_of
 from domain.audit.sequencing import newest
 from domain.ids import new_id
@@ -17,25 +19,69 @@ from domain.ports.bus import Bus, Wake
 from domain.ports.queries import Select
 from domain.ports.schema import AUDIT, CHAINS
 from domain.ports.storage import Reader
+from domain.statistics import Instance
 from entrypoints.cli.findings import Found, Level, opened_store
 
 CHAINS_CHECKED = 100
+MOST_NAMED = 5
+TRIES = 20
 OLDEST_WORK = 300.0
 OLDEST_UNSEQUENCED = 60.0
 
 
 async def instances(container: Container) -> AsyncIterator[Found]:
-    """Look at what several processes must share."""
-    settings = container.settings()
+    """Look at what the instances that serve now must share, as each of them announces it."""
+    await opened_store(container)
+    async with container.storage().read() as reader:
+        found = await serving(reader, container.clock().now())
+    if len(found) < 2:
+        yield Level.OK, "One process serves." if found else "Nothing serves at the moment.", ""
+        for each in _alone(container.settings()):
+            yield each
+        return
+    yield _limiters(found)
+    yield _carriers(found)
+    if len(releases := sorted({each.release for each in found})) > 1:
+        yield Level.WARN, f"Releases {', '.join(releases)} serve together.", "End the rolling change."
+
+
+def _alone(settings: Settings) -> Iterator[Found]:
+    """Judge the configuration where it can not be seen at work."""
     if settings.workers == 1:
-        yield Level.OK, "One process serves.", ""
         return
     if settings.limiter == "memory":
-        yield Level.WARN, f"Each of {settings.workers} processes counts limits for itself.", "Set REDIS_URL."
-    else:
-        yield Level.OK, "Limits are counted together.", ""
+        yield Level.WARN, f"Each of {settings.workers} processes will count limits for itself.", "Set REDIS_URL."
     if settings.bus == "local":
         yield Level.FAIL, f"{settings.workers} processes cannot wake each other (DEFARM_BUS=local).", "DEFARM_BUS=auto"
+
+
+def _limiters(found: Sequence[Instance]) -> Found:
+    alone = [each.instance_id for each in found if each.limiter == "memory"]
+    cut = [each.instance_id for each in found if each.limiter == "degraded"]
+    if alone:
+        text = f"Of {len(found)} instances these count limits for themselves: {_named(alone)}."
+        return Level.WARN, text, "Set REDIS_URL on each of them."
+    if cut:
+        text = f"Of {len(found)} instances these do not reach Redis and count limits for themselves: {_named(cut)}."
+        return Level.WARN, text, "Bring Redis back."
+    return Level.OK, f"{len(found)} instances count limits together.", ""
+
+
+def _carriers(found: Sequence[Instance]) -> Found:
+    local = [each.instance_id for each in found if each.bus == "local"]
+    carriers = sorted({each.bus for each in found if each.bus})
+    if local:
+        text = f"Of {len(found)} instances these cannot be woken by the others (DEFARM_BUS=local): {_named(local)}."
+        return Level.FAIL, text, "DEFARM_BUS=auto"
+    if len(carriers) > 1:
+        text = f"The instances cannot wake each other: they use {' and '.join(carriers)}."
+        return Level.FAIL, text, "Give all of them the same DEFARM_BUS and REDIS_URL."
+    return Level.OK, f"{len(found)} instances wake each other over {carriers[0]}.", ""
+
+
+def _named(ids: Sequence[str]) -> str:
+    shown = ", ".join(sorted(ids)[:MOST_NAMED])
+    return f"{shown} and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else shown
 
 
 async def bus(container: Container) -> AsyncIterator[Found]:
@@ -63,7 +109,7 @@ async def _round_trip(hearing: Bus, telling: Bus) -> float | None:
     hearing.listen(lambda told: heard.set() if told.user_ids == wake.user_ids else None)
     running = [asyncio.create_task(bus.run()) for bus in (hearing, telling)]
     try:
-        for _ in range(20):
+        for _ in range(TRIES):
             begun = perf_counter()
             telling.publish(wake)
             with contextlib.suppress(TimeoutError):
