@@ -505,18 +505,20 @@ def kept_secret(data_dir: Path, name: str) -> str:
     return load_or_create_secret(data_dir, name)
 
 
-def place(settings: Settings, spec: str | MemoryStorage) -> PostgresPlace | SnapshotPlace | MemoryPlace:
+def place(
+    settings: Settings, spec: str | MemoryStorage, batch: int = 1000
+) -> PostgresPlace | SnapshotPlace | MemoryPlace:
     """Return an end of a copy: `env` is the configured store, a storage in memory is one of this process.
 
-    Raises CannotMove, StoreRefused.
+    A database is read by portions of at most `batch` rows. Raises CannotMove, StoreRefused.
     """
     if isinstance(spec, MemoryStorage):
         return MemoryPlace(spec)
     if spec != "env":
-        return place_of(spec)
+        return place_of(spec, batch)
     if settings.storage == "memory":
         raise StoreRefused("with DEFARM_STORAGE=memory the store lives inside the server; name another one")
-    return served(settings.database_url, settings.data_dir)
+    return served(settings.database_url, settings.data_dir, batch)
 
 
 async def write_snapshot(

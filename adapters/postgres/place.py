@@ -58,7 +58,8 @@ class Size:
 class PostgresHolding:
     """What one transaction sees."""
 
-    def __init__(self, connection: Connection, name: str, record: StoreRecord | None) -> None:
+    def __init__(self, connection: Connection, name: str, record: StoreRecord | None, batch: int) -> None:
+        self._batch = batch
         self._connection = connection
         self._name = name
         self._record = record
@@ -88,7 +89,7 @@ class PostgresHolding:
                 async for row in cursor:
                     portion.append(Counter(*row) if part is NUMBERS else _value(part, row))
                     size += 0 if part is NUMBERS else len(row[0])
-                    if len(portion) >= PORTION_ROWS or size >= PORTION_BYTES:
+                    if len(portion) >= self._batch or size >= PORTION_BYTES:
                         yield portion
                         portion, size = [], 0
         if portion:
@@ -96,10 +97,14 @@ class PostgresHolding:
 
 
 class PostgresPlace:
-    """A store in PostgreSQL, remote or embedded in `folder`. `name` is what messages call it."""
+    """A store in PostgreSQL, remote or embedded in `folder`, read by portions of at most `batch` rows.
 
-    def __init__(self, name: str, server: Server, folder: Path | None = None) -> None:
+    `name` is what messages call it.
+    """
+
+    def __init__(self, name: str, server: Server, folder: Path | None = None, batch: int = PORTION_ROWS) -> None:
         self.name = name
+        self._batch = batch
         self._server = server
         self._folder = folder
         self.storage = PostgresStorage(lambda: server.url)
@@ -113,7 +118,7 @@ class PostgresPlace:
             with translating():
                 await connection.execute("begin isolation level repeatable read, read only")
                 record = await _record(connection)
-            yield PostgresHolding(connection, self.name, record)
+            yield PostgresHolding(connection, self.name, record, self._batch)
 
     async def sealed(self) -> Sealed | None:
         await self._current()

@@ -9,9 +9,11 @@ from types import MappingProxyType
 
 from application.invariants import INVARIANTS, breaches
 from application.settings import Settings, default_env_file
+from application.store_life import STORE_KEY
 from container import Container, close, container_of
 from domain.ports.backing import StoreBroken, StoreRefused
 from domain.ports.errors import StorageError
+from domain.ports.schema import STORE
 from entrypoints.cli import doctor_parts
 from entrypoints.cli.doctor_cache import cache
 from entrypoints.cli.findings import Finding, Found, Level, NotCurrent, opened_store
@@ -105,6 +107,8 @@ async def _store(container: Container) -> AsyncIterator[Found]:
         yield Level.FAIL, f"The schema waits for {', '.join(schema.pending)}.", "defarm migrate"
     else:
         yield Level.OK, f"The schema is current (version {schema.applied}).", ""
+        for found in await _moved(container):
+            yield found
     facts = await backing.facts()
     if facts is None:
         return
@@ -112,6 +116,18 @@ async def _store(container: Container) -> AsyncIterator[Found]:
     yield _graded(facts.encoding == "UTF8", f"The database is encoded in {facts.encoding}.", "Make one with UTF8.")
     yield _clock(facts.now)
     yield _connections(container.settings(), facts.max_connections)
+
+
+async def _moved(container: Container) -> list[Found]:
+    """Return what is to be said of a store that is, or was, an end of a copy."""
+    async with container.storage().read() as reader:
+        record = await reader.find(STORE, STORE_KEY)
+    if record is not None and record.copying is not None:
+        return [(Level.FAIL, "The store holds a copy that was not completed.", "defarm storage copy --resume")]
+    if record is not None and record.read_only:
+        text = "The store was copied and declared out of use." if record.retired else "The store takes no changes."
+        return [(Level.WARN, text, "Use the copy; or: defarm storage release")]
+    return []
 
 
 def _graded(fine: bool, text: str, hint: str) -> Found:

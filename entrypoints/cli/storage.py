@@ -43,6 +43,7 @@ def copy(
     context: typer.Context,
     source: From,
     target: To,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Rows of a transaction in the target.")] = 1000,
     verify: Verify = True,
     resume: Resume = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be copied; change nothing.")] = False,
@@ -57,7 +58,9 @@ def copy(
         return
     if not source.startswith("file:"):
         _sure(yes, f"{_named(settings, source)} will take no changes until `defarm storage release`. Go on?")
-    report = run_async(_copied(output, settings, source, target, verify=verify, resume=resume, keeps=False))
+    report = run_async(
+        _copied(output, settings, source, target, verify=verify, resume=resume, keeps=False, batch=batch)
+    )
     _tell_report(output, report)
 
 
@@ -162,9 +165,9 @@ async def _ended(settings: Settings, source: str, *, retire: bool) -> dict[str, 
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, spec: str) -> AsyncIterator[Any]:
+async def _opened(settings: Settings, spec: str, batch: int = 1000) -> AsyncIterator[Any]:
     """Hold one end of a copy for the time of the block."""
-    held = place(settings, spec)
+    held = place(settings, spec, batch)
     try:
         yield held
     finally:
@@ -180,9 +183,17 @@ def _target(held: Any) -> Target:
 
 
 async def _copied(
-    output: Output, settings: Settings, source: str, target: str, *, verify: bool, resume: bool, keeps: bool
+    output: Output,
+    settings: Settings,
+    source: str,
+    target: str,
+    *,
+    verify: bool,
+    resume: bool,
+    keeps: bool,
+    batch: int = 1000,
 ) -> CopyReport:
-    async with _opened(settings, source) as origin, _opened(settings, target) as into:
+    async with _opened(settings, source, batch) as origin, _opened(settings, target) as into:
         with _progress(output) as tell:
             work = Copy(
                 source=origin,

@@ -100,7 +100,7 @@ def test_scenario_54_a_copy_that_was_killed_goes_on_and_the_source_takes_no_chan
     with Served(tmp_path / "old", **settings(source)) as old:
         farm = Farm(old.ready())
         assert defarm("migrate", **settings(target)).code == 0
-        words = ["storage", "copy", "--from", source, "--to", target, "--yes"]
+        words = ["storage", "copy", "--from", source, "--to", target, "--batch", "50", "--yes"]
         with psycopg.connect(target) as blocker:
             # The copy comes to a halt where it adds to this table, so that it is killed in its middle.
             blocker.execute("lock table contributions in share mode")
@@ -116,6 +116,8 @@ def test_scenario_54_a_copy_that_was_killed_goes_on_and_the_source_takes_no_chan
         before = farm.dump(old)
         unfinished = defarm("admin", "list", **settings(target))
         assert unfinished.code == 4 and "--resume" in unfinished.err
+        assert "not completed" in defarm("doctor", "--only", "store", "--json", **settings(target)).out
+        assert "takes no changes" in defarm("doctor", "--only", "store", "--json", **settings(source)).out
         again = defarm(*words, **settings(target))
         assert again.code == 4 and "--resume" in again.err
 
