@@ -154,10 +154,17 @@ def _write_through_storage(
     """Make the stack that holds the working set in memory; a command needs no memory, and writes only beside none."""
     if joins:
         return _postgres_storage(settings, server, backend)
+    from adapters.write_through.behind import BehindBounds  # noqa: PLC0415
     from adapters.write_through.storage import WriteThroughStorage  # noqa: PLC0415
 
+    behind = BehindBounds(settings.write_behind_queue, settings.write_behind_max_lag.total_seconds())
     return WriteThroughStorage(
-        lambda: server.url, _bounds(settings), skip_items=settings.skip_items_preload, backend=backend
+        lambda: server.url,
+        _bounds(settings),
+        skip_items=settings.skip_items_preload,
+        backend=backend,
+        behind=behind if settings.write_behind else None,
+        drain=settings.shutdown_grace.total_seconds(),
     )
 
 
@@ -486,11 +493,6 @@ def container_of(settings: Settings, *, joins: bool = False) -> Container:
     stacks = Container.storage.providers
     if settings.storage not in stacks:
         raise StoreRefused(f"DEFARM_STORAGE={settings.storage} is not part of this release, {', '.join(stacks)} are")
-    if settings.write_behind:
-        raise StoreRefused(
-            "DEFARM_WRITE_BEHIND is not part of this release: leave it off, and write_through acknowledges what "
-            "PostgreSQL has committed"
-        )
     return Container(settings=settings, joins=joins)
 
 

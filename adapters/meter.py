@@ -165,6 +165,8 @@ _GAUGES: Final[Mapping[str, tuple[str, ...]]] = {
     "pool_waiting": ("Calls that wait for a connection.", "livesum"),
     "cache_degraded": ("1 while the cache is not used.", "livemax"),
     "cache_pending_invalidations": ("Marks whose unit has ended and that still stand.", "livesum"),
+    "write_behind_queue": ("Units acknowledged before PostgreSQL had them.", "livesum"),
+    "write_behind_lag_seconds": ("Age of the oldest of them.", "livemax"),
     "streams": ("Open streams.", "livesum", "transport"),
     "ready": ("1 while requests are served.", "livemin"),
     "build_info": ("What runs.", "livemax", "version", "storage"),

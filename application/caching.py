@@ -76,6 +76,7 @@ class NoCache:
     mode: CacheMode = CacheMode.NONE
     degraded_since: datetime | None = None
     pending: int = 0
+    write_behind: WriteBehindState | None = None
 
     def tallies(self) -> Mapping[str, Mapping[str, int]]:
         return {}

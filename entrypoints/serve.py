@@ -224,7 +224,8 @@ class Process:
             await self._end(opening, serving)
             for task in watching:
                 task.cancel()
-        return code
+        behind = self.container.cache_control().write_behind
+        return FAILED if behind is not None and behind.queued else code
 
     async def _until_the_end(
         self, opening: "asyncio.Task[None]", serving: "asyncio.Task[None]", signalled: "asyncio.Task[Any]"

@@ -67,6 +67,9 @@ class Watcher:
         cache = container.cache_control()
         meter.set("cache_degraded", 0 if cache.degraded_since is None else 1)
         meter.set("cache_pending_invalidations", cache.pending)
+        if (behind := cache.write_behind) is not None:
+            meter.set("write_behind_queue", behind.queued)
+            meter.set("write_behind_lag_seconds", behind.oldest_seconds)
         for kind, totals in cache.tallies().items():
             meter.cache(kind, totals)
         for transport, number in container.live().counts().items():

@@ -40,6 +40,10 @@ class SharedCacheControl:
         return self._storage.rights.without_since
 
     @property
+    def write_behind(self) -> None:
+        return None
+
+    @property
     def pending(self) -> int:
         return self._storage.backend.pending
 

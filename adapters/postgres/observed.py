@@ -7,6 +7,7 @@ from typing import TypeVar
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.postgres.storage import PostgresBackend
+from adapters.postgres.writers import Mark
 from domain.ports.errors import StorageError
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import Facet, Key
@@ -48,8 +49,8 @@ class ObservedBackend(PostgresBackend):
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         return await self._told(type(view).__name__, "view", super().view(view, after, limit))
 
-    async def commit(self, changes: Changes, guard: Guard | None = None) -> None:
-        await self._told("unit", "commit", super().commit(changes, guard))
+    async def commit(self, changes: Changes, guard: Guard | None = None, mark: Mark | None = None) -> None:
+        await self._told("unit", "commit", super().commit(changes, guard, mark))
 
     async def take_numbers(self, day: str, count: int) -> range:
         return await self._told("sequences", "take", super().take_numbers(day, count))

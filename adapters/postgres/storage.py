@@ -24,7 +24,7 @@ from adapters.postgres.patience import patience
 from adapters.postgres.statements import STATEMENTS, Wanted, fetching
 from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united
 from adapters.postgres.views import view_query
-from adapters.postgres.writers import RELEASE, TURN, Entry
+from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
 from adapters.staging import StagedStorage
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
 from domain.ports.queries import Condition, Cursor, Scalar, Select
@@ -189,9 +189,9 @@ class PostgresBackend:
             raise asyncio.CancelledError
         return connection
 
-    async def commit(self, changes: Changes, guard: Guard | None = None) -> None:
-        unit = Transaction(changes, guard)
-        await (self._commit(unit) if unit.bulk else self._commits.ask(unit))
+    async def commit(self, changes: Changes, guard: Guard | None = None, mark: Mark | None = None) -> None:
+        unit = Transaction(changes, guard, mark)
+        await (self._commit(unit) if unit.bulk or mark else self._commits.ask(unit))
 
     async def _commit(self, transaction: Transaction) -> None:
         with translating():

@@ -11,6 +11,7 @@ from adapters.caching.guard import Guard
 from adapters.changes import Changes, FacetChanges, order_key, ordered
 from adapters.postgres.codec import encode
 from adapters.postgres.statements import STATEMENTS, copy_field
+from adapters.postgres.writers import WROTE, Mark
 from domain.ports.schema import Facet, Key
 
 COPY_FROM = 200
@@ -35,6 +36,7 @@ class Transaction:
 
     changes: Changes
     guard: Guard | None = None
+    mark: Mark | None = None
 
     @property
     def bulk(self) -> bool:
@@ -51,6 +53,8 @@ class Transaction:
         steps = [step for change in self.changes for step in _steps(change)]
         if self.guard is not None:
             steps += _demanding(self.guard)
+        if self.mark is not None:
+            steps.insert(0, Call(WROTE, self.mark.parameters))
         await (_stepwise(connection, steps) if self.bulk else _pipelined(connection, steps))
 
 

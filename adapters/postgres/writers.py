@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet
 
+import attrs
 import psycopg
 
 from adapters.processes import is_gone, this_process
@@ -23,6 +24,12 @@ ENTER: Final = "select turn, wait, owed_to from defarm_enter(%s, %s)"
 TURN: Final = "select turn from store_writers"
 RELEASE: Final = "update store_writers set holder = 0, process = '', turn = turn + 1 where holder = %s"
 
+WROTE: Final = (
+    "with done as (update store_writers set written = %s where holder = %s and written <> %s returning 1)"
+    " select defarm_expect((select count(*) from done), 1, 'store_writers')"
+)
+"""Comes first, so that a batch whose outcome is unknown is waited for, and met once."""
+
 PLAIN: Final = 1
 CACHED: Final = 2
 FIRST_OWN: Final = 16
@@ -34,6 +41,18 @@ WRITERS: Final = 25702
 _ENDING: Final = 2.0
 _PAUSE: Final = 0.2
 REFUSED: Final = "DF003"
+
+
+@attrs.frozen
+class Mark:
+    """Names a batch of units of a kind of writer. A batch that was written before is Stale in `store_writers`."""
+
+    kind: int
+    token: str
+
+    @property
+    def parameters(self) -> list[Any]:
+        return [self.token, self.kind, self.token]
 
 
 def own_kind() -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.caching.keys import KINDS
 from adapters.write_through.storage import WriteThroughStorage
-from domain.ports.cache_control import CacheMode, CacheProbe, CacheReport
+from domain.ports.cache_control import CacheMode, CacheProbe, CacheReport, WriteBehindState
 from domain.ports.schema import Facet, Key
 
 
@@ -20,27 +20,32 @@ class MemoryControl:
 
     @property
     def degraded_since(self) -> datetime | None:
-        return self._storage.backend.tenure.without_since
+        return self._storage.tenure.without_since
+
+    @property
+    def write_behind(self) -> WriteBehindState | None:
+        return None if self._storage.behind is None else self._storage.behind.state
 
     @property
     def pending(self) -> int:
         return 0
 
     def tallies(self) -> Mapping[str, Mapping[str, int]]:
-        tallies = self._storage.backend.front.tallies
+        tallies = self._storage.front.tallies
         return {KINDS.get(name, name): tally for name, tally in tallies.items() if tally}
 
     async def report(self) -> CacheReport:
-        front = self._storage.backend.front
+        front = self._storage.front
         return CacheReport(
             entries={name: len(rows) for name, rows in front.rows.items()},
             as_of=datetime.now(UTC),
             counters=front.stats(),
             degraded_since=self.degraded_since,
+            write_behind=self.write_behind,
         )
 
     async def invalidate(self, facets: Collection[Facet[Any]], ids: Collection[str] | None) -> int:
-        front, count = self._storage.backend.front, 0
+        front, count = self._storage.front, 0
         wanted = None if ids is None else frozenset(ids)
         for facet in facets:
             if facet.name in front.rows:

@@ -78,6 +78,11 @@ class CacheControl(Protocol):
         ...
 
     @property
+    def write_behind(self) -> WriteBehindState | None:
+        """What was acknowledged before the database had it; None where nothing ever is."""
+        ...
+
+    @property
     def pending(self) -> int:
         """How many marks of this instance stand though their unit has ended."""
         ...

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.storage import PostgresBounds, PostgresStorage
+from adapters.write_through.behind import BehindBounds
 from adapters.write_through.front import Front
 from adapters.write_through.storage import WriteThroughStorage
 from domain.accounts.values import Workspace
@@ -106,9 +107,11 @@ class Program(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        if isinstance(self.other, WriteThroughStorage) and self.other.behind is not None:
+            assert not self._run(self.other.behind.drain(10.0))
         self._run(wipe(self.url))
         if isinstance(self.other, WriteThroughStorage):
-            self.other.backend.front = Front(LAZY)
+            self.other.through.front = Front(LAZY)
         self._stores: tuple[Storage, Storage] = (MemoryStorage(), self.other)
         self._contexts: dict[int, list[AbstractAsyncContextManager[Any]]] = {}
         self._units: dict[int, list[Any]] = {}
@@ -219,12 +222,15 @@ async def _answers(handle: Any, given: tuple[Facet[Any], list[Any]], query: Any,
 LAZY = [attrs.evolve(kept, with_items=True) for kept in EVERYTHING]
 
 
-@pytest.mark.parametrize("stack", ["postgres", "write_through"])
+@pytest.mark.parametrize("stack", ["postgres", "write_through", "write_behind"])
 def test_any_program_of_units_gives_the_same_answers_in_memory_and_in(stack: str, migrated_url: str) -> None:
     with asyncio.Runner() as runner:
         storage: PostgresStorage | WriteThroughStorage = PostgresStorage(migrated_url)
-        if stack == "write_through":
-            storage = WriteThroughStorage(migrated_url, PostgresBounds(), working_set=LAZY, skip_items=True)
+        if stack != "postgres":
+            behind = BehindBounds() if stack == "write_behind" else None
+            storage = WriteThroughStorage(
+                migrated_url, PostgresBounds(), working_set=LAZY, skip_items=True, behind=behind
+            )
         runner.run(storage.open())
         try:
             machine = type("Run", (Program,), {"runner": runner, "other": storage, "url": migrated_url})

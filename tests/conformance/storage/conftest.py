@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.write_through.behind import BehindBounds
 from adapters.write_through.rows import WORKING_SET
 from domain.ports.storage import Storage
 from tests.conformance.storage.stacks import (
@@ -13,9 +14,10 @@ from tests.conformance.storage.stacks import (
 )
 from tests.servers import RedisServer
 
-STACKS = ["memory", "postgres", "redis_cached", "write_through"]
+STACKS = ["memory", "postgres", "redis_cached", "write_through", "write_behind"]
 LINKED = [
     pytest.param("memory", marks=pytest.mark.xfail(strict=True, reason="memory has no link that could break")),
+    # Not write_behind, which acknowledges without the store: tests/conformance/storage/test_write_behind.py.
     "postgres",
     "redis_cached",
     "write_through_of_items",
@@ -32,6 +34,8 @@ async def _made(name: str, request: pytest.FixtureRequest) -> Stack:
         return await RedisCachedStack(url, redis.url).start()
     if name == "write_through_of_items":
         return await WriteThroughStack(url, WORKING_SET).start()
+    if name == "write_behind":
+        return await WriteThroughStack(url, behind=BehindBounds()).start()
     if name == "write_through":
         return await WriteThroughStack(url).start()
     return await PostgresStack(url).start()

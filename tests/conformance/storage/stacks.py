@@ -14,6 +14,7 @@ from adapters.postgres.writers import CACHED, Entry
 from adapters.redis.cache import SCRIPTS, RedisCache
 from adapters.redis.link import RedisLink, Scripts
 from adapters.staging import StagedStorage
+from adapters.write_through.behind import BehindBounds
 from adapters.write_through.rows import Kept
 from adapters.write_through.storage import WriteThroughStorage
 from domain.ports.schema import FACETS
@@ -154,16 +155,24 @@ class _Handle(StagedStorage):
 class WriteThroughStack(PostgresStack):
     """Handles on the one process that writes; `second` cannot be another process, which would be refused."""
 
-    def __init__(self, url: str, working_set: Sequence[Kept] = EVERYTHING) -> None:
+    def __init__(self, url: str, working_set: Sequence[Kept] = EVERYTHING, behind: BehindBounds | None = None) -> None:
         super().__init__(url)
         self._working_set = working_set
+        self._behind = behind
         self._one: WriteThroughStorage | None = None
 
     async def fresh(self) -> Storage:
         if self._one is None:
-            self._one = WriteThroughStorage(self._link.url, self._bounds, working_set=self._working_set)
+            self._one = WriteThroughStorage(
+                self._link.url, self._bounds, working_set=self._working_set, behind=self._behind
+            )
             self._made.append(self._one)
             await self._one.open()
         return _Handle(self._one.backend)
 
     second = fresh
+
+    async def truth(self) -> Storage:
+        if self._one is not None and self._one.behind is not None:
+            assert not await self._one.behind.drain(10.0)
+        return await super().truth()

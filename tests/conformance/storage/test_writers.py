@@ -222,7 +222,7 @@ async def test_a_new_process_sees_all_rows_whether_it_loads_them_at_once_or_as_t
             found = await reader.get_many(WORKSPACES, [row.workspace_id for row in rows])
             assert sorted(found.values(), key=lambda row: row.workspace_id) == rows
         assert len((await reader.page(WORKSPACES, Select(), limit=1000)).items) == 300
-    assert len(storage.backend.front.rows["workspaces"]) == 300
+    assert len(storage.front.rows["workspaces"]) == 300
 
 
 async def test_rows_are_held_in_a_short_form_and_read_the_same(migrated_url: str, made: list[Any]) -> None:
@@ -231,7 +231,7 @@ async def test_rows_are_held_in_a_short_form_and_read_the_same(migrated_url: str
     for some in (rows[:3], rows[3:20], rows[20:]):
         async with storage.write() as unit:
             await unit.add(WORKSPACES, *some)
-    assert storage.backend.front.rows["workspaces"].size < sum(len(encode(row)) for row in rows) / 2
+    assert storage.front.rows["workspaces"].size < sum(len(encode(row)) for row in rows) / 2
     async with storage.read() as reader:
         found = await reader.get_many(WORKSPACES, [row.workspace_id for row in rows])
     assert sorted(found.values(), key=lambda row: row.workspace_id) == rows

@@ -127,7 +127,13 @@ def test_the_container_knows_nothing_of_entrypoints() -> None:
     assert not {name for name in imported if name.split(".")[0] == "entrypoints"}
 
 
-def test_a_mode_that_this_release_does_not_have_is_refused_and_not_ignored(tmp_path: Path) -> None:
-    environment = {"DEFARM_STORAGE": "write_through", "DEFARM_WRITE_BEHIND": "on", "DEFARM_DATA_DIR": str(tmp_path)}
-    with pytest.raises(StoreRefused, match="DEFARM_WRITE_BEHIND"):
-        container_of(load({**SECRETS, **environment}))
+async def test_units_are_acknowledged_before_the_database_has_them_only_when_asked_for(tmp_path: Path) -> None:
+    for wanted in ("on", "off"):
+        environment = {
+            "DEFARM_STORAGE": "write_through",
+            "DEFARM_WRITE_BEHIND": wanted,
+            "DEFARM_DATA_DIR": str(tmp_path),
+        }
+        made = container_of(load({**SECRETS, **environment, "DEFARM_WRITE_BEHIND": wanted}))
+        assert (made.cache_control().write_behind is not None) == (wanted == "on")
+        await close(made)
