@@ -28,6 +28,7 @@ from domain.errors import DomainError
 from domain.outbox.values import OutboxRow
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
 from domain.ports.errors import ReadOnly, StorageError, WriterRefused
+from entrypoints.accepting import Acceptor
 from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
@@ -35,6 +36,7 @@ from entrypoints.http.conversing import MAX_SOCKET_MESSAGE
 from entrypoints.http.exchange import Receive, Scope, Send
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routing import Route
+from entrypoints.http.server import KEEP_ALIVE_SECONDS
 from entrypoints.logging import clean, configure
 from entrypoints.watching import Watcher
 
@@ -148,7 +150,18 @@ def _tell(message: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handling: this process has its own."""
+    """uvicorn without its signal handling and without the loop's way of taking connections in."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup([])
+        self.servers = [Acceptor(listener, self._protocol) for listener in sockets or ()]  # type: ignore[misc]
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = made(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
+        )
+        return protocol
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -200,6 +213,7 @@ class Process:
             ws_ping_interval=EVERY,
             ws_ping_timeout=2 * EVERY,
             backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, int(self.settings.shutdown_grace.total_seconds())),
         )
 

@@ -168,6 +168,14 @@ class JoinRequestView:
 
 
 @attrs.frozen
+class JoinWaiting:
+    """What is told of a request that waits for approval."""
+
+    requires_approval: bool
+    request: JoinRequestView
+
+
+@attrs.frozen
 class JoinAnswer:
     """What became of asking to join; it holds nothing of the circuit beyond its id."""
 

@@ -1,7 +1,10 @@
 """The OpenAPI 3.1 document, made from the declarations of the routes (http.md 15)."""
 
+import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any, Final
 
 import attrs
@@ -195,15 +198,19 @@ class _Operation:
             found.append(_header("If-None-Match", False))
         return found
 
+    @property
+    def _recorded(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = recorded().get(self.route.operation_id, {})
+        return found
+
     def _request_body(self) -> dict[str, Any] | None:
         route = self.route
         if route.uploads:
-            return {"required": True, "content": {kind: {"schema": _upload(kind)} for kind in route.media_types}}
+            return {"required": True, "content": {kind: _upload(kind, self._recorded) for kind in route.media_types}}
         if route.body is None:
             return None
         content: dict[str, Any] = {"schema": self.schemas.of(route.body, "request")}
-        if route.request_example is not None:
-            content["example"] = route.request_example
+        content["example"] = route.request_example or self._recorded.get("request", {})
         shape: Any = route.body
         required = any(member.required for member in kinds.members_of(shape))
         return {"required": required, "content": dict.fromkeys(route.media_types, content)}
@@ -221,7 +228,10 @@ class _Operation:
         if headers:
             answer["headers"] = headers
         if status != 204:
-            answer["content"] = {route.media_type or "application/json": self._content(status)}
+            content = self._content(status)
+            if self._recorded.get("status") == status and "answer" in self._recorded:
+                content["example"] = self._recorded["answer"]
+            answer["content"] = {route.media_type or "application/json": content}
         return answer
 
     def _content(self, status: int) -> dict[str, Any]:
@@ -239,7 +249,7 @@ class _Operation:
         schema = self.schemas.of(shape, "answer") if shape is not None else {}
         if route.page and route.framed is None:
             schema = _page_schema(schema)
-        return {"schema": schema} | ({} if route.answer_example is None else {"example": route.answer_example})
+        return {"schema": schema}
 
     def _problems(self) -> dict[str, Any]:
         by_status: dict[int, list[str]] = {}
@@ -286,11 +296,25 @@ def _headers(names: list[str]) -> dict[str, Any]:
     return {name: {"schema": {"type": "string"}} for name in names}
 
 
-def _upload(media_type: str) -> dict[str, Any]:
+def _upload(media_type: str, example: Mapping[str, Any]) -> dict[str, Any]:
     text: dict[str, Any] = {"type": "string"}
-    if media_type != "multipart/form-data":
-        return text
-    return {"type": "object", "properties": {"mapping": text, "file": text}, "required": ["file"]}
+    rows = example.get("request", "")
+    if media_type == "multipart/form-data":
+        form = {"type": "object", "properties": {"mapping": text, "file": text}, "required": ["file"]}
+        return {"schema": form, "example": {"file": rows}}
+    return {"schema": text, "example": rows if media_type == "text/csv" else _as_lines(rows)}
+
+
+def _as_lines(rows: str) -> str:
+    names, *values = [line.split(",") for line in rows.splitlines()] or [[]]
+    return "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in values)
+
+
+@cache
+def recorded() -> Mapping[str, Any]:
+    """Return what an engine answered, by operation id: status, request, answer."""
+    found: dict[str, Any] = json.loads((files("entrypoints.http") / "examples.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _event(name: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,6 @@ class Route:
     body_limit: int | None = None
     problems: tuple[str, ...] = ()
     request_example: Any = None
-    answer_example: Any = None
     deprecated: Deprecation | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -28,6 +28,7 @@ from application.circuits.views import (
     CircuitView,
     JoinAnswer,
     JoinRequestView,
+    JoinWaiting,
     MemberView,
     PublicSettingsAnswer,
     PublicSettingsView,
@@ -511,6 +512,7 @@ def _joining(do: CircuitHandlers) -> Sequence[Route]:
         "location": _joined_at,
         "view": _join_view,
         "answer": JoinAnswer,
+        "answers": {202: JoinWaiting},
         "problems": ("already_member", "circuit_not_active", "request_pending", "join_cool_down", "quota_reached"),
     }
     request: dict[str, Any] = {"tag": TAG, "versioned": True, "answer": JoinRequestView}
@@ -623,6 +625,5 @@ def _joined_at(answer: JoinAnswer) -> str:
     return f"{circuit}/members/{answer.request.requester_id}"
 
 
-def _join_view(answer: JoinAnswer) -> dict[str, Any]:
-    members = {"requires_approval": answer.requires_approval, "request": answer.request}
-    return members if answer.requires_approval else members | {"membership": answer.membership}
+def _join_view(answer: JoinAnswer) -> JoinAnswer | JoinWaiting:
+    return JoinWaiting(True, answer.request) if answer.requires_approval else answer
