@@ -46,7 +46,8 @@ async def test_every_example_is_accepted_and_answered_in_its_shape(tmp_path: Pat
         for found in await examples(world):
             wrong += [f"{found.operation_id}: {fault}" for fault in faults(document, operations, found)]
     assert not wrong, "\n".join(wrong)
-    assert set(operations) - UNDONE.keys() - set(recorded()) == set()
+    unrecorded = set(operations) - UNDONE.keys() - set(recorded())
+    assert not unrecorded, f"record them by python -m tests.contract.examples: {unrecorded}"
 
 
 def faults(document: Any, operations: Any, found: Example) -> list[str]:
