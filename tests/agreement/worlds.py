@@ -40,6 +40,7 @@ from domain.ports.views import Viewer
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INSTANTS = tuple(NOW + timedelta(seconds=n) for n in (-2, -1, 0, 1))
 VIEWERS = (Viewer("ana", "mill"), Viewer("bento", "farm"), Viewer("rita", "dairy"), Viewer("olga", "farm"))
+HOMES = {viewer.user_id: viewer.workspace_id for viewer in VIEWERS}
 WORKSPACES = ("mill", "farm", "dairy")
 CIRCUIT_IDS = ("C", "E")
 DFIDS = ("DFID-1", "DFID-2", "DFID-3", "DFID-4")
@@ -215,7 +216,7 @@ def _pulls(dice: Dice, placements: tuple[Placement, ...], members: tuple[Members
                     f"O{placement_id}{placement.dfid}{member.circuit_id}{member.user_id}",
                     placement.circuit_id,
                     member.user_id,
-                    "farm",
+                    HOMES[member.user_id],
                     OperationType.PULL,
                     OperationOrigin.DFID,
                     dice.usually(member.joined_at, INSTANTS[:2]),
