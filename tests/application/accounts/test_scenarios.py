@@ -1,7 +1,9 @@
 """Acceptance scenarios of platform.md 17, by their numbers."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -44,6 +46,43 @@ async def test_02_two_setups_at_once_end_as_one_administrator(world: World):
     results = await asyncio.gather(first.setup(token, "one"), second.setup(token, "two"), return_exceptions=True)
     assert codes(results) == ["ok", "setup_done"]
     assert len(await world.rows(ACCOUNTS)) == len(await world.rows(WORKSPACES)) == 1
+
+
+async def test_02_a_setup_that_another_one_overtakes_is_told_that_it_is_done(world: World):
+    first, second = world, world.other_instance()
+    token = await first.accounts.registrations.setup_token()
+    assert token is not None
+    units = first.accounts.desk.units
+    units.storage = overtaken = Overtaken(units.storage, lambda: second.setup(token, "two"))
+    try:
+        await refused(first.setup(token, "one"), "setup_done")
+    finally:
+        units.storage = overtaken.storage
+    assert await world.audit("access.denied") == []
+
+
+class Overtaken:
+    """A storage on which something else happens after the first row was read."""
+
+    def __init__(self, storage, otherwise):
+        self.storage, self.otherwise = storage, otherwise
+
+    def __getattr__(self, name):
+        return getattr(self.storage, name)
+
+    @asynccontextmanager
+    async def read(self):
+        async with self.storage.read() as reader:
+            find = reader.find
+
+            async def once(*asked):
+                found = await find(*asked)
+                if self.otherwise is not None:
+                    happens, self.otherwise = self.otherwise, None
+                    await happens()
+                return found
+
+            yield SimpleNamespace(find=once)
 
 
 async def test_05_a_wrong_password_tells_nothing_about_the_name(world: World):
