@@ -20,7 +20,7 @@ import psycopg
 
 from container import Container
 from tests.benchmarks.bulk import bulk_rows
-from tests.benchmarks.cache import flat_memory, outages
+from tests.benchmarks.cache import flat_memory, outages, uncached_read
 from tests.benchmarks.circuits import circuit_rows
 from tests.benchmarks.client import Load, measure, note
 from tests.benchmarks.logins import login_rows
@@ -117,13 +117,16 @@ def stack_rows(server: PostgresServer, stack: str, scales: list[str], only: str)
                 fill_in_database(world, settings["DATABASE_URL"], SCALES[scale])
             elif SCALES[scale] > LARGEST_IN_MEMORY:
                 continue
+            uncached: float | None = None
+            if redis is not None and world is not None and only in "Redis outages":
+                uncached = uncached_read(world, settings["DATABASE_URL"])
             with engine(**settings) as served, bare() as baseline:
                 if world is None:
                     world = settle(served)
                     fill_through_api(world, served, SCALES[scale])
                 yield from _measured(served, baseline, world, (stack, scale), only)
-                if redis is not None and only in "Redis outages":
-                    for name, *rest in outages(served, redis, world, settings["DATABASE_URL"]):
+                if redis is not None and uncached is not None:
+                    for name, *rest in outages(served, redis, world, uncached):
                         yield Row(name, stack, scale, *rest)
             if stack == "memory":
                 world = None

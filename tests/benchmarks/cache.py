@@ -18,11 +18,17 @@ WRITES = 30
 MIXED = 20_000
 
 
-def outages(served: Served, redis: RedisServer, world: World, database_url: str) -> Iterator[Line]:
-    """Measure one client's reads and writes while Redis is frozen and while it is dead, and the way back."""
+def uncached_read(world: World, database_url: str) -> float:
+    """Return the median seconds of one client's reads without a cache; no other engine may be running."""
     with engine(DATABASE_URL=database_url, DEFARM_STORAGE="postgres") as plain:
-        path = f"/api/items/{world.hot}"
-        uncached = median(_seconds(lambda: plain.call("GET", path, token=world.token)) for _ in range(READS))
+        return median(
+            _seconds(lambda: plain.call("GET", f"/api/items/{world.hot}", token=world.token)) for _ in range(READS)
+        )
+
+
+def outages(served: Served, redis: RedisServer, world: World, uncached: float) -> Iterator[Line]:
+    """Measure one client's reads and writes while Redis is frozen and while it is dead, and the way back."""
+    path = f"/api/items/{world.hot}"
     for name, hurt, heal in (("frozen", redis.pause, redis.resume), ("dead", redis.kill, redis.start)):
         _in_use(served)
         writes = median(_seconds(lambda: _write(served, world)) for _ in range(WRITES))
