@@ -20,6 +20,7 @@ from application.moving import Copy, CopyReport, compared, release, retire, tall
 from application.storage_history import StorageHistories, StoreSettings
 from application.units import DfidSource, Units
 from container import Container, container_of, opened
+from domain.ids import new_id
 from domain.items.storage_records import StoreName, item_digest
 from domain.ports.backing import StoreRefused
 from domain.ports.clock import SystemClock
@@ -357,3 +358,20 @@ async def test_large_parts_come_in_bounded_portions(
         assert keys == sorted(keys)
         after = [one.event_id async for portion in held.rows(EVENTS, keys[100]) for one in portion]
         assert after == keys[101:]
+
+
+async def test_what_is_held_stays_as_it_was_whoever_writes_meanwhile(
+    memory: MemoryPlace, database: PostgresPlace
+) -> None:
+    await copy(memory, database)
+    await release(memory, SystemClock())
+    for place in (memory, database):
+        before = await digests(place)
+        async with place.standing() as held:
+            first = [workspace async for portion in held.rows(WORKSPACES) for workspace in portion]
+            other = attrs.evolve(first[0], workspace_id=new_id(), folded_name="another")
+            async with place.storage.write() as unit:
+                await unit.add(WORKSPACES, other)
+            assert [workspace async for portion in held.rows(WORKSPACES) for workspace in portion] == first
+            assert await tallies(held, silent) == before
+        assert [one.part for one in compared(before, await digests(place))] == ["workspaces"]
