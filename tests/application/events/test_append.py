@@ -146,6 +146,7 @@ async def test_circuit_only_needs_a_circuit_where_the_item_stands_and_the_owner_
     assert await faulty(world.events.append(world.owner, missing)) == [("required", "/circuit_id")]
 
 
+@pytest.mark.tampers
 async def test_a_merged_item_takes_no_events_and_says_where_it_went(world: World) -> None:
     lineage = Lineage(merged_into="DFID-20250108-000042-94E")
     await world.change(ITEMS, world.dfid, status=ItemStatus.MERGED, lineage=lineage)
@@ -155,6 +156,7 @@ async def test_a_merged_item_takes_no_events_and_says_where_it_went(world: World
     assert refusal.value.members["merged_into"] == lineage.merged_into
 
 
+@pytest.mark.tampers
 async def test_deprecated_and_split_items_take_events(world: World) -> None:
     for status in (ItemStatus.DEPRECATED, ItemStatus.SPLIT):
         await world.change(ITEMS, world.dfid, status=status)

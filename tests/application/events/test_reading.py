@@ -245,6 +245,7 @@ def _over(storage: PostgresStorage, before: World) -> World:
     return after
 
 
+@pytest.mark.tampers
 async def test_public_events_by_others_are_listed_to_the_owner_whoever_that_becomes(world: World) -> None:
     await world.join(world.member, BaseRole.MEMBER, Permission.CERTIFY)
     seal = world.request(

@@ -16,6 +16,8 @@ from domain.items.values import ContributionSource
 from domain.ports.schema import AUDIT, CHAINS, CONTRIBUTIONS, EVENTS
 from tests.application.events.conftest import NOW, World
 
+pytestmark = pytest.mark.tampers
+
 
 @pytest.fixture
 async def written(world: World) -> World:
