@@ -26,6 +26,7 @@ from tests.benchmarks.client import Load, measure, note
 from tests.benchmarks.logins import login_rows
 from tests.benchmarks.operations import OPERATIONS, R0, Operation
 from tests.benchmarks.overload import overload_rows
+from tests.benchmarks.preload import loaded
 from tests.benchmarks.servers import Served, bare, engine
 from tests.benchmarks.world import World, fill_in_database, fill_through_api, settle
 from tests.machines import DURABLE_VARIABLE
@@ -34,7 +35,7 @@ from tests.servers import PostgresServer, RedisServer, postgres_server, redis_se
 SCALES = {"1k": 1_000, "100k": 100_000, "1m": 1_000_000}
 LARGEST_IN_MEMORY = 100_000
 """Items of the memory stack, which only imports can fill."""
-ON_STACKS = (*(one.name for one in OPERATIONS), "start to ready", "resident memory", "Redis outages")
+ON_STACKS = (*(one.name for one in OPERATIONS), "start to ready", "resident memory", "items loaded", "Redis outages")
 """Rows for which every stack is filled and served."""
 SECONDS = 2.0
 ROUNDS = 3
@@ -120,6 +121,9 @@ def stack_rows(server: PostgresServer, stack: str, scales: list[str], only: str)
             uncached: float | None = None
             if redis is not None and world is not None and only in "Redis outages":
                 uncached = uncached_read(world, settings["DATABASE_URL"])
+            if stack == "write_through" and only in "items loaded":
+                name, *rest = loaded(settings["DATABASE_URL"])
+                yield Row(name, stack, scale, *rest)
             with engine(**settings) as served, bare() as baseline:
                 if world is None:
                     world = settle(served)
