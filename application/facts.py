@@ -73,6 +73,14 @@ async def items_facts(reader: Reader, principal: Principal, items: Sequence[Item
     )
 
 
+async def absent_facts(reader: Reader, principal: Principal, dfid: str) -> None:
+    """Ask of an absent item what is asked of a foreign one, so that both take as long (platform.md 17.36)."""
+    if principal.user_id is not None:
+        await placements_of(reader, [dfid])
+        await _shares(reader, principal.user_id, [dfid])
+        await offers_of(reader, str(principal.workspace_id), [dfid])
+
+
 def about(facts: Facts, **target: object) -> Facts:
     """Return the facts with the question put to them."""
     return attrs.evolve(facts, target=attrs.evolve(facts.target, **target))  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import attrs
 
-from application.facts import about, items_facts
+from application.facts import about, absent_facts, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
 from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views
 from application.units import Units
@@ -73,6 +73,7 @@ class ItemReading:
     async def _seen(self, reader: Reader, principal: Principal, dfid: str) -> tuple[Item, Decision]:
         item = await reader.find(ITEMS, dfid)
         if item is None or item.dfid is None:
+            await absent_facts(reader, principal, dfid)
             raise not_found()
         decision = self._decision(principal, await items_facts(reader, principal, [item]), dfid)
         require(decision)

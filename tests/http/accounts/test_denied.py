@@ -3,7 +3,9 @@
 from typing import Any
 
 import httpx
+import pytest
 
+from adapters.memory.storage import MemoryBackend
 from container import Container
 from domain.access.principal import Scope
 from domain.ports.schema import AUDIT
@@ -37,6 +39,32 @@ async def test_scenario_36_a_thousand_requests_for_a_foreign_item_are_one_entry_
     assert (entry.resource["id"], entry.actor["user_id"]) == (dfid, bia["user"]["user_id"])
     assert (await client.get(absent, headers=bearer(bia))).status_code == 404
     assert sum(entry.count for entry in await denials(container)) == 1000
+
+
+async def test_scenario_36_the_store_is_asked_the_same_for_a_foreign_and_an_absent_item(
+    client: httpx.AsyncClient, container: Container, monkeypatch: pytest.MonkeyPatch
+):
+    ana, bia = await register(client), await register(client, "bia")
+    made = await client.post("/api/items", json={"identifiers": [{"key": "lote", "value": "1"}]}, headers=bearer(ana))
+    calls: list[tuple[str, str]] = []
+
+    def noted(verb: str) -> None:
+        asked = getattr(MemoryBackend, verb)
+
+        async def ask(self: Any, what: Any, *rest: Any) -> Any:
+            calls.append((verb, what.name))
+            return await asked(self, what, *rest)
+
+        monkeypatch.setattr(MemoryBackend, verb, ask)
+
+    for verb in ("fetch", "select", "count"):
+        noted(verb)
+    told = []
+    for dfid in (made.json()["dfid"], DFID):
+        calls.clear()
+        assert (await client.get(f"/api/items/{dfid}", headers=bearer(bia))).status_code == 404
+        told.append(list(calls))
+    assert told[0] == told[1]
 
 
 async def test_what_a_rule_refuses_is_in_the_audit_once(client: httpx.AsyncClient, container: Container):
