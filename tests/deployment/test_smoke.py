@@ -1,4 +1,5 @@
-"""The services of compose.yaml as processes of this machine: one migrates, two serve, and either may die."""
+"""The services of compose.yaml as processes of this machine: one migrates, two serve, and either may die
+(platform.md 17)."""
 
 import http.client
 import itertools

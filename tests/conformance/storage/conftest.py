@@ -65,3 +65,10 @@ async def storage(stack: Stack) -> Storage:
 async def other(stack: Stack, storage: Storage) -> Storage:
     """Another instance over the same backing."""
     return await stack.second()
+
+
+@pytest.fixture
+async def postgres(migrated_url: str) -> AsyncIterator[PostgresStack]:
+    made = await PostgresStack(migrated_url).start()
+    yield made
+    await made.aclose()

@@ -11,6 +11,7 @@ from domain.ports.errors import AlreadyExists, Contention, Stale, StorageError
 from domain.ports.queries import Select
 from domain.ports.schema import CLAIMS, MAPPINGS, NOTIFICATIONS, SHARES, WORKSPACES
 from domain.ports.storage import Storage, Unit, transact
+from tests.conformance.storage.stacks import PostgresStack
 from tests.conformance.storage.values import mapping, notification, renamed, share, touched, workspace
 
 Work = Callable[[Unit], Awaitable[None]]
@@ -235,6 +236,31 @@ async def test_a_saved_row_keeps_the_number_that_the_store_gave_it(storage: Stor
         await unit.save(NOTIFICATIONS, attrs.evolve(stored, position=77, read_at=stored.created_at, version=2))
     async with storage.read() as reader:
         assert (await reader.get(NOTIFICATIONS, one.notification_id)).position == 2
+
+
+async def test_scenario_45_a_reader_that_follows_misses_none_of_ten_thousand(postgres: PostgresStack) -> None:
+    """Scenario 45 of platform.md: units at once that notify one user get positions of their own, in order."""
+    one, two = await postgres.fresh(), await postgres.second()
+    user, count = "u", 10_000
+    followed: list[int] = []
+
+    async def follow() -> None:
+        after = None
+        while len(followed) < count:
+            async with one.read() as reader:
+                page = await reader.page(NOTIFICATIONS, Select({"user_id": user}, ("position",)), after, 500)
+            followed.extend(found.position for found in page.items)
+            if page.items:
+                after = (page.items[-1].position, page.items[-1].notification_id)
+
+    async def notify(storage: Storage) -> None:
+        async with storage.write() as unit:
+            await unit.add(NOTIFICATIONS, notification(user))
+
+    follower = asyncio.create_task(follow())
+    await asyncio.gather(*(notify(storage) for storage in (one, two) for _ in range(count // 2)))
+    await asyncio.wait_for(follower, 30)
+    assert followed == list(range(1, count + 1))
 
 
 async def test_numbers_are_taken_once_over_all_instances_and_from_one_on(storage: Storage, other: Storage) -> None:

@@ -190,13 +190,6 @@ async def soon(call: Callable[[Storage], Awaitable[Any]], storage: Storage, trie
     await call(storage)
 
 
-@pytest.fixture
-async def postgres(migrated_url: str) -> Any:
-    made = await PostgresStack(migrated_url).start()
-    yield made
-    await made.aclose()
-
-
 async def test_waiting_for_a_row_that_somebody_holds_is_contention_in_time(postgres: PostgresStack) -> None:
     storage, one = await postgres.fresh(), workspace(key="1")
     async with storage.write() as unit:

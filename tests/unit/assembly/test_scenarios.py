@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[2]
-SCENARIOS = {"circuits.md": 56, "items-events.md": 63, "identifiers.md": 12}
+SCENARIOS = {"circuits.md": 56, "items-events.md": 63, "identifiers.md": 12, "platform.md": 57}
 """How many there are, by the document that states them."""
 
 _NAMED = re.compile(r"test_(?:scenarios?_)?(\d+)(?:_and_(\d+))?_")

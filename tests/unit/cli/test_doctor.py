@@ -12,6 +12,7 @@ import attrs
 import psycopg
 import pytest
 
+from adapters.memory.storage import MemoryStorage
 from application.settings import load
 from container import Container, container_of, opened
 from domain.access.principal import system
@@ -90,8 +91,6 @@ class Backing:
 
     async def open(self) -> None: ...
 
-    async def ping(self) -> None: ...
-
     async def schema(self) -> Any:
         return SimpleNamespace(pending=(), applied=1)
 
@@ -117,7 +116,7 @@ async def test_a_server_that_is_old_differs_in_time_or_has_too_few_connections(
     now = datetime.now(UTC) + timedelta(seconds=given.pop("apart"))
     backing = Backing(ServerFacts(now=now, **given))
     settings = load({}, options=options(tmp_path))
-    levels = await of(doctor.CHECKS["store"], backing=backing, storage=backing, settings=settings)
+    levels = await of(doctor.CHECKS["store"], backing=backing, storage=MemoryStorage(), settings=settings)
     assert max(levels, key=["ok", "warn", "fail"].index) == level
 
 

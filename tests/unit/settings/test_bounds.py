@@ -41,7 +41,7 @@ OUTSIDE: dict[type, Callable[[Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("setting", REGISTRY, ids=lambda setting: setting.name)
-def test_a_value_outside_the_bounds_is_refused_by_name_and_alone(setting, environment):
+def test_56_a_value_outside_the_bounds_is_refused_by_name_and_alone(setting, environment):
     for text in OUTSIDE[type(setting.kind)](setting.kind):
         with pytest.raises(ConfigurationError) as raised:
             load(environment | {setting.name: text})
@@ -65,7 +65,7 @@ def test_the_bounds_themselves_and_the_default_are_taken(setting):
         assert kind.parse(kind.show(value)) == value
 
 
-def test_all_faults_are_listed_together_and_no_secret_among_them(environment):
+def test_3_all_faults_are_listed_together_and_no_secret_among_them(environment):
     short = "canary-0123456789-0123456789-01"
     assert len(short) == 31
     with pytest.raises(ConfigurationError) as raised:
