@@ -15,7 +15,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
     (*PYTHON, "ruff", "format", "--check", "."),
     (str(Path(sys.executable).parent / "lint-imports"),),
     (*PYTHON, "mypy"),
-    (*PYTHON, "pytest", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"),
+    # Tests wait for servers and clocks a good part of their time: one more than there are cores.
+    (*PYTHON, "pytest", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile", "--durations", "15"),
 )
 
 

@@ -33,6 +33,8 @@ SPECIFIED: dict[str, tuple[str, set[str]]] = {
     "pool_waiting": ("gauge", set()),
     "cache_requests": ("counter", {"kind", "result"}),
     "cache_degraded": ("gauge", set()),
+    "write_behind_queue": ("gauge", set()),
+    "write_behind_lag_seconds": ("gauge", set()),
     "cache_pending_invalidations": ("gauge", set()),
     "outbox_pending": ("gauge", {"kind"}),
     "outbox_oldest_seconds": ("gauge", {"kind"}),
