@@ -81,8 +81,7 @@ class Cluster:
 
     def create(self) -> None:
         """Make an empty cluster (UTF-8, C collation, data checksums, password required), whole or not at all."""
-        for draft in self.data_dir.glob("postgres.new-*"):
-            shutil.rmtree(draft, ignore_errors=True)
+        self._drop_drafts()
         try:
             password = load_or_create_secret(self.data_dir, PASSWORD_FILE)
             draft = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self.data_dir))
@@ -92,12 +91,18 @@ class Cluster:
             self._initialise(draft, password)
             draft.rename(self.folder)
             sync_directory(self.data_dir)
+            # The initdb of an engine that was killed goes on for a moment, and fills again what was dropped.
+            self._drop_drafts()
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise EmbeddedError(f"the embedded database cannot be created in {self.data_dir}: {error}") from error
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
+
+    def _drop_drafts(self) -> None:
+        for draft in self.data_dir.glob("postgres.new-*"):
+            shutil.rmtree(draft, ignore_errors=True)
 
     def _initialise(self, draft: Path, password: str) -> None:
         owner = self._account()
