@@ -138,9 +138,10 @@ class CircuitGovernance(CircuitReading):
         return await self.units.perform(principal, work)
 
     async def _verified(self, principal: Principal, circuit_id: str, password: str) -> tuple[PageFact, ...]:
-        """Return what a right page password proves; nothing where no password is asked."""
+        """Return what a right page password proves; nothing where none is asked, as of a member."""
         async with self.units.storage.read() as reader:
-            circuit = await reader.find(CIRCUITS, circuit_id)
+            at = await scene(reader, principal, circuit_id)
+        circuit = None if at.member(principal.user_id) is not None else at.found
         if circuit is None or page_state(circuit_fact(circuit), self.units.clock.now()) is not PageState.PROTECTED:
             return ()
         return (await self.door.verified(principal, circuit, password),)

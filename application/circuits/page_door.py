@@ -16,10 +16,11 @@ from domain.audit.record import audit_entry
 from domain.circuits.values import Circuit
 from domain.errors import Refusal
 from domain.ids import parse_id
-from domain.ports.limits import RateLimiter, Verdict
+from domain.ports.limits import RateLimiter, Verdict, Window
 from domain.ports.schema import AUDIT
 
 PER_ADDRESS, PER_CIRCUIT = "page_password", "page_password_circuit"
+_NOTED = "page_password_noted"
 _PASSED = timedelta(hours=1)
 
 
@@ -63,6 +64,9 @@ class PageDoor:
         if limit in self._told:
             return
         self._told[limit] = now + timedelta(seconds=seconds)
+        first = await self.limiter.hit(_NOTED, " ".join(limit), windows=(Window(1, seconds),))
+        if first is not None and not first.allowed:
+            return  # Another instance wrote it.
         subject, details = ("circuit", circuit_id), {"policy": limit[0]}
 
         async def work(act: Act) -> None:

@@ -29,6 +29,7 @@ from application.webhooks.views import (
 from domain.access.decide import Action
 from domain.access.principal import Principal
 from domain.act import Act
+from domain.circuits.rules import changed
 from domain.circuits.scene import Scene, Visit, known, scene, settle
 from domain.errors import Refusal, not_found
 from domain.ids import new_id
@@ -67,7 +68,7 @@ class Webhooks:
             before = at.circuit
             if before.post_actions_enabled == request.enabled:
                 return await _post_actions(act.unit, at)
-            after = attrs.evolve(before, post_actions_enabled=request.enabled, version=before.version + 1)
+            after = changed(before, act.now, post_actions_enabled=request.enabled)
             await act.unit.save(CIRCUITS, after)
             await act.unit.confirm(MEMBERSHIPS, at.memberships[act.user_id])
             details = {"post_actions_enabled": {"old": before.post_actions_enabled, "new": request.enabled}}

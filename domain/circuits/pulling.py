@@ -7,7 +7,7 @@ from domain.access.vocabulary import EventVisibility, ItemStatus, OperationStatu
 from domain.act import Act
 from domain.circuits.facts import placement_fact
 from domain.circuits.pushing import tell_waiting
-from domain.circuits.rules import approval_needed, closed, completed_at_once, new_operation
+from domain.circuits.rules import approval_needed, completed_at_once, new_operation, superseded
 from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Membership, Operation, Placement
 from domain.document import Document
@@ -93,8 +93,7 @@ async def _pull_anew(act: Act, at: Scene, placement: Placement, item: Item, wait
         await _tell_requested(act, at, operation)
         return Pulled(operation, item, True)
     if waiting is not None:
-        superseded = closed(waiting, OperationStatus.CANCELLED, act.now, reason="superseded")
-        await act.unit.save(OPERATIONS, superseded)
+        await act.unit.save(OPERATIONS, superseded(waiting, act.now))
     operation = completed_at_once(circuit, operation, act.now, outcome=READ)
     await act.unit.add(OPERATIONS, operation)
     await record(act, pull_event(operation))

@@ -11,7 +11,7 @@ from domain.access.vocabulary import OperationStatus, OperationType
 from domain.act import Act
 from domain.circuits.audience import tell_circuit
 from domain.circuits.desk import Desk
-from domain.circuits.rules import approval_needed, check_active, closed, completed_at_once, new_operation
+from domain.circuits.rules import approval_needed, check_active, completed_at_once, new_operation, superseded
 from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Operation, Placement
 from domain.errors import Refusal, not_found
@@ -93,7 +93,7 @@ def request_or_place(desk: Desk, item: Item, **members: Any) -> Pushed:
     if needed:
         return Pushed(PENDING, True, desk.keep(operation), dfid=dfid, local_id=local_id)
     if waiting is not None:
-        desk.keep(closed(waiting, OperationStatus.CANCELLED, act.now, reason="superseded"))
+        desk.keep(superseded(waiting, act.now))
     operation = completed_at_once(circuit, operation, act.now, outcome=PLACED)
     placement = desk.place(act.principal, item, operation)
     operation = desk.keep(attrs.evolve(operation, placement_id=placement.placement_id))

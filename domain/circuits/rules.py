@@ -253,6 +253,11 @@ def closed(
     )
 
 
+def superseded(operation: Operation, now: datetime) -> Operation:
+    """Return a waiting operation after its requester did the same without approval."""
+    return closed(operation, OperationStatus.CANCELLED, now, reason="superseded")
+
+
 def placed(circuit: Circuit, item: Item, operation: Operation, now: datetime) -> Placement:
     """Return the placement a completed push makes (circuits.md 4.11).
 

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from domain.access.decide import require
-from domain.access.vocabulary import ItemStatus, OperationStatus, OperationType
+from domain.access.vocabulary import ItemStatus, OperationType
 from domain.act import Act
 from domain.circuits.desk import Desk
 from domain.circuits.extras import staged, taken
@@ -18,7 +18,7 @@ from domain.circuits.requirements import (
     requirement_faults,
     seen_from_request,
 )
-from domain.circuits.rules import approval_needed, check_active, closed, completed_at_once, new_operation
+from domain.circuits.rules import approval_needed, check_active, completed_at_once, new_operation, superseded
 from domain.circuits.values import FingerprintEntry, Operation, OperationOrigin
 from domain.errors import Invalid, Refusal, not_found
 from domain.identifiers.personal import IdentifierKeys
@@ -220,6 +220,8 @@ class Tokenising:
             if item_outcome == "unchanged":
                 return attrs.evolve(pushed, item_outcome=item_outcome, warnings=content.warnings)
             operation = self._completed(item, ALREADY_PLACED, members)
+            if (waiting := self.desk.waiting.get((self.act.user_id, item.key))) is not None:
+                self.desk.keep(superseded(waiting, self.act.now))
         operation = self.desk.keep(attrs.evolve(operation, item_outcome=item_outcome))
         return attrs.evolve(
             pushed, written=True, operation=operation, item_outcome=item_outcome, warnings=content.warnings
@@ -266,7 +268,7 @@ class Tokenising:
             return resolved
         item, item_outcome = resolved
         if waiting is not None:
-            self.desk.keep(closed(waiting, OperationStatus.CANCELLED, self.act.now, reason="superseded"))
+            self.desk.keep(superseded(waiting, self.act.now))
         return self._place(item, item_outcome, self._completed(item, PLACED, members), content)
 
     def draft(self, push: LocalPush) -> Item:

@@ -95,7 +95,7 @@ def _refused(error: Refusal) -> Occurrence:
 
 def _headers(code: str, members: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     status = registry()[code].status
-    if status in (429, 503) or code == "idempotency_running":
+    if status in (429, 503) or code == "idempotency_running" or "retry_after_seconds" in members:
         return (("retry-after", str(max(1, int(members.get("retry_after_seconds", 1))))),)
     if status == 401:
         return (("www-authenticate", "PageToken" if code in _PAGE_CODES else "Bearer"),)

@@ -231,3 +231,18 @@ async def test_everybody_gets_what_their_grounds_open_and_nothing_else(state: st
         assert not matrix.wrong, "\n".join(matrix.wrong)
         never = {canary for canary, audience in CANARIES.items() if audience.of(state)} - matrix.seen
         assert not never, f"these texts were never sent to anybody, so nothing was proven of them: {never}"
+
+
+async def test_scenario_3_every_change_in_a_circuit_needs_it_active(tmp_path: Path) -> None:
+    """What the matrix asks in a closed circuit is 409 for every route but these (circuits.md 8, scenario 3)."""
+    container, _ = container_in(tmp_path)
+    async with opened(container):
+        inside = [route for route in engine_routes(container) if route.path.startswith("/api/circuits/{circuit_id}")]
+    changing = [route.operation_id for route in inside if route.changes]
+    assert len(changing) > 30
+    for state, expected in (
+        ("inactive", {"circuit_activate", "circuit_deactivate", "circuit_archive"}),
+        ("archived", {"circuit_archive"}),
+    ):
+        serving = {name for name in changing if ROWS[name].serves_in(state) and ROWS[name].served.of(state)}
+        assert serving == expected

@@ -122,6 +122,23 @@ async def test_scenario_26_who_approves_pushes_at_once_but_never_decides_what_wa
     assert (superseded.status, superseded.reason) == ("cancelled", "superseded")
 
 
+async def test_an_addition_that_waits_gives_way_to_the_same_without_approval(world: World) -> None:
+    """Whether or not the item stands there already (4.12.4, 4.13.2)."""
+    ana, _, circuit_id = await circle(world)
+    lid = await world.draft(ana, sisbov(1))
+    await world.push_local(ana, circuit_id, lid)
+    colleague = await world.user("duda", "farm of ana")
+    await world.join(ana, circuit_id, colleague)
+    asked = (await world.push_local(colleague, circuit_id, lid, peso=1)).operation
+    assert asked is not None
+    assert asked.status is OperationStatus.PENDING
+    await world.circuits.change_role(ana, circuit_id, str(colleague.user_id), ChangeRole("admin"), None)
+    done = await world.push_local(colleague, circuit_id, lid, peso=2)
+    assert (done.outcome, done.item_outcome) == ("already_placed", "enriched")
+    ended = await world.circuits.operation(colleague, asked.operation_id)
+    assert (ended.status, ended.reason) == ("cancelled", "superseded")
+
+
 async def test_scenario_27_a_rejection_keeps_its_reason_and_frees_the_draft(world: World) -> None:
     ana, bia, circuit_id = await circle(world)
     lid = await world.draft(bia, sisbov(1))

@@ -115,7 +115,10 @@ async def test_scenario_13_auto_approval_lets_in_at_once_but_never_who_was_remov
     trail = await world.trail()
     assert (trail.audit, trail.activity, trail.told) == (["circuit.member_joined"], ["member_joined"], set())
     await world.circuits.leave(bia, circuit_id)
-    assert not (await world.circuits.ask_to_join(bia, circuit_id, JoinPage())).requires_approval
+    viewers = PublicRequest(auto_approve_role=AutoRole.VIEWER)
+    await world.circuits.change_public_settings(ana, circuit_id, viewers, None)
+    again = await world.circuits.ask_to_join(bia, circuit_id, JoinPage())
+    assert (again.requires_approval, again.membership and again.membership.role) == (False, "viewer")
     await world.circuits.remove_member(ana, circuit_id, str(bia.user_id))
     with pytest.raises(Refusal, match="join_cool_down"):
         await world.circuits.ask_to_join(bia, circuit_id, ASK)
@@ -145,9 +148,11 @@ async def test_scenario_14_a_request_is_approved_within_ones_own_permissions(wor
 
 
 async def test_a_protected_page_is_joined_with_its_password_only(world: World) -> None:
-    _ana, bia, circuit_id = await open_circuit(
+    ana, bia, circuit_id = await open_circuit(
         world, access_mode=PublicAccessMode.PROTECTED, access_password="porteira aberta"
     )
+    with pytest.raises(Refusal, match="already_member"):
+        await world.circuits.ask_to_join(ana, circuit_id, JoinPage(access_password="errada errada"))
     with pytest.raises(Refusal, match="not_found"):
         await world.circuits.ask_to_join(bia, circuit_id, ASK)
     with pytest.raises(Refusal, match="page_password_wrong"):

@@ -18,10 +18,10 @@ from application.circuits.requests import (
 )
 from application.items.requests import ItemAccess, ItemFilter
 from domain.access.permissions import Permission
-from domain.access.principal import Principal
+from domain.access.principal import ANONYMOUS, Principal
 from domain.access.vocabulary import CircuitStatus, OperationStatus, PageState
 from domain.errors import Invalid, Refusal
-from domain.ports.schema import MEMBERSHIPS, OPERATIONS
+from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS
 from tests.application.circuits.world import World
 
 DEACTIVATED, ACTIVE, ARCHIVED = CircuitStatus.INACTIVE, CircuitStatus.ACTIVE, CircuitStatus.ARCHIVED
@@ -56,10 +56,13 @@ async def test_scenario_2_fields_left_out_keep_their_values_and_old_versions_cha
     settings = PublicRequest(access_password="correct horse", tagline="Boi")
     made = await world.circuit(ana, public_settings=settings, description="All")
     await world.join(ana, made.circuit_id, bia)
+    hashed = (await world.rows(CIRCUITS))[0].public_settings.password_hash
     await world.trail()
     change = UpdateCircuit(name="Outro", require_approval_for_push=True)
     changed = await world.circuits.update(ana, made.circuit_id, change, frozenset({1}))
     assert (changed.name, changed.description, changed.version) == ("Outro", "All", 2)
+    stored = (await world.rows(CIRCUITS))[0].public_settings
+    assert (stored.password_hash, stored.password_version) == (hashed, 1)
     assert changed.public_settings.has_password
     assert changed.public_settings.tagline == "Boi"
     trail = await world.trail()
@@ -86,8 +89,13 @@ async def test_scenario_3_a_closed_circuit_refuses_changes_hides_items_and_cance
     assert (trail.audit, trail.activity) == (["circuit.deactivated"], ["circuit_status_changed"])
     assert (trail.told, trail.jobs) == ({("circuit_updated", bia.user_id)}, ["cancel_waiting"])
     assert closed.public_settings.page_state is PageState.CLOSED
-    with pytest.raises(Refusal, match="not_found"):
-        await world.items.get(bia, placed)
+    for gone in (
+        world.items.get(bia, placed),
+        world.pages.page(ANONYMOUS, made.circuit_id),
+        world.pages.items(bia, made.circuit_id),
+    ):
+        with pytest.raises(Refusal, match="not_found"):
+            await gone
     for refused in (
         world.circuits.update(ana, made.circuit_id, UpdateCircuit(name="X"), None),
         world.circuits.push(ana, made.circuit_id, placed),
@@ -107,6 +115,9 @@ async def test_scenario_3_a_closed_circuit_refuses_changes_hides_items_and_cance
     assert await world.circuits.change_status(ana, made.circuit_id, DEACTIVATED) == closed
     await world.circuits.change_status(ana, made.circuit_id, ACTIVE)
     assert (await world.items.get(bia, placed)).dfid == placed
+    assert (await world.pages.page(ANONYMOUS, made.circuit_id)).shown.member_count == 2
+    assert (await world.circuits.operation(bia, operation.operation_id)).status is OperationStatus.CANCELLED
+    assert (await world.circuits.push(bia, made.circuit_id, waiting)).outcome == "pending"
     await world.circuits.change_status(ana, made.circuit_id, ARCHIVED)
     with pytest.raises(Refusal, match="circuit_not_active"):
         await world.circuits.change_status(ana, made.circuit_id, ACTIVE)
@@ -182,12 +193,17 @@ async def test_scenario_6_nobody_gives_more_than_they_hold(world: World) -> None
         world.circuits.add_member(bia, circuit_id, AddMember("owner", member_id=caio.user_id)),
         world.circuits.create_role(bia, circuit_id, everything),
         world.circuits.add_member(ana, circuit_id, AddMember("owner", member_id=caio.user_id)),
+        world.circuits.change_role(bia, circuit_id, str(bia.user_id), ChangeRole("owner"), None),
     ):
         with pytest.raises(Refusal, match="role_not_grantable"):
             await refused
     await world.circuits.create_role(ana, circuit_id, everything)
-    with pytest.raises(Refusal, match="role_not_grantable"):
-        await world.circuits.add_member(bia, circuit_id, AddMember("tudo", member_id=caio.user_id))
+    for refused in (
+        world.circuits.add_member(bia, circuit_id, AddMember("tudo", member_id=caio.user_id)),
+        world.circuits.change_role(bia, circuit_id, str(bia.user_id), ChangeRole("tudo"), None),
+    ):
+        with pytest.raises(Refusal, match="role_not_grantable"):
+            await refused
     with pytest.raises(Refusal, match="role_unknown"):
         await world.circuits.add_member(bia, circuit_id, AddMember("nenhum", member_id=caio.user_id))
 

@@ -1,5 +1,8 @@
 """The public page (circuits.md 8, scenarios 34 to 38 and 47)."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Any
@@ -7,14 +10,16 @@ from typing import Any
 import attrs
 import pytest
 
-from adapters.memory.storage import MemoryStorage
+from application.circuits import Circuits
 from application.circuits.requests import (
     CreateRole,
+    JoinPage,
     Publications,
     PublicRequest,
     UpdateCircuit,
 )
 from application.events.requests import AppendEvent
+from application.items import Items
 from application.items.requests import EnrichItem
 from domain.access.decide import Action, decide
 from domain.access.facts import Facts, Target
@@ -29,7 +34,7 @@ from domain.events.values import EventType
 from domain.ids import new_id
 from domain.items.submission import IdentifierInput
 from domain.ports.schema import AUDIT, CIRCUITS, ITEMS, PLACEMENTS
-from tests.application.circuits.world import World, lot, sisbov
+from tests.application.circuits.world import SteppedClock, World, lot, sisbov
 
 CPF = IdentifierInput("cpf", "111.444.777-35")
 CNPJ = IdentifierInput("cnpj", "12.ABC.345/01DE-35")
@@ -46,6 +51,15 @@ async def shown(world: World, **settings: Any) -> tuple[Principal, str, str]:
     await world.circuits.push(ana, made.circuit_id, dfid)
     await world.circuits.publish(ana, made.circuit_id, dfid, shown=True)
     return ana, made.circuit_id, dfid
+
+
+def instance(world: World) -> World:
+    """Return another instance over the same store and the same limits, with a clock of its own."""
+    clock = SteppedClock()
+    clock.instant = world.clock.instant
+    units = attrs.evolve(world.circuits.units, clock=clock)
+    circuits = Circuits(units, world.circuits.keys, world.circuits.passwords, world.circuits.limiter)
+    return World(world.storage, clock, circuits, Items(units, world.circuits.keys))
 
 
 async def refused(code: str, call: Any) -> None:
@@ -155,43 +169,71 @@ async def test_scenario_35_a_protected_page_tells_nothing_without_its_password(w
     await refused("page_password_required", pages.page(*none, again.page_token))
 
 
-async def test_scenario_36_after_ten_wrong_passwords_an_address_waits_and_the_audit_knows_once(world: World) -> None:
+async def test_scenario_36_after_ten_wrong_passwords_an_address_waits_and_the_audit_knows_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, circuit_id, _ = await shown(world, public_settings=PROTECTED)
-    pages = world.pages
+    pages, hashed = world.pages, list[float]()
     kept = await pages.token(VISITOR, circuit_id, PASSWORD)
+    monkeypatch.setattr(world.circuits.passwords, "observe", hashed.append)
     await world.trail()
     for _ in range(10):
         await refused("page_password_wrong", pages.token(VISITOR, circuit_id, "wrong"))
     assert (await world.trail()).silent
+    assert len(hashed) == 10
     for password in ("wrong", PASSWORD, PASSWORD):
         with pytest.raises(Refusal, match="rate_limited") as error:
             await pages.token(VISITOR, circuit_id, password)
         assert 0 < error.value.members["retry_after_seconds"] <= 900
+    join = JoinPage(access_password=PASSWORD)
+    bia = attrs.evolve(await world.user("bia"), address=VISITOR.address)
+    await refused("rate_limited", world.circuits.ask_to_join(bia, circuit_id, join))
+    await refused("rate_limited", instance(world).pages.token(VISITOR, circuit_id, PASSWORD))
+    assert len(hashed) == 10, "a refused password was hashed"
     assert (await world.trail()).audit == ["page.password_limited"]
     (entry,) = await world.rows(AUDIT, action="page.password_limited")
     assert (entry.circuit_id, entry.outcome, entry.details["policy"]) == (circuit_id, "denied", "page_password")
     assert (await pages.page(VISITOR, circuit_id, kept.page_token)).shown.circuit_id == circuit_id
+    neighbour = attrs.evolve(ANONYMOUS, address="203.0.113.8")
+    assert await pages.token(neighbour, circuit_id, PASSWORD)
     for last in range(20):
         elsewhere = attrs.evolve(ANONYMOUS, address=f"198.51.100.{last}")
         await refused("page_password_wrong", pages.token(elsewhere, circuit_id, "wrong"))
-    elsewhere = attrs.evolve(ANONYMOUS, address="198.51.100.99")
+    elsewhere, before = attrs.evolve(ANONYMOUS, address="198.51.100.99"), len(hashed)
     await refused("rate_limited", pages.token(elsewhere, circuit_id, PASSWORD))
+    assert len(hashed) == before
     assert (await pages.page(elsewhere, circuit_id, kept.page_token)).shown.circuit_id == circuit_id
 
 
 async def test_scenario_37_a_scheduled_page_opens_at_its_date(world: World) -> None:
+    """No instance needs to be told: each goes by its clock."""
     ana = await world.user("ana")
     date = world.clock.now() + timedelta(hours=1)
     scheduled = PublicRequest(access_mode=PublicAccessMode.SCHEDULED, scheduled_date=date)
     made = await world.circuit(ana, allow_public_visibility=True, public_settings=scheduled)
-    bia = await world.user("bia")
-    for principal in (VISITOR, bia):
-        await refused("not_found", world.pages.page(principal, made.circuit_id))
-    await refused("not_found", world.pages.token(VISITOR, made.circuit_id, PASSWORD))
-    assert (await world.pages.directory()).items == ()
-    world.clock.pass_by(date - world.clock.instant - timedelta(seconds=1))
-    assert (await world.pages.page(VISITOR, made.circuit_id)).shown.circuit_id == made.circuit_id
-    assert [page.circuit_id for page in (await world.pages.directory()).items] == [made.circuit_id]
+    bia, instances = await world.user("bia"), [world, instance(world), instance(world)]
+    looks: list[Callable[[World], Awaitable[Any]]] = [
+        lambda each: each.pages.page(VISITOR, made.circuit_id),
+        lambda each: each.pages.page(bia, made.circuit_id),
+        lambda each: each.pages.items(VISITOR, made.circuit_id),
+        lambda each: each.pages.token(VISITOR, made.circuit_id, PASSWORD),
+    ]
+
+    async def listed(each: World) -> list[str]:
+        return [page.circuit_id for page in (await each.pages.directory()).items]
+
+    for each in instances:
+        for look in looks:
+            each.clock.instant = date - timedelta(seconds=1, microseconds=1)
+            await refused("not_found", look(each))
+        each.clock.instant = date - timedelta(seconds=1, microseconds=1)
+        assert await listed(each) == []
+    for each in instances:
+        for look in looks[:3]:
+            each.clock.instant = date - timedelta(seconds=1)
+            await look(each)
+        await refused("page_not_protected", looks[3](each))
+        assert await listed(each) == [made.circuit_id]
 
 
 async def test_scenario_38_with_the_switch_off_nothing_opens_the_page(world: World) -> None:
@@ -221,15 +263,24 @@ async def test_scenario_47_no_guess_opens_a_page_or_tells_private_from_absent(wo
         await refused("page_password_required", world.pages.page(VISITOR, protected, guess))
     later = PublicRequest(access_mode=PublicAccessMode.SCHEDULED, scheduled_date=world.clock.now() + timedelta(days=1))
     scheduled = (await world.circuit(ana, allow_public_visibility=True, public_settings=later)).circuit_id
-    # Ten thousand where that costs no round trip each.
-    attempts = 5_000 if isinstance(world.storage, MemoryStorage) else 200
-    for circuit_id in (private, scheduled, *(new_id() for _ in range(attempts))):
+    pages, answers = world.pages, Counter[str]()
+
+    async def guessed(circuit_id: str, token: str) -> None:
         with pytest.raises(Refusal) as error:
-            await world.pages.page(VISITOR, circuit_id, token)
-        assert (error.value.code, error.value.members) == ("not_found", {})
-    for _ in range(attempts):
-        guess = f"{head}.{body}.{token_urlsafe(32)}"
-        await refused("page_password_required", world.pages.page(VISITOR, protected, guess))
+            await pages.page(VISITOR, circuit_id, token)
+        answers[f"{error.value.code} {error.value.detail} {error.value.members}"] += 1
+
+    async def all_of(guesses: Iterable[Awaitable[None]]) -> Counter[str]:
+        answers.clear()
+        await asyncio.gather(*guesses)
+        return answers
+
+    hidden = (private, scheduled, *(new_id() for _ in range(4_998)))
+    (code,) = await all_of(guessed(circuit_id, token) for circuit_id in hidden)
+    assert code.startswith("not_found")
+    (code,) = await all_of(guessed(protected, f"{head}.{body}.{token_urlsafe(32)}") for _ in range(5_000))
+    assert code.startswith("page_password_required")
+    assert answers.total() == 5_000
 
 
 async def test_the_directory_lists_open_pages_newest_first_and_finds_them_by_their_words(world: World) -> None:

@@ -11,6 +11,8 @@ from application.circuits.requests import (
     AskToJoin,
     ChangeRole,
     CreateRole,
+    Decision,
+    Decisions,
     Evidence,
     PlacementFilter,
     PublicRequest,
@@ -21,6 +23,7 @@ from application.circuits.requests import (
 )
 from application.items.requests import CreateBatch
 from application.items.sharing import ShareItem
+from domain.access.principal import ANONYMOUS
 from domain.document import EMPTY, Document
 from domain.errors import Invalid, Refusal
 from domain.items.submission import IdentifierInput, Submission
@@ -156,6 +159,9 @@ async def test_scenario_19_a_foreign_item_of_this_circuit_takes_a_contribution(w
     assert seen.workspace_id == ana.workspace_id
     assert seen.data == {"peso_kg": 400, "vacina": "sim"}
     assert (await world.items.get(caio, dfid)).data == {"peso_kg": 400}
+    await world.circuits.update(ana, here, UpdateCircuit(allow_public_visibility=True), None)
+    await world.circuits.publish(ana, here, dfid, shown=True)
+    assert (await world.pages.item(ANONYMOUS, here, dfid)).shown.data == {"peso_kg": 400}
     (event,) = await world.rows(EVENTS, event_type="enriched")
     assert (event.visibility, event.circuit_id) == ("circuit_only", here)
     assert [row.workspace_id for row in await world.rows(CLAIMS)] == [ana.workspace_id]
@@ -366,8 +372,17 @@ async def test_scenario_44_ids_of_another_circuit_are_unknown_under_ones_own(wor
     assert operation is not None
     await world.trail()
     for circuit_id in (mine, None, other):
-        with pytest.raises(Refusal, match="not_found"):
-            await world.circuits.approve_operation(ana, operation.operation_id, circuit_id)
+        for decide in (
+            world.circuits.approve_operation,
+            world.circuits.reject_operation,
+            world.circuits.cancel_operation,
+        ):
+            with pytest.raises(Refusal, match="not_found"):
+                await decide(ana, operation.operation_id, circuit_id)  # type: ignore[operator]
+    many = Decisions(Decision.APPROVE, (operation.operation_id,))
+    (refused,) = (await world.circuits.decide_operations(ana, mine, many)).results
+    assert refused.error is not None
+    assert refused.error.code == "not_found"
     await world.circuits.update(bia, other, UpdateCircuit(allow_public_visibility=True), None)
     dora = await world.user("dora")
     asked = (await world.circuits.ask_to_join(dora, other, AskToJoin())).request.request_id

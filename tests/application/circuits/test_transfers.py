@@ -208,16 +208,25 @@ async def test_scenario_56_a_placed_item_changes_hands_and_only_its_new_owner_ha
     await world.circuits.publish(olga, circuit_id, dfid, shown=True)
     asked = (await world.circuits.push(ana, waiting.circuit_id, dfid)).operation
     assert asked is not None
+    (before,) = await world.rows(PLACEMENTS)
     made = await offered(world, ana, bia, dfid)
     await world.transfers.decide(bia, made.transfer_id, ACCEPT)
     (placement,) = await world.rows(PLACEMENTS)
     assert (placement.item_workspace_id, placement.published) == (bia.workspace_id, False)
+    assert (placement.placement_id, placement.placed_by) == (before.placement_id, ana.user_id)
     assert (await world.items.get(ana, dfid)).dfid == dfid
     await refused("owner_must_publish", world.circuits.publish(olga, circuit_id, dfid, shown=True))
     await refused("permission_missing", world.circuits.withdraw(ana, circuit_id, dfid))
     await refused("item_not_pushable", world.circuits.approve_operation(olga, asked.operation_id, waiting.circuit_id))
     await world.join(olga, circuit_id, bia, role="admin")
     await world.circuits.publish(bia, circuit_id, dfid, shown=True)
+    await refused("permission_missing", world.circuits.publish(ana, circuit_id, dfid, shown=False))
+    await world.circuits.remove_member(olga, circuit_id, str(ana.user_id))
+    for gone in (
+        world.circuits.publish(ana, circuit_id, dfid, shown=False),
+        world.circuits.withdraw(ana, circuit_id, dfid),
+    ):
+        await refused("not_a_member", gone)
     page = await world.pages.events(bia, circuit_id, dfid)
     transferred = next(event for event in page.items if event.event_type == "transferred")
     assert transferred.payload == {"transfer_id": made.transfer_id, "reason": "sold"}

@@ -3,14 +3,18 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from itertools import cycle
 from typing import Any
 
+import attrs
 import pytest
 from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
 
+from adapters.webhooks.poster import GuardedPoster
 from application.circuits.requests import CreateCircuit, PublicRequest
 from application.sealing import Seal
 from application.webhooks.requests import (
@@ -24,12 +28,13 @@ from domain.access.principal import Principal
 from domain.access.vocabulary import OperationStatus
 from domain.errors import Invalid, Refusal
 from domain.ports.schema import AUDIT, CIRCUITS, DELIVERIES, NOTIFICATIONS, OPERATIONS, OUTBOX, WEBHOOKS
+from domain.webhooks.addresses import Address
 from domain.webhooks.rules import PATIENCE, secret_text
 from domain.webhooks.triggers import Trigger
 from domain.webhooks.values import DeliveryStatus
 from tests.application.circuits.world import sisbov
-from tests.application.webhooks.conftest import ROOT, Post
-from tests.application.webhooks.receiver import DROP, OK, Receiver, status
+from tests.application.webhooks.conftest import LOOPBACK, ROOT, Post
+from tests.application.webhooks.receiver import DROP, OK, Receiver, Request, receiving, status
 
 
 async def refused(call: Awaitable[Any]) -> str:
@@ -65,26 +70,33 @@ async def test_scenario_39_a_library_accepts_a_delivery_and_its_body_is_what_the
     assert request.headers["user-agent"] == "defarm-webhooks/1"
     assert request.headers["webhook-id"] == delivery.delivery_id
     assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
-    fresh = request.headers | {"webhook-timestamp": request.headers["webhook-timestamp"]}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("standardwebhooks.webhooks.datetime", _Then(post))
-        assert Verifier(made.secret).verify(request.body, fresh) == told
+    assert verified(made.secret, request) == told
+    for tampered in (request.body.replace("push", "pusH"), request.body + " "):
+        with pytest.raises(WebhookVerificationError):
+            verified(made.secret, attrs.evolve(request, body=tampered))
     assert (delivery.status, delivery.attempts, delivery.last_status_code) == ("delivered", 1, 204)
     assert delivery.delivered_at is not None
     assert post.results == ["delivered"]
 
 
 class _Then:
-    """The clock of the verifier, set to that of the world."""
+    """The clock of the verifier, set to when something was sent."""
 
-    def __init__(self, post: Post) -> None:
-        self._post = post
+    def __init__(self, request: Request) -> None:
+        self._instant = datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), UTC)
 
     def now(self, tz: Any = None) -> Any:
-        return self._post.world.clock.instant
+        return self._instant
 
     def __getattr__(self, name: str) -> Any:
         return getattr(datetime, name)
+
+
+def verified(secret: str, request: Request) -> Any:
+    """Return what a delivery says, once the library accepts its signature."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("standardwebhooks.webhooks.datetime", _Then(request))
+        return Verifier(secret).verify(request.body, request.headers)
 
 
 async def test_scenario_15_of_two_pushes_of_an_item_one_is_told(post: Post, receiver: Receiver) -> None:
@@ -123,6 +135,43 @@ async def test_scenario_40_a_first_tokenising_push_tells_each_thing_once_and_not
         ["item_pushed", "item_tokenized", "item_approved", "item_published"]
     )
     assert len({one["data"]["dfid"] for one in told}) == 1
+    assert await refused(world.circuits.approve_operation(ana, waiting.operation_id, circuit_id)) == "operation_decided"
+    await post.work()
+    assert len(receiver.requests) == 4
+
+
+async def test_scenario_41_a_delivery_says_that_nothing_inside_was_called(post: Post, receiver: Receiver) -> None:
+    """Names that resolve to something inside, one that changes its address after a good attempt, and a redirect."""
+    inside = {"loop": "::1", "meta": "169.254.169.254", "ula": "fd12:3456::1", "mapped": "::ffff:10.0.0.1"}
+    known = {**inside, "127": "127.0.0.1"}
+    turned = ["127.0.0.1", "10.0.0.1"]
+
+    async def resolve(host: str, port: int) -> Sequence[Address]:
+        name = host.partition(".")[0]
+        if name == "turning":
+            return [ip_address(turned.pop(0) if len(turned) > 1 else turned[0])]
+        return [ip_address(known[name])]
+
+    owner, circuit_id = await circuit_of(post)
+    async with receiving() as hidden:
+        urls = {name: f"https://{name}.example.org:{hidden.port}/" for name in inside}
+        urls |= {"turning": f"http://turning.example.org:{receiver.port}/", "redirect": f"{receiver.url}/away"}
+        names = {(await post.hook(owner, circuit_id, url)).webhook.webhook_id: name for name, url in urls.items()}
+        away = status(302, f"location: {hidden.url}")
+        receiver.answer = lambda request: away if request.path.endswith("away") else OK
+        post.courier.poster = lambda: GuardedPoster(2.0, LOOPBACK, resolve)
+        for _ in range(2):
+            await pushed(post, owner, circuit_id)
+            await post.work()
+        assert hidden.requests == []
+    told = Counter((names[one.webhook_id], one.last_error) for one in await post.deliveries(owner, circuit_id))
+    assert told == {
+        **{(name, "address_refused"): 2 for name in inside},
+        ("redirect", "redirect_refused"): 2,
+        ("turning", None): 1,
+        ("turning", "address_refused"): 1,
+    }
+    assert [request.path for request in receiver.requests if not request.path.endswith("away")] == ["/"]
 
 
 async def test_joining_and_withdrawing_are_told(post: Post, receiver: Receiver) -> None:
@@ -163,9 +212,11 @@ async def test_switched_off_a_circuit_tells_nothing_and_expands_nothing(post: Po
     await pushed(post, owner, circuit_id)
     seen = await post.webhooks.post_actions(owner, circuit_id)
     assert (seen.enabled, len(seen.webhooks)) == (True, 1)
+    before = (await post.world.circuits.get(owner, circuit_id)).updated_at
     switch = SwitchPostActions(enabled=False)
     off = await post.webhooks.switch(owner, circuit_id, switch, frozenset({seen.version}))
     assert (off.enabled, off.version) == (False, seen.version + 1)
+    assert (await post.world.circuits.get(owner, circuit_id)).updated_at > before
     await pushed(post, owner, circuit_id)
     await post.work()
     assert receiver.requests == []
@@ -197,12 +248,12 @@ async def test_scenario_42_a_failing_receiver_gets_every_message_with_one_id_and
     for request in receiver.requests:
         ids.setdefault(json.loads(request.body)["data"]["dfid"], set()).add(request.headers["webhook-id"])
     assert {dfid: len(found) for dfid, found in ids.items()} == dict.fromkeys(dfids, 1)
-    last = receiver.requests[-1]
-    assert len(last.headers["webhook-signature"].split()) == 2
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("standardwebhooks.webhooks.datetime", _Then(post))
-        for secret in (made.secret, rotated.secret):
-            Verifier(secret).verify(last.body, last.headers)
+    assert len(receiver.requests) >= 2 * len(dfids)
+    for request in receiver.requests:
+        signed = request.headers["webhook-signature"].split()
+        for secret in (made.secret, rotated.secret)[: len(signed)]:
+            assert verified(secret, request)
+    assert len(signed) == 2
 
 
 async def test_scenario_42_gone_disables_and_dead_deliveries_can_be_replayed(post: Post, receiver: Receiver) -> None:

@@ -6,6 +6,7 @@ from tests.http.circuits.conftest import Region
 
 NOBODY = "01941f60-6a80-7000-8000-0000000000ff"
 PASSWORD = "seven brown oxen graze"
+COLOURS = {"primary_color": "#102030", "secondary_color": "#a0b0c0"}
 PAGE = {
     "circuit_id",
     "public_name",
@@ -67,14 +68,15 @@ async def test_a_credential_that_is_sent_to_a_page_must_be_valid(region: Region)
 
 
 async def test_scenario_35_a_protected_page_answers_with_a_token_and_is_kept_by_nobody(region: Region) -> None:
-    settings = {"access_mode": "protected", "access_password": PASSWORD, "public_name": "Rastro"}
+    settings = {"access_mode": "protected", "access_password": PASSWORD, "public_name": "Rastro"} | COLOURS
     path, dfid = await published(region, public_settings=settings)
     anybody = visitor(region)
     for where in ("", "/items", f"/items/{dfid}", f"/items/{dfid}/events"):
         closed = await anybody.get(f"{path}/public{where}")
         assert problem(closed) == (401, "page_password_required")
         assert closed.headers["www-authenticate"] == "PageToken"
-        assert "Rastro" not in closed.text
+        assert set(closed.json()) == {"type", "title", "status", "code", "detail", "trace_id"}
+        assert "Rastro" not in closed.text and "#" not in closed.text
     wrong = await anybody.post(f"{path}/public/token", json={"access_password": "brown"})
     assert problem(wrong) == (401, "page_password_wrong")
     granted = await anybody.post(f"{path}/public/token", json={"access_password": PASSWORD})

@@ -3,9 +3,24 @@
 import httpx
 import pytest
 
+from domain.ports.queries import Select
+from domain.ports.schema import AUDIT
 from tests.http.circuits.conftest import Region
 
 NOBODY = "018f3a00-0000-7000-8000-0000000000b1"
+JOIN_REQUEST = {
+    "request_id",
+    "circuit_id",
+    "requester_id",
+    "message",
+    "status",
+    "role",
+    "requested_at",
+    "decided_by",
+    "decided_at",
+    "reason",
+    "version",
+}
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:
@@ -63,6 +78,12 @@ async def test_scenario_43_nobody_acts_as_somebody_else(region: Region, member: 
         answer = await region.ana.client.request(method, where, json=body | foreign)
         assert problem(answer) == (422, "validation_failed")
         assert [fault["code"] for fault in answer.json()["errors"]] == ["unknown_field"]
+    body = {"member_id": region.bia.user_id, "role": "viewer"}
+    assert (await region.ana.client.post(f"{path}/members", json=body)).status_code == 201
+    async with region.container.storage().read() as reader:
+        page = await reader.page(AUDIT, Select({"circuit_id": path.rpartition("/")[2]}), limit=10)
+    assert {entry.actor["user_id"] for entry in page.items} == {region.ana.user_id}
+    assert {entry.action for entry in page.items} == {"circuit.created", "circuit.member_added"}
 
 
 async def test_scenarios_15_and_25_a_push_answers_by_what_became_of_it(region: Region) -> None:
@@ -181,6 +202,8 @@ async def test_scenarios_9_and_10_a_private_circuit_is_none_and_an_open_one_can_
     assert problem(await region.bia.client.get(public)) == (403, "not_a_member")
     asked = await region.bia.client.post(f"{public}/requests", json={"message": "oi"})
     assert (asked.status_code, asked.json()["requires_approval"]) == (202, True)
+    assert set(asked.json()) == {"requires_approval", "request"}
+    assert set(asked.json()["request"]) == JOIN_REQUEST
     assert (await region.bia.client.get(asked.headers["location"])).json() == asked.json()["request"]
     approved = await region.ana.client.post(f"{asked.headers['location']}/approve", json={"role": "viewer"})
     assert (approved.status_code, approved.json()["role"]) == (200, "viewer")
@@ -188,6 +211,29 @@ async def test_scenarios_9_and_10_a_private_circuit_is_none_and_an_open_one_can_
     assert (me.json()["username"], me.json()["joined_via"]) == ("bia", "join_request")
     assert (await region.bia.client.delete(f"{public}/members/me")).status_code == 204
     assert problem(await region.bia.client.get(public)) == (403, "not_a_member")
+
+
+async def test_scenarios_11_and_13_joining_is_put_off_after_a_rejection_or_done_at_either_door(region: Region) -> None:
+    path, client = await region.circuit(allow_public_visibility=True), region.bia.client
+    asked = await client.post(f"{path}/requests")
+    assert (await region.ana.client.post(f"{asked.headers['location']}/reject")).status_code == 200
+    early = await client.post(f"{path}/requests")
+    assert problem(early) == (409, "join_cool_down")
+    assert 86_000 < int(early.headers["retry-after"]) <= 86_400
+    settings = {"auto_approve_members": True, "auto_approve_role": "viewer"}
+    changed = {"if-match": (await region.ana.client.get(path)).headers["etag"]}
+    answer = await region.ana.client.patch(f"{path}/public-settings", json=settings, headers=changed)
+    assert answer.status_code == 200
+    for door in ("requests", "public/join"):
+        joined = await region.caio.client.post(f"{path}/{door}")
+        assert (joined.status_code, joined.json()["requires_approval"]) == (201, False)
+        assert joined.json()["membership"]["role"] == "viewer"
+        me = await region.caio.client.get(f"{path}/members/me")
+        assert joined.headers["location"] in (f"{path}/members/{region.caio.user_id}", f"{path}/members/me")
+        assert (me.json()["role"], me.json()["joined_via"]) == ("viewer", "auto_approved")
+        entries = (await region.ana.client.get(f"{path}/activities?kind=member_joined")).json()["items"]
+        assert len(entries) == 1 + (door == "public/join")
+        assert (await region.caio.client.delete(f"{path}/members/me")).status_code == 204
 
 
 async def test_scenario_48_a_key_that_may_only_read_does_not_push(region: Region) -> None:
