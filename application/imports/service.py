@@ -20,6 +20,7 @@ from domain.document import Document
 from domain.errors import Fault, Refusal, not_found
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
+from domain.items.draft_values import refile
 from domain.items.drafts import new_draft
 from domain.items.engine import Admission, Intake
 from domain.items.pending import Origin
@@ -248,6 +249,7 @@ class _Run:
             result = self._result(index, row, Outcome.CREATED, Admission(Outcome.CREATED, warnings=content.warnings))
             results.append(attrs.evolve(result, local_id=draft.local_id))
         await act.unit.add(ITEMS, *drafts)
+        await refile(act.unit, (), drafts)
         if drafts:
             await act.audit("items.imported", ("import", self.stored.import_id), workspace_id=act.workspace_id)
             await act.activity("items_imported", ("import", self.stored.import_id), item_count=len(drafts))

@@ -359,7 +359,7 @@ async def counters_count_all_entries(
 ) -> AsyncIterator[tuple[ValueCounter, str]]:
     """A value was counted at least as often as it is attached, until it is a label."""
     for row in rows:
-        if row.count > LABEL_AFTER:
+        if row.count > LABEL_AFTER or row.of_drafts:
             continue
         entries = 0
         async for _ in walk(reader, ENTRIES, Select({"place": row.place}, ("item",))):

@@ -5,17 +5,20 @@ from typing import Annotated, Literal
 
 import attrs
 
+from application.items.owning import own_draft, require_changeable
 from application.items.queue import Queue
+from application.items.twins import twins
 from application.items.views import ItemView, item_view
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
 from domain.act import Act
 from domain.errors import Refusal, not_found
 from domain.identifiers import canonical_namespace
-from domain.items.draft_merges import Group, absorb, duplicates, release
+from domain.items.draft_merges import Group, absorb, release
+from domain.items.draft_values import refile
 from domain.items.families import read_absorbed
 from domain.items.values import Item, MergeStrategy
-from domain.ports.queries import Cursor, Page, Select
+from domain.ports.queries import Condition, Cursor, Page
 from domain.ports.schema import ITEMS
 from domain.ports.storage import Reader
 from domain.shape import Count, Id, Raw
@@ -110,42 +113,46 @@ class Drafts(Queue):
 
     async def merge_drafts(self, principal: Principal, request: MergeDrafts) -> MergedDrafts:
         """Absorb own drafts in another one (6.7)."""
-        lids = request.merge_lids
+        lids = (request.master_lid, *request.merge_lids)
 
         async def work(act: Act) -> MergedDrafts:
-            master = await self.changeable_draft(act, principal, request.master_lid, None)
-            others = [await self.changeable_draft(act, principal, lid, None) for lid in lids]
-            if len({request.master_lid, *lids}) != len(lids) + 1:
+            rows = await act.unit.get_many(ITEMS, sorted(set(lids)))
+            drafts = [own_draft(principal, rows.get(lid)) for lid in lids]
+            for draft in drafts:
+                require_changeable(draft)
+            if len(set(lids)) != len(lids):
                 raise Refusal("merge_with_itself", "Name the master once, and each other draft once.")
-            changed = await self._absorbed(act, master, others, request.strategy)
-            view = await item_view(act.unit, principal, self.keys, changed)
-            return MergedDrafts(view, lids, len(lids))
+            [master] = await self._absorbed(act, [Group(tuple(drafts), ())], request.strategy)
+            resource, details = ("draft", master.key), {"merged": list(request.merge_lids)}
+            await act.audit("draft.merged", resource, workspace_id=act.workspace_id, details=details)
+            await act.activity("drafts_merged", resource, item_count=len(request.merge_lids))
+            view = await item_view(act.unit, principal, self.keys, master)
+            return MergedDrafts(view, request.merge_lids, len(request.merge_lids))
 
         return await self.units.perform(principal, work)
 
-    async def _absorbed(self, act: Act, master: Item, others: list[Item], strategy: MergeStrategy) -> Item:
-        known = await read_absorbed(act.unit, [master])
-        changed = absorb(act, master, others, known, strategy, self.keys)
-        await act.unit.save(ITEMS, *changed)
-        lids = [other.key for other in others]
-        resource = ("draft", master.key)
-        await act.audit("draft.merged", resource, workspace_id=act.workspace_id, details={"merged": lids})
-        await act.activity("drafts_merged", resource, item_count=len(lids))
-        return changed[0]
+    async def _absorbed(self, act: Act, groups: list[Group], strategy: MergeStrategy) -> list[Item]:
+        """Merge the drafts of each group into its first one; return these."""
+        known = await read_absorbed(act.unit, [group.drafts[0] for group in groups])
+        changed = [absorb(act, group.drafts[0], group.drafts[1:], known, strategy, self.keys) for group in groups]
+        saved = [draft for each in changed for draft in each]
+        await act.unit.save(ITEMS, *saved)
+        await refile(act.unit, [draft for group in groups for draft in group.drafts], saved)
+        return [each[0] for each in changed]
 
     async def unmerge_draft(self, principal: Principal, request: UnmergeDraft) -> UnmergedDraft:
         """Take an absorbed draft out again (6.9). Raises Refusal `not_merged`, `item_merged`, `local_item_held`."""
 
         async def work(act: Act) -> UnmergedDraft:
-            source = await act.unit.find(ITEMS, request.merged_lid)
-            if source is None or source.dfid is not None or source.workspace_id != principal.workspace_id:
-                raise not_found()
+            row = await act.unit.find(ITEMS, request.merged_lid)
+            source = own_draft(principal, row)
             if source.lineage.merged_into is None:
                 raise Refusal("not_merged", "The draft is not merged into another one.")
             master = await self.changeable_draft(act, principal, source.lineage.merged_into, None)
             known = await read_absorbed(act.unit, [master])
             changed, free = release(act, master, source, known, self.keys)
             await act.unit.save(ITEMS, changed, free)
+            await refile(act.unit, [master, source], [changed, free])
             await act.audit("draft.unmerged", ("draft", source.key), workspace_id=act.workspace_id)
             return UnmergedDraft(await item_view(act.unit, principal, self.keys, free), master.key)
 
@@ -154,44 +161,51 @@ class Drafts(Queue):
     async def draft_duplicates(
         self, principal: Principal, after: Cursor | None = None, limit: int = 50
     ) -> Page[Duplicates]:
-        """Return groups of own drafts that say the same, the oldest first (9.3)."""
+        """Return groups of own drafts that say the same, in order of the values they share (9.3)."""
+        if principal.workspace_id is None:
+            raise not_found()
+        found: list[tuple[str, Group]] = []
         async with self.units.storage.read() as reader:
-            groups = duplicates(await self._own_drafts(reader, principal))
-        rest = [group for group in groups if after is None or _place(group) > after]
-        more = len(rest) > limit
-        return Page(tuple(map(shown_group, rest[:limit])), _place(rest[limit - 1]) if more else None)
-
-    async def _own_drafts(self, reader: Reader, principal: Principal) -> list[Item]:
-        where = {"workspace_id": principal.workspace_id, "status": ItemStatus.LOCAL.value}
-        found: list[Item] = []
-        after = None
-        while True:
-            page = await reader.page(ITEMS, Select(where, ("created_at", "key")), after, 1000)
-            found += page.items
-            after = page.after
-            if after is None:
-                return found
+            async for one in twins(reader, principal.workspace_id, after=str(after[0]) if after else ""):
+                found.append(one)
+                if len(found) > limit:
+                    break
+        shown = tuple(shown_group(group) for _, group in found[:limit])
+        return Page(shown, (found[limit - 1][0],) if len(found) > limit else None)
 
     async def organize(self, principal: Principal, request: OrganizeDrafts) -> Organized:
         """Merge each group of duplicates into its suggested master, or tell what that would do (9.4)."""
         namespace = canonical_namespace(request.namespace) if request.namespace else None
 
         async def work(act: Act) -> Organized:
-            drafts = await self._own_drafts(act.unit, principal)
-            groups = duplicates(drafts, namespace)
-            steps = []
-            for group in groups[:MAX_GROUPS]:
-                steps.append(_step(group, dry_run=request.dry_run))
-                if steps[-1].status == "merged":
-                    await self._absorbed(act, group.drafts[0], list(group.drafts[1:]), request.strategy)
+            groups: list[Group] = []
+            async for _, group in twins(act.unit, act.workspace_id, namespace):
+                groups.append(group)
+                if len(groups) > MAX_GROUPS:
+                    break
+            taken = groups[:MAX_GROUPS]
+            steps = tuple(_step(group, dry_run=request.dry_run) for group in taken)
+            before = await _count(act.unit, act.workspace_id)
+            merging = [group for group, step in zip(taken, steps, strict=True) if step.status == "merged"]
+            if merging:
+                await self._absorbed(act, merging, request.strategy)
+                await _tell(act, sum(len(group.drafts) - 1 for group in merging), len(merging))
             merged = sum(len(step.merged_lids) for step in steps if step.status != "skipped")
-            summary = OrganizeSummary(len(drafts), len(drafts) - merged, merged, len(steps))
-            if merged and not request.dry_run:
-                resource = ("workspace", act.workspace_id)
-                await act.audit("draft.organized", resource, workspace_id=act.workspace_id, details={"merged": merged})
-            return Organized(request.dry_run, tuple(steps), summary, len(groups) > MAX_GROUPS)
+            summary = OrganizeSummary(before, before - merged, merged, len(steps))
+            return Organized(request.dry_run, steps, summary, len(groups) > MAX_GROUPS)
 
         return await self.units.perform(principal, work)
+
+
+async def _count(reader: Reader, workspace_id: str) -> int:
+    own: dict[str, Condition] = {"workspace_id": workspace_id, "status": ItemStatus.LOCAL.value}
+    return sum((await reader.count(ITEMS, own, "status")).values())
+
+
+async def _tell(act: Act, merged: int, groups: int) -> None:
+    resource, details = ("workspace", act.workspace_id), {"merged": merged, "groups": groups}
+    await act.audit("draft.organized", resource, workspace_id=act.workspace_id, details=details)
+    await act.activity("drafts_merged", resource, item_count=merged)
 
 
 def _step(group: Group, *, dry_run: bool) -> OrganizeStep:
@@ -199,10 +213,6 @@ def _step(group: Group, *, dry_run: bool) -> OrganizeStep:
     if any(draft.held_by is not None for draft in group.drafts):
         return OrganizeStep(master, tuple(others), "skipped", "local_item_held")
     return OrganizeStep(master, tuple(others), "would_merge" if dry_run else "merged")
-
-
-def _place(group: Group) -> Cursor:
-    return (group.drafts[0].created_at, group.drafts[0].key)
 
 
 def shown_group(group: Group) -> Duplicates:

@@ -9,10 +9,11 @@ from domain.access.vocabulary import ItemStatus
 from domain.errors import not_found
 from domain.items.draft_merges import Group
 from domain.items.duplicates import groups_at, shared_places
+from domain.items.families import read_holders
 from domain.items.values import LABEL_AFTER, Item
-from domain.ports.queries import AnyOf, Between, Cursor, Page, Select
-from domain.ports.schema import COUNTERS, ENTRIES, ITEMS
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.queries import Between, Cursor, Page, Select
+from domain.ports.schema import COUNTERS, ITEMS
+from domain.ports.storage import Reader
 
 _VALUES_AT_ONCE = 100
 _ROUNDS = 10
@@ -52,7 +53,7 @@ class ItemDuplicates(Histories):
         return Page(shown, None if place is None else (place[0], len(at[str(place[0])])))
 
     async def _groups(self, reader: Reader, workspace_id: str, places: list[str]) -> Mapping[str, list[Group]]:
-        holders = await _holders(reader, places)
+        holders = await read_holders(reader, places)
         items = await _roots(reader, {key for keys in holders.values() for key in keys})
         groups = {
             place: groups_at(place, (items[key] for key in keys if _stands(items.get(key), workspace_id)))
@@ -73,20 +74,6 @@ class ItemDuplicates(Histories):
 
 def _stands(item: Item | None, workspace_id: str) -> bool:
     return item is not None and item.status is ItemStatus.ACTIVE and item.workspace_id == workspace_id
-
-
-async def _holders(reader: Reader, places: list[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {place: [] for place in places}
-    query = Select({"place": AnyOf(tuple(places))}, ("place", "item"))
-    after = None
-    while places:
-        page = await reader.page(ENTRIES, query, after, MAX_PAGE)
-        for entry in page.items:
-            found[entry.place or ""].append(entry.item)
-        after = page.after
-        if after is None:
-            break
-    return found
 
 
 async def _roots(reader: Reader, keys: Iterable[str]) -> dict[str, Item]:

@@ -7,7 +7,7 @@ from domain.access.decide import Action, decide, require
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
 from domain.act import Act
-from domain.errors import Refusal
+from domain.errors import Refusal, not_found
 from domain.items.register import Register
 from domain.items.values import Item
 from domain.precondition import Versions, require_version
@@ -71,3 +71,18 @@ def require_active(item: Item) -> None:
         raise Refusal("item_merged", "Another item absorbed this one.", merged_into=item.lineage.merged_into)
     if item.status is not ItemStatus.ACTIVE:
         raise Refusal("item_not_active", f"The item is {item.status}.", current_status=item.status.value)
+
+
+def own_draft(principal: Principal, draft: Item | None) -> Item:
+    """Return a draft of the principal's workspace. Raises Refusal `not_found`."""
+    if draft is None or draft.dfid is not None or draft.workspace_id != principal.workspace_id:
+        raise not_found()
+    return draft
+
+
+def require_changeable(draft: Item) -> None:
+    """Raise Refusal `item_merged` or `local_item_held` for a draft that may not be changed now."""
+    if draft.status is ItemStatus.MERGED:
+        raise Refusal("item_merged", "Another draft absorbed this one.", merged_into=draft.lineage.merged_into)
+    if draft.held_by is not None:
+        raise Refusal("local_item_held", "A waiting push holds this draft.", operation_id=draft.held_by)

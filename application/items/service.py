@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from application.facts import about, circuit_facts, items_facts
-from application.items.owning import require_active
+from application.items.owning import own_draft, require_active, require_changeable
 from application.items.requests import CreateBatch, CreateDraft, EnrichItem, OnProblem, UpdateDraft, UpdateItem
 from application.items.stats import Statistics, Stats
 from application.items.views import (
@@ -20,15 +20,15 @@ from application.items.views import (
 from application.units import Units
 from domain.access.decide import Action, decide, require
 from domain.access.principal import Principal
-from domain.access.vocabulary import ItemStatus
 from domain.accounts.roles import managers_of
 from domain.act import Act
 from domain.document import Document
-from domain.errors import Fault, Invalid, Refusal, not_found
+from domain.errors import Fault, Invalid, Refusal
 from domain.identifiers import GENERIC_NAMESPACE, canonical_key, canonical_namespace
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.items.draft_merges import alone, undecided, united
+from domain.items.draft_values import refile
 from domain.items.drafts import content_of, draft_aliases, draft_identifiers, new_draft, stored_submission
 from domain.items.engine import (
     IDENTIFIERS_REQUIRED,
@@ -242,6 +242,7 @@ class Items(Statistics):
                 raise Refusal("local_id_taken", "This local id is known already.")
             draft = new_draft(act, self.keys, local_id, content)
             await act.unit.add(ITEMS, draft)
+            await refile(act.unit, (), [draft])
             await act.audit("draft.created", ("draft", local_id), workspace_id=act.workspace_id)
             await act.activity("draft_created", ("draft", local_id))
             return await item_view(act.unit, principal, self.keys, draft)
@@ -270,6 +271,7 @@ class Items(Statistics):
             absorbed = await read_absorbed(act.unit, [draft])
             changed = attrs.evolve(united(changed, absorbed, self.keys), updated_at=act.now, version=draft.version + 1)
             await act.unit.save(ITEMS, changed)
+            await refile(act.unit, [draft], [changed])
             await act.audit("draft.updated", ("draft", local_id), workspace_id=act.workspace_id)
             return await item_view(act.unit, principal, self.keys, changed)
 
@@ -283,6 +285,7 @@ class Items(Statistics):
             if draft.lineage.merged_from:
                 raise Refusal("has_merged_items", "Other drafts are merged into this one.")
             await act.unit.remove(ITEMS, draft)
+            await refile(act.unit, [draft], ())
             await act.audit("draft.deleted", ("draft", local_id), workspace_id=act.workspace_id)
 
         await self.units.perform(principal, work)
@@ -323,14 +326,10 @@ class Items(Statistics):
 
         Raises Refusal `not_found`, `version_mismatch`, `item_merged` or `local_item_held`.
         """
-        draft = await act.unit.find(ITEMS, local_id)
-        if draft is None or draft.dfid is not None or draft.workspace_id != principal.workspace_id:
-            raise not_found()
+        row = await act.unit.find(ITEMS, local_id)
+        draft = own_draft(principal, row)
         require_version(accepted, draft.version)
-        if draft.status is ItemStatus.MERGED:
-            raise Refusal("item_merged", "Another draft absorbed this one.", merged_into=draft.lineage.merged_into)
-        if draft.held_by is not None:
-            raise Refusal("local_item_held", "A waiting push holds this draft.", operation_id=draft.held_by)
+        require_changeable(draft)
         return draft
 
 

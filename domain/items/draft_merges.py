@@ -10,8 +10,8 @@ from domain.document import Document
 from domain.identifiers import IdentifierKind, IdentifierScope, default_namespace
 from domain.identifiers.personal import IdentifierKeys
 from domain.instants import strictly_after
+from domain.items.drafts import derived
 from domain.items.families import resealed
-from domain.items.fold import fingerprint
 from domain.items.lineage import strategy_data
 from domain.items.values import Alias, DraftContent, Identifier, Item, MergeStrategy
 
@@ -33,16 +33,17 @@ def united(draft: Item, known: Mapping[str, Item], keys: IdentifierKeys) -> Item
     """Return a draft that shows its own content and that of what it absorbed, as the fold of items does (4.2)."""
     absorbed = [known[key] for key in draft.lineage.merged_from]
     if not absorbed:
-        return attrs.evolve(draft, own=None)
+        return derived(attrs.evolve(draft, own=None))
     decided = tuple(one for one in (draft.own.decided if draft.own else ()) if one[0] in draft.lineage.merged_from)
     own = DraftContent(draft.identifiers, draft.data, draft.aliases, decided)
-    return attrs.evolve(
+    shown = attrs.evolve(
         draft,
         own=own,
         data=_data(own, absorbed),
         identifiers=_identifiers(draft, absorbed, keys),
         aliases=_aliases((draft, *absorbed)),
     )
+    return derived(shown)
 
 
 def _data(own: DraftContent, absorbed: Iterable[Item]) -> Document:
@@ -168,7 +169,6 @@ def _says(draft: Item, namespace: str | None) -> Iterable[tuple[str, str]]:
         canonical = identifier.kind is IdentifierKind.CANONICAL and identifier.scope is not IdentifierScope.REFERENCE
         if canonical and identifier.lookup is not None and there(identifier):
             yield identifier.key, identifier.lookup
-    contextual = [one for one in draft.identifiers if one.scope is IdentifierScope.WORKSPACE]
-    print_ = fingerprint("workspace", draft.workspace_id, contextual)
-    if print_ is not None and all(map(there, contextual)):
-        yield "fingerprint", print_
+    contextual = (one for one in draft.identifiers if one.scope is IdentifierScope.WORKSPACE)
+    if draft.fingerprint is not None and all(map(there, contextual)):
+        yield "fingerprint", draft.fingerprint

@@ -7,13 +7,14 @@ from domain.act import Act
 from domain.document import Document
 from domain.identifiers import IdentifierScope, Privacy, default_scope, type_of
 from domain.identifiers.personal import IdentifierKeys
+from domain.items.fold import confidence, fingerprint
 from domain.items.submission import AliasInput, Content, IdentifierInput, Submission, bind, read_submission
 from domain.items.values import Alias, Identifier, Item
 
 
 def new_draft(act: Act, keys: IdentifierKeys, local_id: str, content: Content) -> Item:
     """Return a draft of this content; malformed identifiers are kept with their evidence."""
-    return Item(
+    draft = Item(
         dfid=None,
         local_id=local_id,
         workspace_id=act.workspace_id,
@@ -24,6 +25,16 @@ def new_draft(act: Act, keys: IdentifierKeys, local_id: str, content: Content) -
         aliases=draft_aliases(act, content.aliases),
         created_at=act.now,
         updated_at=act.now,
+    )
+    return derived(draft)
+
+
+def derived(draft: Item) -> Item:
+    """Return a draft with what follows from its identifiers (3.6, 4.4)."""
+    return attrs.evolve(
+        draft,
+        fingerprint=fingerprint("workspace", draft.workspace_id, draft.identifiers),
+        confidence=confidence(draft.identifiers),
     )
 
 

@@ -8,10 +8,8 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.items.drafts import is_personal
 from domain.items.values import Contribution, Identifier, Item
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CONTRIBUTIONS, ITEMS
-from domain.ports.storage import Reader
-
-_READ = 1000
+from domain.ports.schema import CONTRIBUTIONS, ENTRIES, ITEMS
+from domain.ports.storage import MAX_PAGE, Reader
 
 
 async def read_absorbed(reader: Reader, items: Iterable[Item]) -> dict[str, Item]:
@@ -31,9 +29,24 @@ async def read_contributions(reader: Reader, items: Iterable[str]) -> dict[str, 
     query = Select({"item": AnyOf(tuple(sorted(found)))}, ("item", "recorded_at", "contribution_id"))
     after = None
     while found:
-        page = await reader.page(CONTRIBUTIONS, query, after, _READ)
+        page = await reader.page(CONTRIBUTIONS, query, after, MAX_PAGE)
         for contribution in page.items:
             found[contribution.item].append(contribution)
+        after = page.after
+        if after is None:
+            break
+    return found
+
+
+async def read_holders(reader: Reader, places: Iterable[str]) -> dict[str, list[str]]:
+    """Return the keys of the items or drafts that carry the values of these places, by place."""
+    found: dict[str, list[str]] = {place: [] for place in places}
+    query = Select({"place": AnyOf(tuple(sorted(found)))}, ("place", "item"))
+    after = None
+    while found:
+        page = await reader.page(ENTRIES, query, after, MAX_PAGE)
+        for entry in page.items:
+            found[entry.place or ""].append(entry.item)
         after = page.after
         if after is None:
             break

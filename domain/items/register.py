@@ -22,6 +22,7 @@ from domain.ids import new_id
 from domain.instants import strictly_after
 from domain.items.contributions import new_contribution
 from domain.items.data_rules import fold_fits
+from domain.items.draft_values import refile
 from domain.items.families import read_contributions, resealed
 from domain.items.fold import Family, confidence, fingerprint, layer_data, own_identifiers, refolded
 from domain.items.pending import close_pushed
@@ -377,6 +378,8 @@ class Register:
         unit = self.act.unit
         new = [self._items[key] for key in self._changed if key not in self._stored]
         saved = [self._items[key] for key in self._changed if key in self._stored]
+        if self._consumed:
+            await refile(unit, self._consumed, ())
         await unit.remove(ITEMS, *self._consumed)
         await unit.add(ITEMS, *new)
         await unit.save(ITEMS, *(evolve(item, version=self._stored[item.key] + 1) for item in saved))

@@ -10,6 +10,8 @@ from domain.document import EMPTY, Document
 from domain.identifiers import IdentifierKind, IdentifierScope
 
 LABEL_AFTER = 100
+_DRAFTS = "/drafts"
+_DRAFTS = "/drafts"
 """A value attached more often in its workspace is a label: it selects no candidates (items-events.md 3.5)."""
 
 
@@ -159,6 +161,13 @@ class Item:
         assert key is not None
         return key
 
+    @property
+    def draft_place(self) -> str | None:
+        """Where drafts of equal fingerprint meet; None for everything else."""
+        if self.status is not ItemStatus.LOCAL or self.fingerprint is None:
+            return None
+        return f"{drafts_of(self.workspace_id)} fingerprint {self.fingerprint}"
+
 
 @attrs.frozen
 class Contribution:
@@ -194,7 +203,8 @@ class Claim:
 class IdentifierEntry:
     """Finds items by identifier. `place` names (workspace, namespace, key, value) for contextual identifiers
     of scope workspace, (workspace, key, value) for canonical references of the owner's, and is None for all
-    others. `workspace_id` is the contributor's."""
+    others; of a draft it names (drafts of the workspace, key, value) for canonical ones that are no references.
+    `workspace_id` is the contributor's."""
 
     item: str
     workspace_id: str
@@ -208,16 +218,33 @@ class IdentifierEntry:
 
 @attrs.frozen
 class ValueCounter:
-    """How often a value was attached in its workspace; only grows (items-events.md 3.5, decision 8)."""
+    """How often a value was attached in its workspace; only grows (items-events.md 3.5, decision 8).
+
+    Of a value of drafts it is how many carry it now, and there is no row where none does (decision 21).
+    """
 
     place: str
     count: int
     version: int = 1
 
     @property
+    def of_drafts(self) -> bool:
+        return self._where.endswith(_DRAFTS)
+
+    @property
     def shared_in(self) -> str | None:
-        """The workspace in which more than one item may carry the value, None for a label."""
-        return self.place.partition(" ")[0] if 2 <= self.count <= LABEL_AFTER else None
+        """The workspace in which more than one item may carry the value, None for a label of items; or `drafts_of`
+        the workspace in which more than one draft carries it."""
+        return self._where if self.count >= 2 and (self.count <= LABEL_AFTER or self.of_drafts) else None
+
+    @property
+    def _where(self) -> str:
+        return self.place.partition(" ")[0]
+
+
+def drafts_of(workspace_id: str) -> str:
+    """Return the name under which the values of a workspace's drafts are counted."""
+    return f"{workspace_id}{_DRAFTS}"
 
 
 @attrs.frozen

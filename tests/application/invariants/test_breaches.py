@@ -282,6 +282,11 @@ async def miscounted(good: Good) -> Any:
     return await good.change(COUNTERS, {"place": place}, count=0)
 
 
+async def overcounted(good: Good) -> Any:
+    held = (await good.world.rows(ITEMS, key=good.held))[0]
+    return await good.change(COUNTERS, {"place": held.draft_place}, count=2)
+
+
 async def unresolved(good: Good) -> Any:
     faulty = Submission((IdentifierInput("sisbov", "x"),), Document())
     await good.world.items.create(good.ana, faulty, OnProblem.QUEUE)
@@ -479,6 +484,8 @@ BREAKS: dict[str, Break] = {
     "pending_records_are_open_or_resolved": unresolved,
     "counters_count_all_entries": miscounted,
     "entries_are_of_what_is_carried": unfound,
+    "drafts_are_found_by_what_they_carry": lambda g: g.change(ITEMS, {"key": g.held}, confidence=0.1),
+    "draft_values_are_counted_exactly": overcounted,
     "imports_count_their_rows": imported,
     "import_results_exist": lambda g: g.add(IMPORT_ROWS, ImportRow(new_id(), 1, 1, Outcome.CREATED, dfid=ABSENT)),
     "chains_verify": damaged,

@@ -7,10 +7,12 @@ import pytest
 
 from application.items import CreateDraft, UpdateDraft
 from application.items.drafts import MergeDrafts, OrganizeDrafts, UnmergeDraft
+from application.items.requests import ItemFilter, StatusFilter
 from domain.document import Document
 from domain.errors import Refusal
+from domain.items.submission import IdentifierInput
 from domain.items.values import MergeStrategy
-from domain.ports.schema import ITEMS, MAPPINGS
+from domain.ports.schema import AUDIT, COUNTERS, ENTRIES, ITEMS, MAPPINGS
 from tests.application.items.conftest import Farm, submission
 from tests.application.items.test_identity import SISBOV
 
@@ -94,3 +96,73 @@ async def test_42_a_dry_run_tells_the_numbers_of_the_run(farm: Farm) -> None:
     assert len((await farm.items.drafts(farm.ana)).items) == 2
     assert (await farm.items.draft(farm.rui, theirs)).version == 1
     assert (await farm.items.draft_duplicates(farm.ana)).items == ()
+
+
+async def test_what_unites_drafts_is_found_whatever_became_of_them_and_counted_exactly(farm: Farm) -> None:
+    """Merged, unmerged, edited, deleted and promoted drafts stand where their values are and nowhere else."""
+    first, second, third = [await draft(farm, ("sisbov", SISBOV), ("lote", str(n))) for n in range(3)]
+    assert await members(farm) == [[first, second, third]]
+    await farm.items.merge_drafts(farm.ana, MergeDrafts(first, (second,)))
+    assert await members(farm) == [[first, third]]
+    await farm.items.unmerge_draft(farm.ana, UnmergeDraft(second))
+    assert await members(farm) == [[first, second, third]]
+    await farm.items.update_draft(farm.ana, first, UpdateDraft((IdentifierInput("lote", "9"),)), None)
+    assert await members(farm) == [[second, third]]
+    await farm.items.update_draft(farm.ana, third, UpdateDraft((IdentifierInput("lote", "9"),)), None)
+    assert await members(farm) == [[first, third]]
+    assert await found(farm, ("sisbov", SISBOV)) == [second]
+    assert await found(farm, ("lote", "9")) == [third, first]
+    await farm.items.delete_draft(farm.ana, third, None)
+    assert await members(farm) == []
+    await farm.items.promote(farm.ana, second)
+    await farm.items.delete_draft(farm.ana, first, None)
+    assert [row for row in await farm.rows(COUNTERS) if "/drafts " in row.place] == []
+    assert {row.item for row in await farm.rows(ENTRIES)} == {row.dfid for row in await farm.rows(MAPPINGS)}
+
+
+async def members(farm: Farm, limit: int = 50) -> list[list[str]]:
+    pages, after = [], None
+    while True:
+        page = await farm.items.draft_duplicates(farm.ana, after, limit)
+        pages += [[member.id for member in group.members] for group in page.items]
+        after = page.after
+        if after is None:
+            return pages
+
+
+async def found(farm: Farm, identifier: tuple[str, str]) -> list[str | None]:
+    key, value = identifier
+    wanted = ItemFilter(status=(StatusFilter.LOCAL,), identifier_key=key, identifier_value=value)
+    return [view.local_id for view in (await farm.items.page(farm.ana, wanted)).items]
+
+
+async def test_groups_over_several_values_come_once_on_pages_of_any_size(farm: Farm) -> None:
+    chains = []
+    for n in range(0, 40, 10):
+        numbers = [("sisbov", f"076{n + i:012d}") for i in range(1, 5)]
+        chains.append([await draft(farm, *numbers[i : i + 2]) for i in range(3)])
+    await draft(farm, ("sisbov", "076000000000099"), ("rfid", "982123456789012"))
+    whole = await members(farm)
+    assert sorted(whole) == sorted(chains)
+    for limit in (1, 2, 3):
+        assert await members(farm, limit) == whole
+    run = await farm.items.organize(farm.ana, OrganizeDrafts("deduplicate"))
+    assert (run.summary.groups, run.summary.drafts_before, run.summary.drafts_after) == (4, 13, 5)
+    assert await members(farm) == []
+    told = [entry.action for entry in await farm.rows(AUDIT) if not entry.action.endswith("created")]
+    assert told == ["draft.organized"]
+
+
+async def test_a_draft_shows_how_sure_its_identity_is_and_the_fingerprint_of_its_context(farm: Farm) -> None:
+    lid = await draft(farm, ("sisbov", SISBOV), ("lote", "1"))
+    view = await farm.items.draft(farm.ana, lid)
+    item = (await farm.items.promote(farm.ana, lid)).item
+    assert (view.confidence, view.fingerprint) == (item.confidence, item.fingerprint) != (0.1, None)
+
+
+async def test_the_number_of_a_namespace_unites_only_where_it_was_given(farm: Farm) -> None:
+    first = await draft(farm, ("sisbov", SISBOV, "bovino"))
+    second = await draft(farm, ("sisbov", SISBOV, "bovino"))
+    await draft(farm, ("sisbov", SISBOV, "leite"))
+    run = await farm.items.organize(farm.ana, OrganizeDrafts("deduplicate", dry_run=True, namespace="bovino"))
+    assert [(step.master_lid, step.merged_lids) for step in run.operations] == [(first, (second,))]

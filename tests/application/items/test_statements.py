@@ -7,8 +7,10 @@ import pytest
 
 from adapters.memory.storage import MemoryBackend
 from adapters.staging import StagedStorage
-from application.items.requests import CreateBatch, ItemFilter
+from application.items.drafts import OrganizeDrafts
+from application.items.requests import CreateBatch, CreateDraft, ItemFilter
 from domain.errors import Refusal
+from domain.items.submission import IdentifierInput
 from domain.ports.schema import ITEMS
 from tests.application.items.conftest import Farm, submission
 
@@ -19,14 +21,19 @@ class CountedBackend(MemoryBackend):
     def __init__(self) -> None:
         super().__init__()
         self.asked: Counter[str] = Counter()
+        self.rows = 0
 
     async def fetch(self, facet: Any, keys: Any) -> Any:
         self.asked["fetch"] += 1
-        return await super().fetch(facet, keys)
+        found = await super().fetch(facet, keys)
+        self.rows += len(found)
+        return found
 
     async def select(self, facet: Any, query: Any, after: Any, limit: int) -> Any:
         self.asked["select"] += 1
-        return await super().select(facet, query, after, limit)
+        found = await super().select(facet, query, after, limit)
+        self.rows += len(found)
+        return found
 
     async def view(self, view: Any, after: Any, limit: int) -> Any:
         self.asked["view"] += 1
@@ -100,3 +107,24 @@ async def test_59_reading_asks_the_same_however_much_is_stored(counted: tuple[Fa
         await farm.items.by_identifier(farm.ana, "sisbov", f"076{first:012d}")
         shown.append(Counter(backend.asked))
     assert shown[0] == shown[1]
+
+
+async def test_drafts_that_are_alone_are_not_read_to_find_duplicates(counted: tuple[Farm, CountedBackend]) -> None:
+    farm, backend = counted
+    pair = [await farm.items.create_draft(farm.ana, draft_of(f"076{1:012d}", f"B{n}")) for n in range(2)]
+    spent = []
+    for size in (1, 300):
+        for n in range(size):
+            await farm.items.create_draft(farm.ana, draft_of(f"076{size * 1000 + n:012d}", f"C{size}-{n}"))
+        backend.asked.clear()
+        backend.rows = 0
+        [group] = (await farm.items.draft_duplicates(farm.ana)).items
+        dry = await farm.items.organize(farm.ana, OrganizeDrafts("deduplicate", dry_run=True))
+        assert {member.id for member in group.members} == {view.local_id for view in pair}
+        assert [step.master_lid for step in dry.operations] == [group.suggested_master]
+        spent.append((Counter(backend.asked), backend.rows))
+    assert spent[0] == spent[1]
+
+
+def draft_of(sisbov: str, tag: str) -> CreateDraft:
+    return CreateDraft(identifiers=(IdentifierInput("sisbov", sisbov), IdentifierInput("brinco", tag)))
