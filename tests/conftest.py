@@ -1,5 +1,7 @@
 """Fixtures that any test may ask for: real servers, started once per test process."""
 
+import gc
+import os
 import signal
 from collections.abc import Iterator
 from types import FrameType
@@ -7,6 +9,7 @@ from types import FrameType
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.machines import BYTECODE
 from tests.servers import PostgresServer, RedisServer
 from tests.servers import postgres_server as start_postgres
 from tests.servers import redis_server as start_redis
@@ -14,6 +17,10 @@ from tests.servers import redis_server as start_redis
 # What a busy machine takes for an example says nothing about the example.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+# Every process that a test starts, and every worker of a parallel run, has this environment.
+os.environ.update(BYTECODE)
 
 
 def pytest_configure() -> None:
@@ -24,6 +31,12 @@ def pytest_configure() -> None:
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.default_int_handler(number, frame)
+
+
+def pytest_collection_finish() -> None:
+    # What is loaded by now stays to the end: looking through it for garbage again and again is a fifth of a run.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,7 @@ class Watch:
         self.keys: list[Key] = [("c", f"u{number}") for number in range(rows)]
         self.floor: dict[Key, int] = defaultdict(int)
         self.reads = self.writes = self.failed = 0
+        self._end = 0.0
         self.stale: list[tuple[Key, int, int]] = []
 
     async def prepare(self) -> None:
@@ -113,17 +114,21 @@ class Watch:
             await unit.add(MEMBERSHIPS, *map(membership, self.keys))
 
     async def run(self, seconds: float, *, readers: int = 4, writers: int = 2, pause: float = 0.0) -> None:
-        """Read and write for a time; what the store refuses is tried again."""
-        end = asyncio.get_running_loop().time() + seconds
+        """Read and write for a time, or until `stop`; what the store refuses is tried again."""
+        self._end = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as tasks:
             for storage in self.storages:
                 for number in range(readers):
-                    tasks.create_task(self._read(storage, end, number))
+                    tasks.create_task(self._read(storage, number))
                 for number in range(writers):
-                    tasks.create_task(self._write(storage, end, number, pause))
+                    tasks.create_task(self._write(storage, number, pause))
 
-    async def _read(self, storage: Storage, end: float, number: int) -> None:
-        while asyncio.get_running_loop().time() < end:
+    def stop(self) -> None:
+        """Let `run` come to its end."""
+        self._end = 0.0
+
+    async def _read(self, storage: Storage, number: int) -> None:
+        while asyncio.get_running_loop().time() < self._end:
             key = self.keys[number % len(self.keys)]
             number += 1
             with suppress(Unavailable):
@@ -140,8 +145,8 @@ class Watch:
         self.floor[key] = max(self.floor[key], row.version)
         return row
 
-    async def _write(self, storage: Storage, end: float, number: int, pause: float) -> None:
-        while asyncio.get_running_loop().time() < end:
+    async def _write(self, storage: Storage, number: int, pause: float) -> None:
+        while asyncio.get_running_loop().time() < self._end:
             key = self.keys[number % len(self.keys)]
             number += 1
             try:

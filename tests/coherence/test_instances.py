@@ -159,13 +159,17 @@ async def test_no_read_is_stale_while_redis_is_killed_frozen_and_flushed(
 ) -> None:
     watch = Watch(list(instances))
     await watch.prepare()
-    load = asyncio.create_task(watch.run(24.0, pause=0.01))
-    await asyncio.sleep(1)
+    load = asyncio.create_task(watch.run(120.0, pause=0.01))
+    await asyncio.sleep(0.5)
     for hurt in (redis.flush, lambda: _freeze(redis), lambda: _kill(redis), redis.flush):
         await asyncio.to_thread(hurt)
         before = watch.writes
-        await asyncio.sleep(4.8)
+        await asyncio.sleep(1.5)
+        for storage in instances:
+            await in_use(storage, 30.0)
+        await asyncio.sleep(0.5)
         assert watch.writes > before
+    watch.stop()
     await load
     assert not watch.stale
     assert watch.reads > 2000

@@ -14,7 +14,6 @@ import attrs
 import psutil
 
 from application.settings import REGISTRY
-from tests.machines import BYTECODE
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "entrypoints.cli"]
@@ -25,7 +24,7 @@ def environment(**variables: str) -> dict[str, str]:
     """Return the environment of this process without any variable of the engine, and with `variables`."""
     ours = {setting.name for setting in REGISTRY}
     clean = {name: text for name, text in os.environ.items() if name not in ours}
-    return {**clean, **BYTECODE, "PYTHONPATH": str(ROOT), "DEFARM_DRAIN_DELAY": "0", **variables}
+    return {**clean, "PYTHONPATH": str(ROOT), "DEFARM_DRAIN_DELAY": "0", **variables}
 
 
 def defarm(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":

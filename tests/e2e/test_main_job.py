@@ -15,6 +15,8 @@ from tests.e2e.engine import EngineProcess
 SICAR = Path(__file__).parents[1] / "data" / "sicar"
 MAPPING = ("--map", "cod_imovel=id:car", "--map", "FID=ignore", "--map", "area=data:area_ha:number")
 PROPERTIES = 20
+LOTS = 4_000
+"""Rows of the file in which the engine is killed, which it stores by the thousand."""
 NDJSON = "application/x-ndjson"
 
 
@@ -63,11 +65,11 @@ def test_published_properties_are_imported_shared_read_verified_and_survive_a_ki
     }
     assert len(after) % 1000 == 0
     assert len(stored) == len(after) + PROPERTIES
-    repeated = engine.call("POST", "/api/items/import", token=ana, content=numbered(10_000), kind=NDJSON)
+    repeated = engine.call("POST", "/api/items/import", token=ana, content=numbered(LOTS), kind=NDJSON)
     assert repeated.body["counts"]["unchanged"] == len(after)
-    assert repeated.body["counts"]["created"] == 10_000 - len(after)
-    uninterrupted = engine.call("POST", "/api/items/import", token=rui, content=numbered(10_000), kind=NDJSON)
-    assert uninterrupted.body["counts"]["created"] == 10_000
+    assert repeated.body["counts"]["created"] == LOTS - len(after)
+    uninterrupted = engine.call("POST", "/api/items/import", token=rui, content=numbered(LOTS), kind=NDJSON)
+    assert uninterrupted.body["counts"]["created"] == LOTS
     assert imported(engine, ana) == imported(engine, rui)
 
 
@@ -96,7 +98,7 @@ def kill_in_the_middle_of_an_import(engine: EngineProcess, token: str) -> set[st
         connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=60)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": NDJSON}
         try:
-            connection.request("POST", "/api/items/import", numbered(10_000), headers)
+            connection.request("POST", "/api/items/import", numbered(LOTS), headers)
             connection.getresponse()
         except OSError:
             return

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.conformance.storage.stacks import (
     Stack,
     WriteThroughStack,
 )
-from tests.servers import RedisServer
+from tests.servers import PostgresServer, RedisServer
 
 STACKS = ["memory", "postgres", "redis_cached", "write_through", "write_behind"]
 LINKED = [
@@ -24,10 +24,10 @@ LINKED = [
 ]
 
 
-async def _made(name: str, request: pytest.FixtureRequest) -> Stack:
+async def _made(name: str, request: pytest.FixtureRequest, database: Callable[[], str] | None = None) -> Stack:
     if name == "memory":
         return MemoryStack()
-    url = request.getfixturevalue("migrated_url")
+    url = database() if database else request.getfixturevalue("migrated_url")
     if name == "redis_cached":
         redis: RedisServer = request.getfixturevalue("redis_server")
         redis.flush()
@@ -46,6 +46,25 @@ async def stack(request: pytest.FixtureRequest) -> AsyncIterator[Stack]:
     made = await _made(request.param, request)
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+async def everywhere(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer
+) -> AsyncIterator[dict[str, tuple[Storage, Storage]]]:
+    """Two instances of every stack at once, each stack over a backing of its own."""
+    urls: list[str] = []
+
+    def database() -> str:
+        urls.append(postgres_server.create_migrated_database())
+        return urls[-1]
+
+    stacks = {name: await _made(name, request, database) for name in STACKS}
+    yield {name: (await stack.fresh(), await stack.second()) for name, stack in stacks.items()}
+    for stack in stacks.values():
+        await stack.aclose()
+    for url in urls:
+        postgres_server.drop_database(url)
 
 
 @pytest.fixture(params=LINKED)
