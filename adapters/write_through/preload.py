@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import psycopg
@@ -16,6 +17,8 @@ from adapters.write_through.rows import Rows
 _TOLD_EVERY: Final = 1.0
 _CONNECT_SECONDS: Final = 5
 _log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 
 @attrs.frozen
@@ -50,8 +53,17 @@ def _load(url: str, wanted: Sequence[Rows[Any]], told: Callable[[Progress], None
 
 def _load_facet(connection: psycopg.Connection[Any], rows: Rows[Any], told: Callable[[Progress], None]) -> None:
     facet = rows.facet
-    chunks = raw_rows(connection, facet, (*facet.key, *rows.lists))
+    chunks = ahead(raw_rows(connection, facet, (*facet.key, *rows.lists)))
     rows.load(_telling(chunks, facet.name, estimated_rows(connection, facet), told))
+
+
+def ahead(parts: Iterator[R]) -> Iterator[R]:
+    """Yield the same parts, each taken in a thread of its own while the caller is busy with the one before."""
+    with ThreadPoolExecutor(1, "ahead") as reader:
+        taken = reader.submit(next, parts, None)
+        while (part := taken.result()) is not None:
+            taken = reader.submit(next, parts, None)
+            yield part
 
 
 def _telling(

@@ -96,7 +96,8 @@ class Rows(Generic[V]):
     def _hold(self, keys: Sequence[Key], bodies: Sequence[bytes]) -> None:
         if not self._squeezer.ready and len(self._held) + len(keys) >= SAMPLES:
             self._squeezer.learn([*self._held.values(), *bodies])
-            self._held = dict(zip(self._held, self._squeezer.squeezed(self._held.values()), strict=True))
+            short = self._squeezer.squeezed([*self._held.values()])
+            self._held = dict(zip(self._held, short, strict=True))
         self._held.update(zip(keys, self._squeezer.squeezed(bodies), strict=True))
 
     def put(self, value: V) -> None:

@@ -1,6 +1,6 @@
 """Stored bodies in a short form: compressed against a few of their own kind, since rows of one facet are much alike."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from zstandard import DICT_TYPE_RAWCONTENT, FRAME_HEADER, ZstdCompressionDict, ZstdCompressor, ZstdDecompressor
@@ -9,7 +9,8 @@ SAMPLES: Final = 8
 """Bodies against which the others are compressed."""
 
 _FASTEST: Final = -5
-_VIEW: Final[Callable[[bytes], memoryview]] = memoryview
+_MANY: Final = 64
+"""Bodies from which on one call for all of them is cheaper than one for each."""
 _MARK: Final = FRAME_HEADER[0]
 """How the short form begins, and no JSON."""
 
@@ -33,12 +34,16 @@ class Squeezer:
         self._compressor = ZstdCompressor(dict_data=like, level=_FASTEST, write_dict_id=False)
         self._decompressor = ZstdDecompressor(dict_data=like)
 
-    def squeezed(self, bodies: Iterable[bytes]) -> Iterator[bytes]:
+    def squeezed(self, bodies: Sequence[bytes]) -> Iterable[bytes]:
         """Return the short forms of bodies, or themselves before anything was learned."""
         if self._compressor is None:
-            return iter(bodies)
-        # What the compressor returns still takes the room of the whole body; a copy does not.
-        return map(bytes, map(_VIEW, map(self._compressor.compress, bodies)))
+            return bodies
+        if len(bodies) < _MANY:
+            # What the compressor returns still takes the room of the whole body; a copy does not.
+            return [bytes(memoryview(self._compressor.compress(body))) for body in bodies]
+        # Other threads run meanwhile.
+        short = self._compressor.multi_compress_to_buffer(list(bodies), threads=1)
+        return [short[place].tobytes() for place in range(len(short))]
 
     def body(self, held: bytes) -> bytes:
         """Return the body of either form."""
