@@ -77,6 +77,7 @@ class NoCache:
     degraded_since: datetime | None = None
     pending: int = 0
     write_behind: WriteBehindState | None = None
+    lost: int = 0
 
     def tallies(self) -> Mapping[str, Mapping[str, int]]:
         return {}

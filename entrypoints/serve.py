@@ -238,8 +238,10 @@ class Process:
             await self._end(opening, serving)
             for task in watching:
                 task.cancel()
-        behind = self.container.cache_control().write_behind
-        return FAILED if behind is not None and behind.queued else code
+        lost = self.container.cache_control().lost
+        if lost:
+            _tell(f"{lost} acknowledged units are lost: PostgreSQL does not have them; the log says why")
+        return FAILED if lost else code
 
     async def _until_the_end(
         self, opening: "asyncio.Task[None]", serving: "asyncio.Task[None]", signalled: "asyncio.Task[Any]"

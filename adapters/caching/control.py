@@ -44,6 +44,10 @@ class SharedCacheControl:
         return None
 
     @property
+    def lost(self) -> int:
+        return 0
+
+    @property
     def pending(self) -> int:
         return self._storage.backend.pending
 

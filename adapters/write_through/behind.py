@@ -55,6 +55,8 @@ class WriteBehindBackend:
         self._claims = Claims()
         self._checker = Checker(self._waiting, backend)
         self._accepted = self._written = 0
+        self.lost = 0
+        """Acknowledged units that PostgreSQL refused, or did not take before the end."""
         self._takes_changes = False
         self._moved = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
@@ -226,6 +228,7 @@ class WriteBehindBackend:
 
     def _lose(self, error: WriterRefused) -> None:
         lost = sum(unit.answer is None for unit in self._waiting.units)
+        self.lost += lost
         _log.error("%d acknowledged units are lost: %s", lost, error)
         self.backend.tenure.lose(error)
         for unit in self._waiting.units:
@@ -249,7 +252,7 @@ class WriteBehindBackend:
         await self.backend.ping()
 
     async def drain(self, seconds: float) -> int:
-        """Wait for PostgreSQL to have everything, and return how many units it does not have."""
+        """Wait for PostgreSQL to have everything, and return how many units it does not have yet."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._waiting:
@@ -257,8 +260,10 @@ class WriteBehindBackend:
         return len(self._waiting)
 
     async def aclose(self) -> None:
+        """Give up what is left."""
         if self._flusher is not None:
             self._flusher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._flusher
+        self.lost += sum(unit.answer is None for unit in self._waiting.units)
         await self.backend.aclose()

@@ -27,6 +27,10 @@ class MemoryControl:
         return None if self._storage.behind is None else self._storage.behind.state
 
     @property
+    def lost(self) -> int:
+        return 0 if self._storage.behind is None else self._storage.behind.lost
+
+    @property
     def pending(self) -> int:
         return 0
 

@@ -83,6 +83,11 @@ class CacheControl(Protocol):
         ...
 
     @property
+    def lost(self) -> int:
+        """How many units were acknowledged that the database will not have: it refused them, or there was no time."""
+        ...
+
+    @property
     def pending(self) -> int:
         """How many marks of this instance stand though their unit has ended."""
         ...

@@ -3,10 +3,17 @@
 import urllib.request
 from pathlib import Path
 
+import psycopg
+
 from tests.e2e.engine import EngineProcess
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-BEHIND = {"DEFARM_WRITE_BEHIND": "true", "DEFARM_METRICS_TOKEN": TOKEN}
+BEHIND = {"DEFARM_STORAGE": "write_through", "DEFARM_WRITE_BEHIND": "true", "DEFARM_METRICS_TOKEN": TOKEN}
+REFUSING = """
+create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+create trigger refusing before insert on items for each row execute function refuse();
+"""
+SECRETS = {"JWT_SECRET": "j" * 32, "DEFARM_SECRET_KEY": "s" * 32}
 METRICS = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -29,10 +36,10 @@ def test_what_was_acknowledged_is_there_after_a_kill_and_commands_that_write_are
     assert "loaded 1 items" in engine.log.read_text()
 
 
-def test_what_was_acknowledged_before_postgres_had_it_is_there_after_a_stop(tmp_path: Path) -> None:
-    engine = EngineProcess(
-        tmp_path, DEFARM_STORAGE="write_through", DEFARM_WRITE_BEHIND="true", DEFARM_METRICS_TOKEN=TOKEN
-    )
+def test_what_was_acknowledged_before_postgres_had_it_is_there_after_a_stop_which_tells_what_is_not(
+    tmp_path: Path, migrated_url: str
+) -> None:
+    engine = EngineProcess(tmp_path, DATABASE_URL=migrated_url, **SECRETS, **BEHIND)
     with engine:
         token = engine.register("maria")
         numbers = [f"07600000000{number:04}" for number in range(20)]
@@ -51,3 +58,9 @@ def test_what_was_acknowledged_before_postgres_had_it_is_there_after_a_stop(tmp_
         engine.start()
         for reply in made:
             assert engine.call("GET", f"/api/items/{reply.body['dfid']}", token=token).status == 200
+        with psycopg.connect(migrated_url) as connection:
+            connection.execute(REFUSING)
+        lost = {"identifiers": [{"key": "sisbov", "value": "076000000000777"}]}
+        assert engine.call("POST", "/api/items", lost, token).status == 201
+        assert engine.stop() == 1
+    assert "1 acknowledged units are lost: PostgreSQL does not have them" in engine.log.read_text()

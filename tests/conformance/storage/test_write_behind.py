@@ -213,6 +213,7 @@ async def test_units_that_postgres_refuses_for_good_end_all_writing_and_are_told
     with pytest.raises(WriterRefused, match="restart"):
         await add(storage, "b")
     assert "1 acknowledged units are lost" in caplog.text
+    assert behind(storage).lost == 1
     async with storage.read() as reader:
         assert await reader.find(MAPPINGS, "a") is None
 
@@ -253,7 +254,7 @@ async def test_what_is_left_at_the_end_of_the_drain_is_told(world: World, caplog
     await add(storage, "a")
     await storage.aclose()
     assert "1 acknowledged units are lost" in caplog.text
-    assert behind(storage).state.queued == 1
+    assert behind(storage).lost == behind(storage).state.queued == 1
     await holding
 
 
