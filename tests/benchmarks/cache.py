@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from statistics import median
 
+from redis import Redis
+
 from tests.benchmarks.client import measure, note, request
+from tests.benchmarks.rows import Row
 from tests.benchmarks.servers import Served, engine
 from tests.benchmarks.world import World
 from tests.servers import RedisServer
-
-Line = tuple[str, str, str, float | None]
-"""Name, figure, baseline, ratio."""
 
 SECONDS = 2.0
 READS = 150
@@ -26,27 +26,30 @@ def uncached_read(world: World, database_url: str) -> float:
         )
 
 
-def outages(served: Served, redis: RedisServer, world: World, uncached: float) -> Iterator[Line]:
+def outages(served: Served, redis: RedisServer, world: World, uncached: float) -> Iterator[Row]:
     """Measure one client's reads and writes while Redis is frozen and while it is dead, and the way back."""
     path = f"/api/items/{world.hot}"
     for name, hurt, heal in (("frozen", redis.pause, redis.resume), ("dead", redis.kill, redis.start)):
         _in_use(served)
-        writes = median(_seconds(lambda: _write(served, world)) for _ in range(WRITES))
+        before = median(_seconds(lambda: _write(served, world)) for _ in range(WRITES))
         note(f"Redis is {name}")
         hurt()
         reads = [_seconds(lambda: served.call("GET", path, token=world.token)) for _ in range(READS)]
-        figure = f"slowest {max(reads) * 1000:.0f} ms, p50 {median(reads) * 1000:.1f} ms"
-        base = f"postgres p50 {uncached * 1000:.1f} ms; must 250 ms"
-        yield f"reads, Redis {name}", figure, base, round(median(reads) / uncached, 2)
-        first = _seconds(lambda: _write(served, world))
+        yield _row(f"slowest read, Redis {name}", max(reads))
+        yield _row(f"reads, Redis {name}", median(reads), "postgres", uncached)
+        yield _row(f"first write, Redis {name}", _seconds(lambda: _write(served, world)))
         later = median(_seconds(lambda: _write(served, world)) for _ in range(WRITES))
-        figure = f"first {first:.2f} s, then p50 {later * 1000:.1f} ms"
-        yield f"writes, Redis {name}", figure, f"before p50 {writes * 1000:.1f} ms; must 2 s", round(later / writes, 2)
+        yield _row(f"writes, Redis {name}", later, "before", before)
         heal()
-        yield f"in use again, Redis was {name}", f"{_seconds(lambda: _in_use(served)):.1f} s", "", None
+        yield _row(f"in use again, Redis was {name}", _seconds(lambda: _in_use(served)))
 
 
-def flat_memory(served: Served, world: World) -> Line:
+def _row(name: str, seconds: float, baseline: str = "", theirs: float | None = None) -> Row:
+    ms = None if theirs is None else theirs * 1000
+    return Row(name, seconds * 1000, " ms", baseline=baseline, theirs=ms, clients=1)
+
+
+def flat_memory(served: Served, world: World) -> Row:
     """Send many requests of several kinds in two halves: what the second half adds is a leak."""
     resident = [served.resident()]
     for _ in range(2):
@@ -54,8 +57,20 @@ def flat_memory(served: Served, world: World) -> Line:
         while done < MIXED / 2:
             done += measure(served.address, _mixed(world), 16, SECONDS).per_second * SECONDS
         resident.append(served.resident())
-    figure = " → ".join(f"{each:.0f} MB" for each in resident)
-    return f"resident memory, {MIXED:,} mixed requests", figure, "", round(resident[2] / resident[1], 3)
+    name = f"resident memory, {MIXED:,} mixed requests"
+    return Row(name, resident[2], " MB", baseline="after half of them", theirs=resident[1])
+
+
+def evict(redis: RedisServer) -> None:
+    """Take out of Redis whatever it may throw away by itself when its memory is short."""
+    with Redis.from_url(redis.url, socket_timeout=30) as client:
+        keys = list(client.scan_iter(count=10_000))
+        lives = client.pipeline(transaction=False)
+        for key in keys:
+            lives.ttl(key)
+        volatile = [key for key, life in zip(keys, lives.execute(), strict=True) if life > 0]
+        for begun in range(0, len(volatile), 1000):
+            client.unlink(*volatile[begun : begun + 1000])
 
 
 def _mixed(world: World) -> Iterator[bytes]:

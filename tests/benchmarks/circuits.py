@@ -20,6 +20,7 @@ import psycopg
 from domain.items.dfid import format_dfid
 from tests.benchmarks.client import note
 from tests.benchmarks.fill import DAY
+from tests.benchmarks.rows import Row
 from tests.benchmarks.servers import Served, engine
 from tests.benchmarks.world import FIRST_SISBOV, PASSWORD, item
 
@@ -56,7 +57,7 @@ class Scene:
         return f"/api/circuits/{self.circuit}"
 
 
-def circuit_rows(url: str, placements: int) -> Iterator[tuple[str, str, str, str, float]]:
+def circuit_rows(url: str, placements: int) -> Iterator[Row]:
     """Yield for each operation its median in a circuit of that many placements, and in one with ten."""
     settings = {"DATABASE_URL": url, "DEFARM_LIMIT_LOOKUP": "off", "DEFARM_LIMIT_JOIN": "off"}
     with engine(**settings) as served:
@@ -65,13 +66,12 @@ def circuit_rows(url: str, placements: int) -> Iterator[tuple[str, str, str, str
     begun = time.perf_counter()
     _fill(url, scenes[1], placements, members)
     note(f"filled {placements:,} placements, {members:,} members in {time.perf_counter() - begun:.0f} s")
-    scale = f"{members:,} members, {placements:,} placements"
     with engine(**settings) as served:
         for scene in scenes:
             _prepared(served, scene)
         for name, call in OPERATIONS.items():
             few, many = _interleaved(served, scenes, call)
-            yield name, scale, f"p50 {many:.2f} ms", f"p50 {few:.2f} ms with ten", round(many / few, 2)
+            yield Row(f"circuit, {name}", many, " ms", baseline="with ten", theirs=few, clients=1)
 
 
 def _settled(served: Served) -> list[Scene]:

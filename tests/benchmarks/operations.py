@@ -1,153 +1,280 @@
 """The loads: what each of them asks, and the baseline that it is held against."""
 
 import itertools
+import json
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import attrs
 
-from tests.benchmarks.client import request
+from tests.benchmarks.cache import evict
+from tests.benchmarks.client import Load, measure, request
 from tests.benchmarks.servers import Served
-from tests.benchmarks.world import PASSWORD, World, item
+from tests.benchmarks.world import LOGS_IN, PASSWORD, World, import_request, item
+from tests.servers import RedisServer
 
 Requests = Iterator[bytes]
 
-R0 = request("GET", "/r0")
-P0 = request("POST", "/p0", body=item("076000000000001"))
-BATCH = 1_000
-BULK = 10_000
-PUSHED, BATCHES, BULKS = 1_500, 5, 2
+BATCH, BULK = 1_000, 10_000
+DEEP = 50_000
+"""Rows before a deep page, or half of the store."""
+MOST_A_SECOND = {1: 1_500, 32: 4_000}
+"""What a load that uses things up can use up in a second, by its clients."""
+
+
+@attrs.frozen
+class Stage:
+    """What a load plays on: the store, its instances, the bare server, and how long it is to last.
+
+    `imports` are the rows of an import.
+    """
+
+    world: World
+    engines: tuple[Served, ...]
+    bare: Served
+    redis: RedisServer | None = None
+    seconds: float = 1.0
+    clients: int = 1
+    imports: int = 100_000
+
+    @property
+    def served(self) -> Served:
+        """The first instance."""
+        return self.engines[0]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the instances listen."""
+        return [one.address for one in self.engines]
+
+    def plenty(self) -> int:
+        """Return how many things a load can use up while it lasts."""
+        return int(self.seconds * MOST_A_SECOND.get(self.clients, 4_000)) + self.clients
 
 
 @attrs.frozen
 class Operation:
     """One load. `prepare` makes its requests before the clock runs; each of them stands for `counts` units.
 
-    A load that uses up what was prepared ends with it.
+    A load that uses up what was prepared ends with it; with `times` it lasts so many requests. `lone` ones are measured
+    with one instance only, `once` in one round.
     """
 
     name: str
-    baseline: bytes
-    prepare: Callable[[World, Served], Requests]
-    counts: int = 1
+    prepare: Callable[[Stage], Requests]
     clients: tuple[int, ...] = (1, 32)
+    counts: Callable[[Stage], int] = lambda _: 1
+    times: int | None = None
+    lone: bool = False
+    once: bool = False
+
+    def measure(self, stage: Stage) -> Load:
+        """Measure it once."""
+        requests = itertools.islice(self.prepare(stage), self.times)
+        load = measure(stage.addresses, requests, stage.clients, 600.0 if self.times else stage.seconds)
+        return attrs.evolve(load, per_second=load.per_second * self.counts(stage))
 
 
-def _get_hot(world: World, _: Served) -> Requests:
-    return itertools.repeat(request("GET", f"/api/items/{world.hot}", world.token))
+@attrs.frozen
+class Baseline:
+    """What the bare server is asked, as often as the operations that are held against it."""
+
+    name: str
+    ask: Callable[[Stage], bytes]
+
+    def measure(self, stage: Stage) -> Load:
+        """Measure it once, with as many clients as the stage has."""
+        return measure(stage.bare.address, itertools.repeat(self.ask(stage)), stage.clients, stage.seconds)
 
 
-def _get_cold(world: World, _: Served) -> Requests:
-    return (request("GET", f"/api/items/{random.choice(world.dfids)}", world.token) for _ in itertools.count())
+R0 = Baseline("R0", lambda _: request("GET", "/r0"))
+R0_SIGNED = Baseline("R0 with authentication", lambda stage: request("GET", "/r0-signed", stage.world.token))
+R0_PAGE = Baseline("R0 of a page", lambda _: request("GET", "/r0-page"))
+P0 = Baseline("P0", lambda _: request("POST", "/p0", body=item("076000000000001")))
 
 
-def _get_as_member(world: World, _: Served) -> Requests:
-    return itertools.repeat(request("GET", f"/api/items/{world.shared}", world.member))
+def gathered(stage: Stage, requests: Requests) -> list[Any]:
+    """Send every request before the clock runs, on 32 connections, and return what was answered."""
+    load = measure(stage.addresses, requests, 32, 600.0, keep=True)
+    if load.failed or load.lost:
+        raise RuntimeError(f"what a load needs is refused: {dict(load.statuses)}, {load.lost} lost")
+    return [json.loads(body) for body in load.bodies]
 
 
-def _get_unchanged(world: World, served: Served) -> Requests:
-    tag = served.tag(f"/api/items/{world.hot}", world.token)
-    return itertools.repeat(request("GET", f"/api/items/{world.hot}", world.token, headers={"If-None-Match": tag}))
+def _get(world: World, path: str) -> bytes:
+    return request("GET", path, world.token)
 
 
-def _create(world: World, _: Served) -> Requests:
-    return (request("POST", "/api/items", world.token, animal) for animal in world.new_items())
+def _get_hot(stage: Stage) -> Requests:
+    return itertools.repeat(_get(stage.world, f"/api/items/{stage.world.hot}"))
 
 
-def _bulk_create(world: World, _: Served) -> Requests:
-    animals = world.new_items()
-    batches = [{"items": list(itertools.islice(animals, BULK))} for _ in range(BULKS)]
-    return iter([request("POST", "/api/items/batch", world.token, batch) for batch in batches])
+def _get_cold(stage: Stage) -> Requests:
+    """Every item at most once and, with a cache, none that it holds."""
+    _evict(stage)
+    dfids = random.sample(stage.world.dfids, len(stage.world.dfids))
+    return (_get(stage.world, f"/api/items/{one}") for one in (dfids if stage.redis else itertools.cycle(dfids)))
 
 
-def _drafted(world: World, served: Served, count: int) -> Iterator[str]:
-    for animal in itertools.islice(world.new_items(), count):
-        yield served.call("POST", "/api/items/local", animal, world.token)["local_id"]
+def _evict(stage: Stage) -> None:
+    """Take from Redis what it may throw away by itself."""
+    if stage.redis is not None:
+        evict(stage.redis)
+        stage.served.call("GET", f"/api/items/{stage.world.hot}", token=stage.world.token)
 
 
-def _push_local(world: World, served: Served) -> Requests:
-    drafts = list(_drafted(world, served, PUSHED))
-    return (request("POST", f"{_circuit(world)}/push-local", world.token, {"local_id": one}) for one in drafts)
+def _get_any(stage: Stage) -> Requests:
+    return (_get(stage.world, f"/api/items/{random.choice(stage.world.dfids)}") for _ in itertools.count())
 
 
-def _push(world: World, served: Served) -> Requests:
-    return (request("POST", f"{_circuit(world)}/push/{one}", world.token) for one in _made(world, served, PUSHED))
+def _get_as_member(stage: Stage) -> Requests:
+    return itertools.repeat(request("GET", f"/api/items/{stage.world.shared}", stage.world.member))
 
 
-def _push_batch(world: World, served: Served) -> Requests:
-    batches = [{"items": [{"dfid": one} for one in _made(world, served, BATCH)]} for _ in range(BATCHES)]
-    return iter([request("POST", f"{_circuit(world)}/push/batch", world.token, batch) for batch in batches])
+def _get_unchanged(stage: Stage) -> Requests:
+    path = f"/api/items/{stage.world.hot}"
+    tag = stage.served.tag(path, stage.world.token)
+    return itertools.repeat(request("GET", path, stage.world.token, headers={"If-None-Match": tag}))
 
 
-def _made(world: World, served: Served, count: int) -> list[str]:
-    batch = {"items": list(itertools.islice(world.new_items(), count))}
-    return [result["dfid"] for result in served.call("POST", "/api/items/batch", batch, world.token)["results"]]
+def _first_page(stage: Stage) -> Requests:
+    return itertools.repeat(_get(stage.world, "/api/items?limit=50"))
 
 
-def _circuit(world: World) -> str:
-    return f"/api/circuits/{world.circuit}"
+def _deep_page(stage: Stage) -> Requests:
+    if not stage.world.deep:
+        path = "/api/items?limit=200"
+        for _ in range(min(DEEP, stage.world.held // 2) // 200):
+            cursor = stage.served.call("GET", path, None, stage.world.token)["next_cursor"]
+            path = f"/api/items?limit=200&cursor={cursor}"
+        stage.world.deep = path.replace("limit=200", "limit=50")
+    return itertools.repeat(_get(stage.world, stage.world.deep))
 
 
-def _first_page(world: World, _: Served) -> Requests:
-    return itertools.repeat(request("GET", "/api/items?limit=50", world.token))
+def _search_page(stage: Stage) -> Requests:
+    return itertools.repeat(_get(stage.world, "/api/items?q=nelore&limit=50"))
 
 
-def _deep_page(world: World, served: Served) -> Requests:
-    path = "/api/items?limit=200"
-    for _ in range(min(10, world.held // 200)):
-        cursor = served.call("GET", path, None, world.token)["next_cursor"]
-        if cursor is None:
-            break
-        path = f"/api/items?limit=200&cursor={cursor}"
-    return itertools.repeat(request("GET", path.replace("limit=200", "limit=50"), world.token))
+def _timeline(stage: Stage) -> Requests:
+    return itertools.repeat(_get(stage.world, f"/api/events/item/{stage.world.hot}?limit=50"))
 
 
-def _search_page(world: World, _: Served) -> Requests:
-    return itertools.repeat(request("GET", "/api/items?q=nelore&limit=50", world.token))
+def _create(stage: Stage) -> Requests:
+    return (request("POST", "/api/items", stage.world.token, animal) for animal in stage.world.new_items())
 
 
-def _append(world: World, _: Served) -> Requests:
-    body = {"dfid": world.hot, "category": "weighing", "payload": {"peso_kg": 430}}
-    return itertools.repeat(request("POST", "/api/events", world.token, body))
+def _push(stage: Stage) -> Requests:
+    made = _made(stage, stage.plenty())
+    return (request("POST", f"{_circuit(stage)}/push/{one}", stage.world.token) for one in made)
 
 
-def _append_spread(world: World, _: Served) -> Requests:
-    bodies = ({"dfid": dfid, "payload": {"peso_kg": 430}} for dfid in itertools.cycle(world.dfids))
-    return (request("POST", "/api/events", world.token, body) for body in bodies)
+def _draft(stage: Stage) -> Requests:
+    return (request("POST", "/api/items/local", stage.world.token, animal) for animal in stage.world.new_items())
 
 
-def _timeline(world: World, _: Served) -> Requests:
-    return itertools.repeat(request("GET", f"/api/events/item/{world.hot}?limit=50", world.token))
+def _push_draft(stage: Stage) -> Requests:
+    drafts = [one["local_id"] for one in gathered(stage, itertools.islice(_draft(stage), stage.plenty()))]
+    return (request("POST", f"{_circuit(stage)}/push-local", stage.world.token, {"local_id": one}) for one in drafts)
 
 
-def _login(_: World, __: Served) -> Requests:
-    return itertools.repeat(request("POST", "/api/auth/login", body={"username": "bench", "password": PASSWORD}))
+def _push_batch(stage: Stage) -> Requests:
+    batch = {"items": [{"dfid": one} for one in _made(stage, BATCH)]}
+    return iter([request("POST", f"{_circuit(stage)}/push/batch", stage.world.token, batch)])
 
 
-def _mixed(world: World, served: Served) -> Requests:
+def _bulk_create(stage: Stage) -> Requests:
+    batch = {"items": list(itertools.islice(stage.world.new_items(), BULK))}
+    return iter([request("POST", "/api/items/batch", stage.world.token, batch)])
+
+
+def _import(stage: Stage) -> Requests:
+    return iter([import_request(stage.world, stage.world.new_items(), stage.imports)])
+
+
+def _made(stage: Stage, count: int) -> list[str]:
+    animals = stage.world.new_items()
+    steps = (min(BULK, count - begun) for begun in range(0, count, BULK))
+    batches = ({"items": list(itertools.islice(animals, step))} for step in steps)
+    asked = (request("POST", "/api/items/batch", stage.world.token, batch) for batch in batches)
+    return [result["dfid"] for answer in gathered(stage, asked) for result in answer["results"]]
+
+
+def _circuit(stage: Stage) -> str:
+    return f"/api/circuits/{stage.world.circuit}"
+
+
+def _append(stage: Stage) -> Requests:
+    body = {"dfid": stage.world.hot, "category": "weighing", "payload": {"peso_kg": 430}}
+    return itertools.repeat(request("POST", "/api/events", stage.world.token, body))
+
+
+def _append_spread(stage: Stage) -> Requests:
+    bodies = ({"dfid": dfid, "payload": {"peso_kg": 430}} for dfid in itertools.cycle(stage.world.dfids))
+    return (request("POST", "/api/events", stage.world.token, body) for body in bodies)
+
+
+def _login(_: Stage) -> Requests:
+    return itertools.repeat(request("POST", "/api/auth/login", body={"username": LOGS_IN, "password": PASSWORD}))
+
+
+def mixed(stage: Stage) -> Requests:
     """90 % reads, 9 % writes, 1 % logins and lists."""
-    reads, writes = _get_cold(world, served), _create(world, served)
-    rare = itertools.cycle([next(_login(world, served)), next(_first_page(world, served))])
+    reads, writes = _get_any(stage), _create(stage)
+    rare = itertools.cycle([next(_login(stage)), next(_first_page(stage))])
     hundred = [*[reads] * 90, *[writes] * 9, rare]
     return (next(source) for source in itertools.cycle(random.sample(hundred, len(hundred))))
 
 
-OPERATIONS = (
-    Operation("GET item, hot", R0, _get_hot),
-    Operation("GET item, cold", R0, _get_cold),
-    Operation("GET item as member", R0, _get_as_member),
-    Operation("GET item, 304", R0, _get_unchanged),
-    Operation("first page of 50", R0, _first_page),
-    Operation("deep page of 50", R0, _deep_page),
-    Operation("search page of 50", R0, _search_page),
-    Operation("timeline page", R0, _timeline),
-    Operation("create item", P0, _create),
-    Operation("push by DFID", P0, _push),
-    Operation("push a draft", P0, _push_local),
-    Operation("append, one chain", P0, _append, clients=(1,)),
-    Operation("append, many chains", P0, _append_spread),
-    Operation("push 1,000", P0, _push_batch, BATCH, (1,)),
-    Operation("create 10,000", P0, _bulk_create, BULK, (1,)),
-    Operation("login", P0, _login, clients=(1, 8)),
-    Operation("mixed", R0, _mixed, clients=(32,)),
+@attrs.frozen
+class Block:
+    """Operations that are measured in turn, round by round, with the baselines that they are held against first."""
+
+    baselines: tuple[Baseline, ...]
+    operations: tuple[Operation, ...]
+    copies: bool = False
+    """Whether they are held against C0, a bare COPY, instead."""
+
+
+BLOCKS = (
+    Block(
+        (R0, R0_SIGNED),
+        (
+            Operation("GET item, hot", _get_hot),
+            Operation("GET item, cold", _get_cold),
+            Operation("GET item as member", _get_as_member),
+            Operation("GET item, 304", _get_unchanged),
+            Operation("timeline page", _timeline),
+        ),
+    ),
+    Block(
+        (R0_PAGE,),
+        (
+            Operation("first page of 50", _first_page),
+            Operation("deep page of 50", _deep_page),
+            Operation("search page of 50", _search_page),
+        ),
+    ),
+    Block(
+        (P0, R0),
+        (
+            Operation("create item", _create),
+            Operation("push by DFID", _push),
+            Operation("create a draft", _draft),
+            Operation("push a draft", _push_draft),
+            Operation("append, one chain", _append, clients=(1,)),
+            Operation("append, many chains", _append_spread),
+            Operation("login", _login, clients=(1, 32)),
+        ),
+    ),
+    Block((R0,), (Operation("mixed", mixed, clients=(32,)),)),
+    Block(
+        (),
+        (
+            Operation("push 1,000", _push_batch, (1,), lambda _: BATCH, 1, lone=True),
+            Operation("create 10,000", _bulk_create, (1,), lambda _: BULK, 1, lone=True),
+            Operation("import", _import, (1,), lambda stage: stage.imports, 1, lone=True, once=True),
+        ),
+        copies=True,
+    ),
 )

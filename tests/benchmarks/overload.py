@@ -17,6 +17,7 @@ import attrs
 import psutil
 
 from tests.benchmarks.client import Load, measure, request
+from tests.benchmarks.rows import Row
 from tests.benchmarks.servers import engine
 from tests.benchmarks.world import settle
 
@@ -160,7 +161,7 @@ def told(found: Offered) -> str:
     )
 
 
-def overload_rows(url: str) -> Iterator[tuple[str, str, str, str, float]]:
+def overload_rows(url: str) -> Iterator[Row]:
     """Yield one row: a minute of ten times the requests that a server takes at once, reads and writes mixed."""
     with engine(DATABASE_URL=url) as served:
         world = settle(served)
@@ -172,6 +173,5 @@ def overload_rows(url: str) -> Iterator[tuple[str, str, str, str, float]]:
                 yield from (read, page, request("POST", "/api/items", world.token, animal))
 
         found = overload(served.address, served.process.pid, make, read, IN_FLIGHT, SECONDS)
-        ratio = round(found.after.per_second / found.before.per_second, 2)
-        before = f"before {found.before.per_second:,.0f}/s p50 {found.before.p50:.1f} ms"
-        yield f"{CROWD * IN_FLIGHT:,} connections for {SECONDS:.0f} s", "1k", told(found), before, ratio
+        name = f"overload, {CROWD * IN_FLIGHT:,} connections for {SECONDS:.0f} s"
+        yield Row(name, found.after.per_second, baseline="before", theirs=found.before.per_second, remark=told(found))
