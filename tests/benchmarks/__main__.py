@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--instances", type=int, choices=[1, 2], action="append", help="1 and 2 by themselves")
     parser.add_argument("--only", default="", help="part of the name of a row; `overload` and `circuit` need theirs")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--seconds", type=float, default=0.4, help="length of one load in one round")
+    parser.add_argument("--seconds", type=float, default=0.25, help="length of one load in one round")
     parser.add_argument("--minutes", type=float, default=0.0, help="nothing but the mixed load, for so long")
     parser.add_argument("--disk-delay", type=float, default=0.0, metavar="MS", help="more per flush of a commit")
     parser.add_argument("--network-delay", type=float, default=0.0, metavar="MS", help="more per round trip to stores")

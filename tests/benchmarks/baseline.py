@@ -7,6 +7,7 @@ has, `/r0-signed` asks for an access token first and verifies it as the engine d
 import os
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -39,14 +40,14 @@ async def page() -> Response[bytes]:
 
 
 @get("/r0-signed")
-async def signed(request: Request) -> Response[bytes]:
+async def signed(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Answer constant bytes to whoever has an access token."""
     _tokens.verify(request.headers["authorization"].removeprefix("Bearer "), datetime.now(UTC))
     return Response(CONSTANT, media_type="application/json")
 
 
 @post("/p0", status_code=201)
-async def item(request: Request) -> Response[bytes]:
+async def item(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Decode an item and encode it again."""
     return Response(_encoder.encode(_decoder.decode(await request.body())), media_type="application/json")
 

@@ -1,4 +1,4 @@
-"""What the failures of Redis cost, and whether the memory of an instance stays flat."""
+"""What the failures of Redis cost, and making it forget."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,16 +6,14 @@ from statistics import median
 
 from redis import Redis
 
-from tests.benchmarks.client import measure, note, request
+from tests.benchmarks.client import note
 from tests.benchmarks.rows import Row
 from tests.benchmarks.servers import Served, engine
 from tests.benchmarks.world import World
 from tests.servers import RedisServer
 
-SECONDS = 2.0
 READS = 150
 WRITES = 30
-MIXED = 20_000
 
 
 def uncached_read(world: World, database_url: str) -> float:
@@ -49,18 +47,6 @@ def _row(name: str, seconds: float, baseline: str = "", theirs: float | None = N
     return Row(name, seconds * 1000, " ms", baseline=baseline, theirs=ms, clients=1)
 
 
-def flat_memory(served: Served, world: World) -> Row:
-    """Send many requests of several kinds in two halves: what the second half adds is a leak."""
-    resident = [served.resident()]
-    for _ in range(2):
-        done = 0.0
-        while done < MIXED / 2:
-            done += measure(served.address, _mixed(world), 16, SECONDS).per_second * SECONDS
-        resident.append(served.resident())
-    name = f"resident memory, {MIXED:,} mixed requests"
-    return Row(name, resident[2], " MB", baseline="after half of them", theirs=resident[1])
-
-
 def evict(redis: RedisServer) -> None:
     """Take out of Redis whatever it may throw away by itself when its memory is short."""
     with Redis.from_url(redis.url, socket_timeout=30) as client:
@@ -71,13 +57,6 @@ def evict(redis: RedisServer) -> None:
         volatile = [key for key, life in zip(keys, lives.execute(), strict=True) if life > 0]
         for begun in range(0, len(volatile), 1000):
             client.unlink(*volatile[begun : begun + 1000])
-
-
-def _mixed(world: World) -> Iterator[bytes]:
-    reads = (f"/api/items/{world.hot}", "/api/items?limit=20", f"/api/events/item/{world.hot}", "/api/items/DFID-1")
-    for animal in world.new_items():
-        yield request("POST", "/api/items", world.token, animal)
-        yield from (request("GET", path, world.token) for path in reads)
 
 
 def _write(served: Served, world: World) -> None:

@@ -58,7 +58,7 @@ class Operation:
     """One load. `prepare` makes its requests before the clock runs; each of them stands for `counts` units.
 
     A load that uses up what was prepared ends with it; with `times` it lasts so many requests. `lone` ones are measured
-    with one instance only, `once` in one round.
+    with one instance only, `once` in one round; `takes` are about the seconds of one that does not last for a time.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Operation:
     times: int | None = None
     lone: bool = False
     once: bool = False
+    takes: float = 0.0
 
     def measure(self, stage: Stage) -> Load:
         """Measure it once."""
@@ -210,7 +211,10 @@ def _append(stage: Stage) -> Requests:
 
 
 def _append_spread(stage: Stage) -> Requests:
-    bodies = ({"dfid": dfid, "payload": {"peso_kg": 430}} for dfid in itertools.cycle(stage.world.dfids))
+    bodies = (
+        {"dfid": dfid, "category": "weighing", "payload": {"peso_kg": 430}}
+        for dfid in itertools.cycle(stage.world.dfids)
+    )
     return (request("POST", "/api/events", stage.world.token, body) for body in bodies)
 
 
@@ -242,17 +246,17 @@ BLOCKS = (
         (
             Operation("GET item, hot", _get_hot),
             Operation("GET item, cold", _get_cold),
-            Operation("GET item as member", _get_as_member),
-            Operation("GET item, 304", _get_unchanged),
-            Operation("timeline page", _timeline),
+            Operation("GET item as member", _get_as_member, lone=True),
+            Operation("GET item, 304", _get_unchanged, lone=True),
+            Operation("timeline page", _timeline, lone=True),
         ),
     ),
     Block(
         (R0_PAGE,),
         (
             Operation("first page of 50", _first_page),
-            Operation("deep page of 50", _deep_page),
-            Operation("search page of 50", _search_page),
+            Operation("deep page of 50", _deep_page, lone=True),
+            Operation("search page of 50", _search_page, lone=True),
         ),
     ),
     Block(
@@ -260,20 +264,20 @@ BLOCKS = (
         (
             Operation("create item", _create),
             Operation("push by DFID", _push),
-            Operation("create a draft", _draft),
-            Operation("push a draft", _push_draft),
-            Operation("append, one chain", _append, clients=(1,)),
+            Operation("create a draft", _draft, lone=True),
+            Operation("push a draft", _push_draft, lone=True),
+            Operation("append, one chain", _append, clients=(1,), lone=True),
             Operation("append, many chains", _append_spread),
-            Operation("login", _login, clients=(1, 32)),
+            Operation("login", _login, clients=(1, 32), lone=True),
         ),
     ),
     Block((R0,), (Operation("mixed", mixed, clients=(32,)),)),
     Block(
         (),
         (
-            Operation("push 1,000", _push_batch, (1,), lambda _: BATCH, 1, lone=True),
-            Operation("create 10,000", _bulk_create, (1,), lambda _: BULK, 1, lone=True),
-            Operation("import", _import, (1,), lambda stage: stage.imports, 1, lone=True, once=True),
+            Operation("push 1,000", _push_batch, (1,), lambda _: BATCH, 1, lone=True, takes=1.0),
+            Operation("create 10,000", _bulk_create, (1,), lambda _: BULK, 1, lone=True, takes=3.0),
+            Operation("import", _import, (1,), lambda stage: stage.imports, 1, lone=True, once=True, takes=8.0),
         ),
         copies=True,
     ),

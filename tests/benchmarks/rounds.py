@@ -59,6 +59,6 @@ def seconds_of(instances: int, rounds: int, seconds: float, only: str) -> float:
         timed = sum(len(count) for one, count in zip(chosen, counts, strict=True) if one.times is None)
         timed += len({each for count in counts for each in count}) * len(block.baselines)
         total += timed * (rounds + 0.5) * (seconds + 0.05)
-        total += sum((1 if one.once else rounds) * 4.0 for one in chosen if one.times)
-        total += rounds * 1.5 * sum(one.name.startswith("push") for one in chosen)
+        total += sum((1 if one.once else rounds) * one.takes for one in chosen)
+        total += rounds * 0.7 * sum(one.name.startswith("push") for one in chosen)
     return total

@@ -54,12 +54,14 @@ class Row:
 def compared(name: str, ours: Sequence[Load], theirs: Sequence[Load] = (), baseline: str = "") -> Row:
     """Return the row of the rounds of one load, and of those of its baseline."""
     failed = sum(load.failed + load.lost for load in ours)
-    row = Row(name, *_medians(ours)[:1], "/s", *_medians(ours)[1:], remark=f"{failed} FAILED" if failed else "")
+    answered = sorted({status for load in ours for status in load.statuses if not 200 <= status < 400})
+    rate, p50, p99 = _medians(ours)
+    row = Row(name, rate, "/s", p50, p99, remark=f"{failed} FAILED {answered}" if failed else "")
     row = attrs.evolve(row, busy=median(load.busy for load in ours) or None)
     if not theirs:
         return row
-    rate, p50, _ = _medians(theirs)
-    return attrs.evolve(row, baseline=baseline, theirs=rate, their_p50=p50, moved=moved(theirs))
+    bare_rate, bare_p50, _ = _medians(theirs)
+    return attrs.evolve(row, baseline=baseline, theirs=bare_rate, their_p50=bare_p50, moved=moved(theirs))
 
 
 def moved(loads: Sequence[Load]) -> float:

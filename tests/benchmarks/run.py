@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import attrs
 
 from tests.benchmarks.bulk import COPIED, Copy, copy_baseline
-from tests.benchmarks.cache import flat_memory, outages, uncached_read
+from tests.benchmarks.cache import outages, uncached_read
 from tests.benchmarks.circuits import circuit_rows
 from tests.benchmarks.direct import DIRECT, Place, direct_rows
 from tests.benchmarks.lasting import lasting_rows
@@ -42,7 +42,7 @@ class Options:
     instances: tuple[int, ...]
     only: str = ""
     rounds: int = 5
-    seconds: float = 0.4
+    seconds: float = 0.25
     minutes: float = 0.0
 
     def wants(self, *names: str) -> bool:
@@ -167,10 +167,10 @@ def _served_rows(options: Options, stage: Stage, copied: Copy | None) -> Iterato
     for block in BLOCKS:
         held_against = attrs.evolve(block, baselines=(copied,)) if block.copies and copied else block
         yield from block_rows(held_against, stage, options.rounds, options.only)
-    if options.wants("resident memory"):
-        if instances == 1:
-            yield flat_memory(stage.served, stage.world)
-        yield _resident("resident memory, after load", stage.engines)
+        if options.wants("resident memory"):
+            name = "resident memory, after bulk" if block.copies else "resident memory, after load"
+            if block in BLOCKS[-2:]:
+                yield _resident(name, stage.engines)
 
 
 def _resident(name: str, served: tuple[Served, ...]) -> Row:
@@ -197,7 +197,6 @@ def estimated(options: Options) -> float:
     total += 30.0 if "redis_cached" in options.stacks and options.wants("Redis outages") else 0.0
     for _, _, instances in options.places():
         total += 8 + seconds_of(instances, options.rounds, options.seconds, options.only)
-        total += 12.0 if options.wants("resident memory") and instances == 1 else 0.0
     return total + _filling(options)
 
 

@@ -40,7 +40,7 @@ def survival_row(server: PostgresServer, url: str, world: World, settings: dict[
     acknowledged = len(set(items)) + len(set(events))
     remark = "" if found == acknowledged else f"{acknowledged - found} LOST"
     if written.failed:
-        remark += f" {written.failed} FAILED"
+        remark += f" {written.failed} FAILED {dict(written.statuses)}"
     return Row("writes found after SIGKILL", found, "", baseline="acknowledged", theirs=acknowledged, remark=remark)
 
 
@@ -48,4 +48,6 @@ def _writes(world: World) -> Iterator[bytes]:
     animals = world.new_items()
     for dfid in itertools.cycle(world.dfids):
         yield request("POST", "/api/items", world.token, next(animals))
-        yield request("POST", "/api/events", world.token, {"dfid": dfid, "payload": {"peso_kg": 430}})
+        yield request(
+            "POST", "/api/events", world.token, {"dfid": dfid, "category": "weighing", "payload": {"peso_kg": 430}}
+        )
