@@ -21,7 +21,7 @@ from tests.benchmarks.machine import described, round_trip
 from tests.benchmarks.plot import drawn
 from tests.benchmarks.rounds import ROUNDS
 from tests.benchmarks.rows import COLUMNS, Row, cells, line, plain, table
-from tests.benchmarks.run import SCALES, Options, estimated, rows_of
+from tests.benchmarks.run import NAMES, ON_REQUEST, SCALES, Options, estimated, rows_of
 from tests.benchmarks.stores import Stores
 from tests.machines import DURABLE_VARIABLE
 from tests.servers import PostgresServer, postgres_server, redis_server
@@ -71,18 +71,21 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", epilog=f"Rows: {'; '.join(NAMES)}.")
     parser.add_argument("--scale", choices=[*SCALES, "all"], action="append", help="items of the store; 1k by itself")
     parser.add_argument("--stack", choices=sorted(Container.storage.providers), action="append")
     parser.add_argument("--instances", type=int, choices=[1, 2], action="append", help="1 and 2 by themselves")
-    parser.add_argument("--only", default="", help="part of the name of a row; `overload` and `circuit` need theirs")
+    parser.add_argument("--only", default="", help=f"part of the name of a row; {' and '.join(ON_REQUEST)} only so")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=0.25, help="length of one load in one round")
     parser.add_argument("--minutes", type=float, default=0.0, help="nothing but the mixed load, for so long")
     parser.add_argument("--disk-delay", type=float, default=0.0, metavar="MS", help="more per flush of a commit")
     parser.add_argument("--network-delay", type=float, default=0.0, metavar="MS", help="more per round trip to stores")
     parser.add_argument("--out", type=Path, default=OUT, help=f"directory of the JSON and the SVG; {OUT}")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if not any(chosen.only in name for name in NAMES):
+        parser.error(f"no row has {chosen.only!r} in its name; there are: {'; '.join(NAMES)}")
+    return chosen
 
 
 def _taken_on(server: PostgresServer, delays: Delays, options: Options) -> dict[str, str]:

@@ -25,8 +25,15 @@ def login_rows(url: str) -> Iterator[Row]:
         rounds = sorted((_round(served, read) for _ in range(ROUNDS)), key=lambda loads: loads[1].p99)
     alone, disturbed, logins = rounds[ROUNDS // 2]
     remark = f"at {logins.per_second:.0f} logins/s" + (f", {logins.failed} FAILED" if logins.failed else "")
-    name = f"reader p99 during {LOGINS} logins"
-    yield Row(name, disturbed.p99, " ms", baseline="alone", theirs=alone.p99, remark=remark, clients=1)
+    yield Row(
+        f"reader p99 during {LOGINS} logins",
+        disturbed.p99,
+        " ms",
+        baseline="alone",
+        theirs=alone.p99,
+        remark=remark,
+        clients=1,
+    )
 
 
 def _registered(served: Served, name: str) -> str:

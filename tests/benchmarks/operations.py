@@ -277,7 +277,7 @@ BLOCKS = (
         (
             Operation("push 1,000", _push_batch, (1,), lambda _: BATCH, 1, lone=True, takes=1.0),
             Operation("create 10,000", _bulk_create, (1,), lambda _: BULK, 1, lone=True, takes=3.0),
-            Operation("import", _import, (1,), lambda stage: stage.imports, 1, lone=True, once=True, takes=8.0),
+            Operation("import", _import, (1,), lambda stage: stage.imports, 1, lone=True, once=True),
         ),
         copies=True,
     ),

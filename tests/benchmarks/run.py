@@ -10,7 +10,7 @@ from tests.benchmarks.cache import outages, uncached_read
 from tests.benchmarks.circuits import circuit_rows
 from tests.benchmarks.direct import DIRECT, Place, direct_rows
 from tests.benchmarks.lasting import lasting_rows
-from tests.benchmarks.logins import login_rows
+from tests.benchmarks.logins import LOGINS, login_rows
 from tests.benchmarks.machine import generator_rows
 from tests.benchmarks.operations import BLOCKS, Stage
 from tests.benchmarks.overload import overload_rows
@@ -24,13 +24,19 @@ from tests.benchmarks.world import World, fill_through_api, settle
 from tests.servers import PostgresServer, RedisServer, redis_server
 
 SCALES = {"1k": 1_000, "100k": 100_000, "1m": 1_000_000}
-IMPORTS = {"1k": 20_000}
+IMPORTS = {"1k": 10_000}
 """Rows of an import where it is not 100,000."""
 IN_MEMORY = 100_000
 """Items of the memory stack, which only requests can fill."""
 SHARED = ("postgres", "redis_cached")
 """Stacks that several instances share."""
 SMALL = 1_000
+_OPERATIONS = tuple(one.name for block in BLOCKS for one in block.operations)
+_OF_STACKS = ("start to ready", "resident memory", "items loaded", "bytes of a loaded item", "Redis outages")
+GENERATOR, READER, FOUND = "load generator on R0", f"reader p99 during {LOGINS} logins", "writes found after SIGKILL"
+ON_REQUEST = ("overload", "circuit")
+NAMES = (GENERATOR, *(one.name for one in DIRECT), READER, *_OPERATIONS, *_OF_STACKS, FOUND, *ON_REQUEST)
+"""What `--only` may name a part of."""
 
 
 @attrs.frozen
@@ -71,8 +77,7 @@ class Options:
 
     def on_stacks(self) -> bool:
         """Tell whether a row is wanted that needs a served stack."""
-        own = ("start to ready", "resident memory", "items loaded", "bytes of a loaded item", "Redis outages")
-        return self.wants(*(one.name for block in BLOCKS for one in block.operations), *own)
+        return self.wants(*_OPERATIONS, *_OF_STACKS)
 
 
 def rows_of(options: Options, server: PostgresServer, stores: Stores) -> Iterator[Row]:
@@ -85,21 +90,21 @@ def rows_of(options: Options, server: PostgresServer, stores: Stores) -> Iterato
             for scale, stack, instances in options.places():
                 for row in _stack_rows(options, stores, copied, (scale, stack, instances)):
                     yield attrs.evolve(row, stack=stack, scale=scale)
-    if not options.minutes and options.wants("writes found after SIGKILL"):
+    if not options.minutes and options.wants(FOUND):
         for stack in options.stacks:
             if stack != "memory":
                 yield attrs.evolve(_survival(options, server, stores, stack), stack=stack, scale="1k")
 
 
 def _once(options: Options, stores: Stores) -> Iterator[Row]:
-    if options.wants("load generator on R0"):
+    if options.wants(GENERATOR):
         with bare() as served:
             yield from generator_rows(served, options.rounds, options.seconds)
     if options.wants(*(one.name for one in DIRECT)):
         with stores.copy(COPIED) as (url, world), redis_server(private=True) as redis:
             place = Place(url, stores.delays.through(redis.url), world.dfids)
             yield from direct_rows(place, options.rounds, options.seconds, options.only)
-    if options.wants("reader p99 during 50 logins"):
+    if options.wants(READER):
         with stores.copy(SMALL) as (url, _):
             yield from _on_postgres(login_rows(url), "1k")
     if options.named("overload"):
@@ -189,14 +194,15 @@ def estimated(options: Options) -> float:
     if options.minutes:
         return len(options.places()) * (options.minutes * 60 + 10) + _filling(options)
     total = options.rounds * (options.seconds + 0.3) * 11 if options.wants(*(one.name for one in DIRECT)) else 0.0
-    total += 30.0 if options.wants("reader p99 during 50 logins") else 0.0
-    total += 8.0 * len(options.stacks) if options.wants("writes found after SIGKILL") else 0.0
+    total += 30.0 if options.wants(READER) else 0.0
+    total += 8.0 * len(options.stacks) if options.wants(FOUND) else 0.0
     total += 70.0 if options.named("overload") else 0.0
     if not options.on_stacks():
         return total + 8
     total += 30.0 if "redis_cached" in options.stacks and options.wants("Redis outages") else 0.0
-    for _, _, instances in options.places():
-        total += 8 + seconds_of(instances, options.rounds, options.seconds, options.only)
+    for scale, _, instances in options.places():
+        total += 6 + seconds_of(instances, options.rounds, options.seconds, options.only)
+        total += IMPORTS.get(scale, 100_000) / 3_000 if instances == 1 and options.wants("import") else 0.0
     return total + _filling(options)
 
 
