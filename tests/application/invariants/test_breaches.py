@@ -118,6 +118,12 @@ class Good:
         return facet.key_of(row)
 
 
+@pytest.fixture(autouse=True)
+def _at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is at work here, for whom a second look would have to wait."""
+    monkeypatch.setattr("application.invariants.core.PAUSES", (0.0,))
+
+
 @pytest.fixture
 async def good(world: World) -> Good:
     ana, bia, caio = [await world.user(name) for name in ("ana", "bia", "caio")]

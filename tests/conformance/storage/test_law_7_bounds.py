@@ -159,7 +159,7 @@ async def test_units_whose_sessions_are_ended_meanwhile_tell_the_truth(linked: S
 async def test_a_store_that_comes_back_is_used_again_soon(linked: Stack) -> None:
     storage = await linked.fresh()
     with linked.hurt(Mode.CUT):
-        for _ in range(6):
+        for _ in range(4):
             with ends(), pytest.raises(Unavailable):
                 await find(storage)
     with ends(5.0):
