@@ -33,6 +33,7 @@ from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
 from entrypoints.http.conversing import MAX_SOCKET_MESSAGE
+from entrypoints.http.crowd import Connection, Crowd, Raw, Refuse
 from entrypoints.http.exchange import Receive, Scope, Send
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routing import Route
@@ -152,16 +153,18 @@ def _tell(message: str) -> None:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handling and without the loop's way of taking connections in."""
 
+    def __init__(self, config: uvicorn.Config, refuse: Refuse) -> None:
+        super().__init__(config)
+        self._crowd = Crowd(refuse)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])
         self.servers = [Acceptor(listener, self._protocol) for listener in sockets or ()]  # type: ignore[misc]
 
     def _protocol(self) -> asyncio.Protocol:
-        made: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = made(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
+        return Connection(
+            self._crowd, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        return protocol
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -176,6 +179,9 @@ class _Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
+
+    def refuse(self, scope: Scope) -> tuple[list[Raw], bytes] | None:
+        return self.app.turned_away(scope)
 
 
 class Process:
@@ -195,14 +201,14 @@ class Process:
         self.watcher = Watcher(container, self.health, container.meter())
         self.metrics = metrics_route(self.watcher.scrape, self.settings.metrics_token)
         self.door = _Door(self._assembled())
-        self.server = _Server(self._uvicorn())
+        self.server = _Server(self._uvicorn(), self.door.refuse)
         self.signalled = asyncio.Event()
 
     def _uvicorn(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.door,
             loop="none",
-            http="httptools",
+            http=Connection,
             lifespan="off",
             log_config=None,
             access_log=False,

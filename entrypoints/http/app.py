@@ -24,7 +24,7 @@ from entrypoints.http.exchange import REQUEST, Exchange, Receive, Scope, Send, c
 from entrypoints.http.health import Health
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.routing import Route
-from entrypoints.http.sending import METHODS, Sender
+from entrypoints.http.sending import METHODS, Raw, Sender
 from entrypoints.http.serving import Kernel, Serving
 from entrypoints.http.watching import Watch
 
@@ -128,6 +128,26 @@ class App:
         self.in_flight += 1
         self.health.in_flight = self.in_flight
         exchange.in_flight = True
+
+    def turned_away(self, scope: Scope) -> tuple[list[Raw], bytes] | None:
+        """Return headers and body for a request that finds no room, without the chain; None when the chain decides."""
+        if self.in_flight < self.settings.max_in_flight or self.health.phase != "ready":
+            return None
+        exchange = Exchange(scope, _nothing, _nothing)
+        token = REQUEST.set(exchange)
+        try:
+            self._enter(exchange, scope)
+        except Refusal as refused:
+            if refused.code != "overloaded":
+                return None
+            answer = self.problem(exchange, refused)
+            body = b"" if exchange.method == "HEAD" else answer.body
+            exchange.bytes_out = len(body)
+            self._record(exchange, answer.status)
+            return self.sender.headers(exchange, answer), body
+        finally:
+            REQUEST.reset(token)
+        return None
 
     def _leave(self, exchange: Exchange) -> None:
         if exchange.in_flight:
@@ -259,6 +279,10 @@ class App:
             self.kernel.count_key(exchange.principal.key_id, status)
         for observe in self.observers:
             observe(exchange.method, route, status, seconds, exchange.code)
+
+
+async def _nothing(*_: Any) -> Any:
+    raise RuntimeError("a request that was turned away is neither read nor answered by the chain")
 
 
 def upgrading(send: Send) -> Send:

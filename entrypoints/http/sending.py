@@ -74,6 +74,10 @@ class Sender:
             headers.append((b"content-security-policy", POLICY.encode()))
         return headers
 
+    def headers(self, exchange: Exchange, answer: Answer) -> list[Raw]:
+        """Return the headers of a small answer with a body."""
+        return [*self._headers(exchange, answer.headers), (b"content-length", b"%d" % len(answer.body))]
+
     async def send(self, exchange: Exchange, answer: Answer) -> None:
         """Send a complete answer; without its body for HEAD."""
         headers = self._headers(exchange, answer.headers)

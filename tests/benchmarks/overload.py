@@ -5,6 +5,7 @@ has its answer, so the server is never offered less than `CROWD` times what it t
 """
 
 import asyncio
+import itertools
 import threading
 import time
 from collections import Counter
@@ -31,19 +32,40 @@ PATIENCE = 60.0
 _ADMITTED_AT_ONCE = 200
 
 
-@attrs.frozen
-class Offered:
+@attrs.define
+class Answers:
     """What became of the crowd: answers by status, connections lost, refusals that do not say when to come again.
 
-    `first_after` are the seconds from the end of the load to the first 200, `memory` the resident megabytes before the
-    load, and at the end of each third of it.
+    `waited` are the seconds from a request to its answer, of those that were carried out and of the others.
+    """
+
+    statuses: Counter[int] = attrs.field(factory=Counter)
+    lost: Counter[str] = attrs.field(factory=Counter)
+    silent: int = 0
+    waited: tuple[list[float], list[float]] = attrs.field(factory=lambda: ([], []))
+
+    @property
+    def done(self) -> int:
+        """Requests that were carried out."""
+        return len(self.waited[0])
+
+    def p99(self) -> float:
+        """Return how long those waited who waited longest of the requests that were carried out."""
+        return sorted(self.waited[0])[self.done * 99 // 100]
+
+
+@attrs.frozen
+class Offered:
+    """A server before, during and after the crowd.
+
+    `before` and `after` are the same mixture of requests from an eighth of the clients that it takes at once.
+    `share` is what was carried out for the crowd, of what is carried out before it. `first_after` are the seconds from
+    the end of the load to the first 200, `memory` the resident megabytes before it, and at the end of each third of it.
     """
 
     before: Load
-    statuses: Counter[int]
-    lost: Counter[str]
-    silent: int
-    slowest: float
+    crowd: Answers
+    share: float
     first_after: float
     after: Load
     memory: tuple[float, ...]
@@ -53,12 +75,12 @@ def overload(
     address: str, pid: int, make: Callable[[], Iterator[bytes]], probe: bytes, in_flight: int, seconds: float
 ) -> Offered:
     """Measure the server alone, offer it `CROWD` times `in_flight` for `seconds`, and measure it again."""
-    calm = max(1.0, seconds / 10)
-    before = measure(address, _forever(probe), 8, calm)
+    calm, few = max(1.0, seconds / 10), max(8, in_flight // 8)
+    before = measure(address, make(), few, calm)
     memory = [_resident(pid)]
     watcher = threading.Thread(target=_watch, args=(pid, seconds, memory))
     watcher.start()
-    statuses, lost, silent, slowest = _crowd(address, make, CROWD * in_flight, seconds)
+    crowd = _crowd(address, make, CROWD * in_flight, seconds)
     ended = time.perf_counter()
     watcher.join()
     while measure(address, _once(probe), 1, 1.0).failed:
@@ -66,13 +88,9 @@ def overload(
             raise TimeoutError("the server does not come back")
     first_after = time.perf_counter() - ended
     time.sleep(max(0.0, AFTER - first_after))
-    after = measure(address, _forever(probe), 8, calm)
-    return Offered(before, statuses, lost, silent, slowest, first_after, after, tuple(memory))
-
-
-def _forever(one: bytes) -> Iterator[bytes]:
-    while True:
-        yield one
+    after = measure(address, make(), few, calm)
+    share = crowd.done / seconds / before.per_second
+    return Offered(before, crowd, share, first_after, after, tuple(memory))
 
 
 def _once(one: bytes) -> Iterator[bytes]:
@@ -89,21 +107,19 @@ def _watch(pid: int, seconds: float, memory: list[float]) -> None:
         memory.append(_resident(pid))
 
 
-def _crowd(
-    address: str, make: Callable[[], Iterator[bytes]], clients: int, seconds: float
-) -> tuple[Counter[int], Counter[str], int, float]:
+def _crowd(address: str, make: Callable[[], Iterator[bytes]], clients: int, seconds: float) -> Answers:
     """Drive the crowd from another process."""
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_sent, args=(sender, address, make, clients, seconds))
+    process = context.Process(target=_sent, args=(sender, address, make(), clients, seconds))
     process.start()
-    found: tuple[Counter[int], Counter[str], int, float] = receiver.recv()
+    found: Answers = receiver.recv()
     process.join()
     return found
 
 
-def _sent(sender: Any, address: str, make: Callable[[], Iterator[bytes]], clients: int, seconds: float) -> None:
-    sender.send(asyncio.run(_Crowd(address, make(), seconds).run(clients)))
+def _sent(sender: Any, address: str, requests: Iterator[bytes], clients: int, seconds: float) -> None:
+    sender.send(asyncio.run(_Crowd(address, requests, seconds).run(clients)))
 
 
 @attrs.define
@@ -111,17 +127,14 @@ class _Crowd:
     address: str
     requests: Iterator[bytes]
     seconds: float
-    statuses: Counter[int] = attrs.field(factory=Counter)
-    lost: Counter[str] = attrs.field(factory=Counter)
-    silent: int = 0
-    slowest: float = 0.0
+    found: Answers = attrs.field(factory=Answers)
     end: float = 0.0
 
-    async def run(self, clients: int) -> tuple[Counter[int], Counter[str], int, float]:
+    async def run(self, clients: int) -> Answers:
         self.end = time.perf_counter() + self.seconds
         gate = asyncio.Semaphore(_ADMITTED_AT_ONCE)
         await asyncio.gather(*(self._client(gate) for _ in range(clients)))
-        return self.statuses, self.lost, self.silent, self.slowest
+        return self.found
 
     async def _client(self, gate: asyncio.Semaphore) -> None:
         try:
@@ -134,7 +147,7 @@ class _Crowd:
             finally:
                 writer.close()
         except (OSError, EOFError, TimeoutError) as error:
-            self.lost[type(error).__name__] += 1
+            self.found.lost[type(error).__name__] += 1
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         begun = time.perf_counter()
@@ -145,20 +158,25 @@ class _Crowd:
             if start >= 0:
                 await reader.readexactly(int(head[start + 16 : head.index(b"\r", start)]))
         status = int(head[9:12])
-        self.statuses[status] += 1
-        self.silent += status in (429, 503) and b"\r\nretry-after: " not in head
-        self.slowest = max(self.slowest, time.perf_counter() - begun)
+        self.found.statuses[status] += 1
+        self.found.silent += status in (429, 503) and b"\r\nretry-after: " not in head
+        self.found.waited[status >= 400].append(time.perf_counter() - begun)
 
 
 def told(found: Offered) -> str:
     """Return what was found, in one line."""
-    share = dict(sorted(found.statuses.items()))
+    crowd = found.crowd
+    done, refused = (max(each, default=0.0) for each in crowd.waited)
     return (
-        f"{sum(share.values()):,} answers {share}, lost {dict(found.lost)}, slowest {found.slowest:.2f} s, "
-        f"first 200 after {found.first_after:.2f} s, "
-        f"then {found.after.per_second:,.0f}/s p50 {found.after.p50:.1f} ms, "
+        f"{sum(crowd.statuses.values()):,} answers {dict(sorted(crowd.statuses.items()))}, lost {dict(crowd.lost)}, "
+        f"{found.share:.2f} of the work done, p99 {crowd.p99():.2f} s, slowest {done:.2f} s, refusal {refused:.2f} s, "
+        f"first 200 after {found.first_after:.2f} s, then {_rate(found.after)}, "
         f"memory {' → '.join(f'{each:.0f}' for each in found.memory)} MB"
     )
+
+
+def _rate(load: Load) -> str:
+    return f"{load.per_second:,.0f}/s p50 {load.p50:.1f} ms"
 
 
 def overload_rows(url: str) -> Iterator[Row]:
@@ -169,9 +187,10 @@ def overload_rows(url: str) -> Iterator[Row]:
         page = request("GET", "/api/items?limit=20", world.token)
 
         def make() -> Iterator[bytes]:
-            for animal in world.new_items():
-                yield from (read, page, request("POST", "/api/items", world.token, animal))
+            writes = (request("POST", "/api/items", world.token, animal) for animal in world.new_items())
+            return itertools.chain.from_iterable(zip(itertools.repeat(read), itertools.repeat(page), writes))
 
         found = overload(served.address, served.process.pid, make, read, IN_FLIGHT, SECONDS)
         name = f"overload, {CROWD * IN_FLIGHT:,} connections for {SECONDS:.0f} s"
-        yield Row(name, found.after.per_second, baseline="before", theirs=found.before.per_second, remark=told(found))
+        done = found.crowd.done / SECONDS
+        yield Row(name, done, baseline="before", theirs=found.before.per_second, remark=told(found))

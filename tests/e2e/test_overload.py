@@ -12,7 +12,7 @@ from tests.benchmarks.overload import AFTER, CROWD, overload, told
 from tests.e2e.process import Served
 
 IN_FLIGHT = 16
-SECONDS = 4.0
+SECONDS = 3.0
 """`python -m tests.benchmarks --only overload` offers it for a minute, at the bound that servers have."""
 
 
@@ -39,9 +39,10 @@ def test_law_17_a_crowd_is_answered_with_2xx_and_503_and_leaves_nothing_behind(s
     kinds = (read, request("GET", "/api/items?limit=20", token), request("POST", "/api/items", token, lot))
     address = f"http://127.0.0.1:{server.port}"
     found = overload(address, server.process.pid, lambda: cycle(kinds), read, IN_FLIGHT, SECONDS)
-    assert set(found.statuses) == {200, 201, 503} or set(found.statuses) == {200, 503}, told(found)
-    assert not found.lost and not found.silent, told(found)
-    assert found.statuses[200] and found.statuses[503] > CROWD * IN_FLIGHT, told(found)
+    crowd = found.crowd
+    assert set(crowd.statuses) in ({200, 201, 503}, {200, 503}), told(found)
+    assert not crowd.lost and not crowd.silent, told(found)
+    assert crowd.statuses[503] > CROWD * IN_FLIGHT, told(found)
     assert found.first_after < AFTER, told(found)
     assert found.after.failed == 0, told(found)
     assert server.end() == 0

@@ -1,6 +1,7 @@
 """A toy engine behind a real server."""
 
 import asyncio
+import functools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,16 +11,19 @@ import httpx
 import pytest
 import uvicorn
 
+from entrypoints.http.app import App
+from entrypoints.http.crowd import Connection, Crowd
 from entrypoints.http.server import server_config
 from tests.http.kernel.toy import Toy
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
-    """Serve an ASGI application on a free port and yield its address."""
+async def served(app: App) -> AsyncIterator[str]:
+    """Serve an application on a free port, as `defarm serve` does, and yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = server_config(app)
     config.loop = "asyncio"
+    config.http = functools.partial(Connection, Crowd(app.turned_away))  # type: ignore[assignment]
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server.serve([listener]))

@@ -1,0 +1,118 @@
+"""Those for whom there is no room (http.md 13).
+
+Thousands of refusals in every turn of the loop keep the work that was let in from going on. So a refusal is made right
+after the headers, without a task and without the chain, and the next request of that connection is read only when
+somebody's place is free or `Retry-After` is over. Clients that do wait that long notice nothing of it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from entrypoints.http.exchange import Scope
+
+HELD_SECONDS: Final = 1.0
+"""What `Retry-After` says of a full server."""
+EVERY: Final = 0.01
+AT_ONCE: Final = 16
+"""Connections that are listened to again at one time when their second is over: what refusing may cost."""
+Raw = tuple[bytes, bytes]
+Refuse = Callable[[Scope], tuple[list[Raw], bytes] | None]
+"""Returns headers and body of the refusal when there is no room for a request, and None when it is to be served."""
+
+
+class Crowd:
+    """The connections of a process that were refused and are not listened to now, the one that waits longest first."""
+
+    def __init__(self, refuse: Refuse) -> None:
+        self.refuse = refuse
+        self._held: deque[tuple[float, Connection]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hold(self, connection: "Connection") -> None:
+        """Listen to a connection later."""
+        loop = asyncio.get_running_loop()
+        self._held.append((loop.time() + HELD_SECONDS, connection))
+        if self._timer is None:
+            self._timer = loop.call_later(HELD_SECONDS, self._go_on, loop)
+
+    def call(self) -> None:
+        """Listen to the connection that was held last, whose client waited least: a place is free."""
+        if self._held:
+            self._held.pop()[1].listen()
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for _ in range(AT_ONCE):
+            if self._held and self._held[0][0] <= now:
+                self._held.popleft()[1].listen()
+        self._timer = loop.call_later(EVERY, self._go_on, loop) if self._held else None
+
+
+class Connection(HttpToolsProtocol):
+    """A connection of a server that may be full."""
+
+    def __init__(self, crowd: Crowd, **options: Any) -> None:
+        super().__init__(**options)
+        self._crowd = crowd
+        self._refused = self._held = False
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._refused = False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Refuse the request, or serve it."""
+        refusal = self._refusal() if self.cycle is None or self.cycle.response_complete else None
+        if refusal is None:
+            super().on_headers_complete()
+        else:
+            self._refused = True
+            self._send(*refusal)
+
+    def _refusal(self) -> tuple[list[Raw], bytes] | None:
+        if self.expect_100_continue or self.parser.should_upgrade():
+            return None
+        url = httptools.parse_url(self.url)
+        method, path = self.parser.get_method().decode("ascii"), url.path.decode("ascii")
+        asked = {"method": method, "path": path, "raw_path": url.path, "query_string": url.query or b""}
+        return self._crowd.refuse(self.scope | asked)
+
+    def _send(self, headers: list[Raw], body: bytes) -> None:
+        keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        if not keeps:
+            headers = [*headers, (b"connection", b"close")]
+        lines = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        self.transport.write(b"".join((STATUS_LINE[HTTPStatus.SERVICE_UNAVAILABLE], *lines, b"\r\n", body)))
+        if not keeps:
+            self.transport.close()
+        elif not self._held:
+            self._held = True
+            self.flow.pause_reading()
+            self._crowd.hold(self)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body, unless its request is refused already."""
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        if not self._refused:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, here and where somebody waits for the place."""
+        super().on_response_complete()
+        self._crowd.call()
+
+    def listen(self) -> None:
+        """Go on with the next request."""
+        self._held = False
+        super().on_response_complete()
