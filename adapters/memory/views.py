@@ -18,7 +18,7 @@ from domain.access.vocabulary import (
 )
 from domain.circuits.directory import page_words
 from domain.circuits.facts import circuit_fact
-from domain.circuits.values import Circuit, Membership
+from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.search import search_tokens
 from domain.items.values import Alias, IdentifierEntry, Item
@@ -32,6 +32,7 @@ from domain.ports.views import (
     EventsView,
     ItemsView,
     MembersView,
+    PlacementsView,
     View,
     Viewer,
 )
@@ -48,6 +49,8 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
             rows = [((getattr(item, view.sort), item.key), item) for item in _items(tables, view)]
         case MembersView():
             rows = [((member.joined_at, member.user_id), member) for member in _members(tables, view)]
+        case PlacementsView():
+            rows = [((row.placed_at, row.placement_id), row) for row in _placements(tables, view)]
         case DirectoryView():
             rows = [((each.public_since, each.circuit_id), each) for each in _directory(tables, view)]
         case EventsView(by_position=True):
@@ -73,7 +76,7 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
 def _backwards(view: View[Any]) -> bool:
     if isinstance(view, ItemsView | EventsView):
         return view.descending and not getattr(view, "by_position", False)
-    return isinstance(view, ActivityView | DirectoryView)
+    return isinstance(view, ActivityView | DirectoryView | PlacementsView)
 
 
 def open_circuits(tables: Tables, viewer: Viewer, dfid: str) -> set[str]:
@@ -209,6 +212,12 @@ def _members(tables: Tables, view: MembersView) -> Iterable[Membership]:
         account = accounts.get(member.user_id)
         if account is not None and account.username.startswith(view.prefix):
             yield member
+
+
+def _placements(tables: Tables, view: PlacementsView) -> Iterable[Placement]:
+    for row in tables["placements"].rows.values():
+        if row.circuit_id == view.circuit_id and tables["items"].rows[row.dfid].status in view.statuses:
+            yield row
 
 
 def _directory(tables: Tables, view: DirectoryView) -> Iterable[Circuit]:

@@ -14,7 +14,7 @@ from adapters.postgres.statements import LONGEST_TOKEN
 from domain.access.vocabulary import EventVisibility
 from domain.activity.values import Activity, Tally
 from domain.audit.log import ActorTotal
-from domain.circuits.values import Circuit, Membership
+from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark
 from domain.items.values import Item
@@ -27,6 +27,7 @@ from domain.ports.views import (
     EventsView,
     ItemsView,
     MembersView,
+    PlacementsView,
     View,
 )
 
@@ -45,7 +46,7 @@ _READABLE = """
 _OPEN = """
     select p.dfid from memberships m join circuits c on c.circuit_id = m.circuit_id
         and c.status = 'active' and not c.require_approval_for_pull
-    join placements p on p.circuit_id = m.circuit_id
+    cross join lateral (select x.dfid from placements x where x.circuit_id = m.circuit_id offset 0) p
     where m.user_id = %(user)s and m.status = 'active' and m.can_pull {named}
 """
 _PULLED = """
@@ -74,6 +75,11 @@ FEW = 5000
 part of a list is theirs that walking it finds a page soon."""
 
 
+_PULLS_WAIT = "(select c.require_approval_for_pull from circuits c where c.circuit_id = %(circuit)s)"
+"""Whether the circuit named approves pulls: what a viewer may read there starts from the viewer's pulls, which may be
+few or none, and not from what stands there."""
+
+
 def _readable(condition: str) -> str:
     """Placements through which the viewer may view an item: circuit_member or approved_pull (circuits.md 2.2)."""
     return _READABLE.format(condition=condition)
@@ -83,7 +89,8 @@ def _opened(*, one_circuit: bool) -> str:
     """The first items of the viewer's circuits that the viewer may view, of all of them or of the one named.
 
     It says what `_readable` says, and starts from what the viewer pulled where pulls are approved: of a large circuit
-    that would be a few among placements that each had to be asked for.
+    that would be a few among placements that each had to be asked for. What stands in a circuit is walked only once the
+    circuit is known to be open, which the offset makes sure of.
     """
     named = "and m.circuit_id = %(circuit)s" if one_circuit else ""
     open_, pulled = (each.format(named=named) for each in (_OPEN, _PULLED))
@@ -97,6 +104,8 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
             return _items(view, after, limit)
         case MembersView():
             return _members(view, after, limit)
+        case PlacementsView():
+            return _placements(view, after, limit)
         case DirectoryView():
             return _directory(view, after, limit)
         case EventsView():
@@ -165,9 +174,11 @@ def _named(view: ItemsView, listing: "Listing") -> list["Branch"]:
     if view.circuit_id is not None:
         access = () if view.access in ("circuit", "all") else (_item_access(view),)
         if view.sort == "created_at":
-            late = ("(select count(*) from first) < %(limit)s", _further(listing, "%(circuit)s"))
-            through = [attrs.evolve(each, where=(*late, *each.where)) for each in through]
-            through.insert(0, _near(listing, "%(circuit)s"))
+            further = _further(listing, "%(circuit)s", _of_status(view))
+            late = f"({_PULLS_WAIT} or ((select count(*) from first) < %(limit)s and {further}))"
+            through = [attrs.evolve(each, where=(late, *each.where)) for each in through]
+            near = _near(listing, "%(circuit)s", _of_status(view))
+            through.insert(0, attrs.evolve(near, where=(f"not {_PULLS_WAIT}", *near.where)))
         return [attrs.evolve(each, where=(*each.where, *access)) for each in through]
     own, shared = "t.workspace_id = %(workspace)s", f"t.key = any(array({_given(view)}))"
     match view.access:
@@ -181,7 +192,7 @@ def _named(view: ItemsView, listing: "Listing") -> list["Branch"]:
             return [Branch((own, "t.key like 'DFID-%%'")), Branch((shared,)), *through]
 
 
-def _near(listing: "Listing", circuit: str) -> "Branch":
+def _near(listing: "Listing", circuit: str, status: str) -> "Branch":
     """Return what names the next items of a circuit, as far as a page is found among `NEAR`.
 
     What most of them fulfil is found here, however many they are; what few fulfil, by the other branches.
@@ -190,20 +201,28 @@ def _near(listing: "Listing", circuit: str) -> "Branch":
     readable = _readable(f"p.dfid = x.dfid and p.circuit_id = {circuit}")
     return Branch(
         (f"exists ({readable} offset 0)",),
-        source=f"""(select {", ".join(columns)} from {_placed(listing, circuit)}
+        source=f"""(select {", ".join(columns)} from {_placed(listing, circuit, status)}
             order by {listing.directed(columns)} limit {NEAR}) x join items t on t.key = x.dfid""",
         columns=columns,
     )
 
 
-def _placed(listing: "Listing", circuit: str) -> str:
+def _of_status(view: ItemsView) -> str:
+    """Return the condition by which an index finds items of a status, however few of a circuit have it.
+
+    Of several statuses no index has the order, so all items are walked.
+    """
+    return "x.status = any(%(statuses)s)" if len(view.statuses) > 1 else "x.status = (%(statuses)s::text[])[1]"
+
+
+def _placed(listing: "Listing", circuit: str, status: str) -> str:
     after = listing.beyond(("x.created_at", "x.dfid"))
-    return f"placed_items x where {' and '.join((f'x.circuit_id = {circuit}', *after))}"
+    return f"placed_items x where {' and '.join((f'x.circuit_id = {circuit}', status, *after))}"
 
 
-def _further(listing: "Listing", circuit: str) -> str:
+def _further(listing: "Listing", circuit: str, status: str) -> str:
     """Return the condition that more items of a circuit follow than those that are near."""
-    return f"exists (select 1 from {_placed(listing, circuit)} offset {NEAR})"
+    return f"exists (select 1 from {_placed(listing, circuit, status)} offset {NEAR})"
 
 
 def _many(view: ItemsView, listing: "Listing") -> "Branch":
@@ -214,14 +233,14 @@ def _many(view: ItemsView, listing: "Listing") -> "Branch":
         # With an offset the server asks it of each row that it walks, instead of collecting all that fulfil it.
         return Branch((many, f"exists ({_readable(f'p.dfid = t.key{circuit}')} offset 0)"), follows=True)
     named = "" if view.circuit_id is None else "and m.circuit_id = %(circuit)s"
-    readable = _readable("p.dfid = t.key and p.circuit_id = r.circuit_id")
+    readable, status = _readable("p.dfid = t.key and p.circuit_id = r.circuit_id"), _of_status(view)
     return Branch(
-        (many, "x.circuit_id = r.circuit_id", f"exists ({readable} offset 0)"),
+        (many, "x.circuit_id = r.circuit_id", status, f"exists ({readable} offset 0)"),
         source="placed_items x join items t on t.key = x.dfid and t.created_at = x.created_at",
         columns=("x.created_at", "x.dfid"),
         per=_CIRCUITS.format(named=named),
-        nearer=_near(listing, "r.circuit_id") if view.circuit_id is None else None,
-        late=_further(listing, "r.circuit_id"),
+        nearer=_near(listing, "r.circuit_id", status) if view.circuit_id is None else None,
+        late=_further(listing, "r.circuit_id", status),
     )
 
 
@@ -307,6 +326,24 @@ def _members(view: MembersView, after: Cursor | None, limit: int) -> tuple[type[
         Membership,
         f"""with named as materialized (select a.user_id from accounts a where {named} limit {FEW_NAMED + 1})
             select l.* from (({") union all (".join(scans)})) l order by l.joined_at, l.user_id limit %(limit)s""",
+        parameters,
+    )
+
+
+def _placements(view: PlacementsView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
+    parameters: Parameters = {"circuit": view.circuit_id, "statuses": list(view.statuses), "limit": limit}
+    listing = Listing("placements", ("placed_at", "placement_id"), descending=True, after=after)
+    placed = Branch(
+        ("x.circuit_id = %(circuit)s", "x.status = s.status"),
+        source="placed_items x join placements t on t.circuit_id = x.circuit_id and t.dfid = x.dfid",
+        columns=("x.placed_at", "x.placement_id"),
+    )
+    each = f"select t.body, x.placed_at, x.placement_id from {listing.walk(placed, parameters)}"
+    order = listing.directed(("placed_at", "placement_id"))
+    statuses = "unnest(%(statuses)s::text[]) s(status)"
+    return (
+        Placement,
+        f"select l.* from {statuses} cross join lateral ({each}) l order by {order} limit %(limit)s",
         parameters,
     )
 
@@ -432,7 +469,7 @@ class Listing:
 
     def page(self, where: Sequence[str], parameters: Parameters) -> str:
         """Return the statement of one page."""
-        return f"select t.body, {self._names('t')} from {self._walk(Branch(tuple(where)), parameters)}"
+        return f"select t.body, {self._names('t')} from {self.walk(Branch(tuple(where)), parameters)}"
 
     def united(self, branches: Sequence[Branch], parameters: Parameters, few: str) -> str:
         """Return the statement of one page of what several branches name, each walked no further than a page.
@@ -453,15 +490,16 @@ class Listing:
             near = attrs.evolve(branch.nearer, wanted=branch.wanted)
             missing = "(select count(*) from near) < %(limit)s"
             late = attrs.evolve(branch, where=(missing, branch.late, *branch.where))
-            walk = f"""with near as materialized (select {self._names("t")} from {self._walk(near, parameters)})
-                select * from near union all (select {self._names("t")} from {self._walk(late, parameters)})"""
+            walk = f"""with near as materialized (select {self._names("t")} from {self.walk(near, parameters)})
+                select * from near union all (select {self._names("t")} from {self.walk(late, parameters)})"""
         else:
-            walk = f"select {self._names('t')} from {self._walk(branch, parameters)}"
+            walk = f"select {self._names('t')} from {self.walk(branch, parameters)}"
         if branch.per is None:
             return walk
         return f"select {self._names('l')} from {branch.per} r cross join lateral ({walk}) l"
 
-    def _walk(self, branch: Branch, parameters: Parameters) -> str:
+    def walk(self, branch: Branch, parameters: Parameters) -> str:
+        """Return where the rows of a branch lie, in the order of the list, and note its parameters."""
         where = [*branch.wanted, *branch.where]
         columns = branch.columns or tuple(f"t.{name}" for name in self.order)
         parameters |= {f"after_{i}": part for i, part in enumerate(self.after or ())}

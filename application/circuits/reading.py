@@ -40,6 +40,7 @@ from domain.items.values import Item
 from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
 from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
 from domain.ports.storage import Reader
+from domain.ports.views import PlacementsView
 
 _THROUGH = frozenset({GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL})
 
@@ -83,16 +84,19 @@ class CircuitReading(CircuitSharing):
         async with self.units.storage.read() as reader:
             at = await scene(reader, principal, circuit_id)
             at.require(self.visit(principal), Action.CIRCUIT_VIEW)
-            query = Select(placed(at, principal, wanted), ("placed_at", "placement_id"), descending=True)
+            where = placed(at, principal, wanted)
+            query = Select(where, ("placed_at", "placement_id"), descending=True)
 
             async def shown(rows: Sequence[Placement]) -> list[PlacementView | PlacementWithItem | None]:
                 return await self._entries(reader, principal, rows, wanted)
 
-            if not wanted.status:
-                page = await reader.page(PLACEMENTS, query, after, limit)
-                entries = await self._entries(reader, principal, page.items, wanted)
-                return Page(tuple(entry for entry in entries if entry is not None), page.after)
-            return await filtered_page(reader, PLACEMENTS, query, after, limit, shown)
+            if wanted.status and len(where) > 1:
+                return await filtered_page(reader, PLACEMENTS, query, after, limit, shown)
+            in_status = PlacementsView(circuit_id, tuple(sorted(wanted.status)))
+            page = await (
+                reader.view(in_status, after, limit) if wanted.status else reader.page(PLACEMENTS, query, after, limit)
+            )
+            return Page(tuple(filter(None, await shown(page.items))), page.after)
 
     async def _entries(
         self, reader: Reader, principal: Principal, rows: Sequence[Placement], wanted: PlacementFilter

@@ -11,7 +11,7 @@ import attrs
 
 from domain.activity.values import Activity, Tally
 from domain.audit.log import ActorTotal
-from domain.circuits.values import Circuit, Membership
+from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.values import Item
 from domain.ports.queries import Between
@@ -116,6 +116,14 @@ class MembersView(View[Membership]):
     circuit_id: str
     prefix: str
     role: str | None = None
+
+
+@attrs.frozen
+class PlacementsView(View[Placement]):
+    """Where items of these statuses stand in a circuit, newest placement first (circuits.md 4.20)."""
+
+    circuit_id: str
+    statuses: tuple[str, ...]
 
 
 @attrs.frozen

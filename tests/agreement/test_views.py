@@ -7,6 +7,7 @@ from itertools import product
 from random import Random
 from typing import Any, TypeVar
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,9 +35,9 @@ from domain.errors import Refusal
 from domain.events.values import EventType
 from domain.items.search import words
 from domain.ports.queries import Between
-from domain.ports.schema import ACCOUNTS, MEMBERSHIPS, Facet
+from domain.ports.schema import ACCOUNTS, ITEMS, MEMBERSHIPS, Facet
 from domain.ports.storage import Storage
-from domain.ports.views import DirectoryView, EventsView, ItemsView, MembersView, View, Viewer
+from domain.ports.views import DirectoryView, EventsView, ItemsView, MembersView, PlacementsView, View, Viewer
 from tests.agreement.wiping import wipe
 from tests.agreement.worlds import CIRCUIT_IDS, DFIDS, INSTANTS, NOW, VIEWERS, World, world
 
@@ -128,6 +129,14 @@ class Stores:
         for storage in (self.memory, self.postgres):
             async with storage.write() as unit:
                 await unit.add(facet, *values)
+
+    def save(self, facet: Facet[Any], values: list[Any]) -> None:
+        self._runner.run(self._save(facet, values))
+
+    async def _save(self, facet: Facet[Any], values: list[Any]) -> None:
+        for storage in (self.memory, self.postgres):
+            async with storage.write() as unit:
+                await unit.save(facet, *values)
 
     def agree(self, view: View[Any]) -> list[Any]:
         """Return the list of a view after checking that stores and page sizes agree on it."""
@@ -225,6 +234,22 @@ def test_members_are_found_by_the_beginning_of_their_names(stores: Stores, seed:
             and role in (None, member.base_role.value)
         ]
         assert found == sorted(wanted, key=lambda member: (member.joined_at, member.user_id))
+
+
+@settings(worlds, max_examples=6)
+@given(seed=seeds)
+def test_what_stands_in_a_circuit_is_found_by_the_status_of_now(stores: Stores, seed: int) -> None:
+    all_of, chance = world(seed), Random(seed)
+    stores.settle(all_of)
+    turned = [attrs.evolve(item, status=chance.choice(EVERY), version=item.version + 1) for item in all_of.items]
+    stores.save(ITEMS, turned)
+    statuses = {item.key: item.status for item in turned}
+    for circuit, wanted in product(all_of.circuits, (tuple(chance.sample(EVERY, 3)), (chance.choice(EVERY),))):
+        found = stores.agree(PlacementsView(circuit.circuit_id, wanted))
+        expected = [
+            row for row in all_of.placements if row.circuit_id == circuit.circuit_id and statuses[row.dfid] in wanted
+        ]
+        assert found == sorted(expected, key=lambda row: (row.placed_at, row.placement_id), reverse=True)
 
 
 @worlds

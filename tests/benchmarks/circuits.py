@@ -35,7 +35,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00
 _NUMBERED = "md5(%s || n)::uuid::text"
 _EARLIER = "to_char(%s::timestamptz - n * interval '1 ms', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
-Send = Callable[[str, str, str, Any], Any]
+Send = Callable[..., Any]
 
 
 @attrs.define
@@ -51,6 +51,7 @@ class Scene:
     placed: list[str] = attrs.field(factory=list)
     strangers: Iterator[str] = attrs.field(factory=lambda: iter(()))
     joined: list[str] = attrs.field(factory=list)
+    approves: bool = False
 
     @property
     def at(self) -> str:
@@ -134,8 +135,9 @@ def _interleaved(served: Served, scenes: Sequence[Scene], call: "Call") -> tuple
     connection = HTTPConnection(str(urlsplit(served.address).netloc), timeout=120)
     took: list[list[float]] = [[], []]
 
-    def send(method: str, path: str, token: str, body: Any = None) -> Any:
+    def send(method: str, path: str, token: str, body: Any = None, version: int | None = None) -> Any:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {} if version is None else {"If-Match": f'"{version}"'}
         content = None if body is None else json.dumps(body)
         headers |= {} if body is None else {"Content-Type": "application/json"}
         begun = time.perf_counter()
@@ -197,6 +199,15 @@ def _lets_in(scene: Scene, send: Send) -> None:
 def _expelled_and_back(scene: Scene, send: Send) -> None:
     send("DELETE", f"{scene.at}/members/{scene.reader_id}", scene.owner, None)
     send("POST", f"{scene.at}/members", scene.owner, {"username": "reader", "role": "member"})
+
+
+def _without_pulls(scene: Scene, send: Send) -> None:
+    """A member lists what opens to them in a circuit that approves pulls, and where they were let pull nothing."""
+    if not scene.approves:
+        version = send("GET", scene.at, scene.owner)["version"]
+        send("PATCH", scene.at, scene.owner, {"require_approval_for_pull": True}, version)
+        scene.approves = True
+    send("GET", f"/api/items?access=circuit&circuit_id={scene.circuit}&limit=10", scene.reader)
 
 
 def _reads(path: str, who: str = "reader") -> Call:
@@ -310,11 +321,13 @@ OPERATIONS: Mapping[str, Call] = {
     "first page, items": _reads("{at}/items?limit=50"),
     "first page, items with views": _reads("{at}/items?limit=10&include=item"),
     "first page, items by status": _reads("{at}/items?limit=10&status=active"),
+    "first page, items by rare status": _reads("{at}/items?limit=10&status=deprecated"),
     "first page, items placed by": _reads("{at}/items?limit=10&placed_by={him}"),
     "first page, items unpublished": _reads("{at}/items?limit=10&published=false"),
     "first page, items of a workspace": _reads("{at}/items?limit=10&workspace_id={him}"),
     "first page, items of circuits": _reads("/api/items?access=circuit&circuit_id={circuit}&limit=10"),
     "search through a circuit": _reads("/api/items?access=circuit&circuit_id={circuit}&q=nelore&limit=10"),
+    "search by rare status": _reads("/api/items?access=circuit&circuit_id={circuit}&status=deprecated&limit=10"),
     "first page, operations": _reads("{at}/operations?limit=10", "owner"),
     "first page, own operations": _reads("{at}/operations?limit=10"),
     "first page, pulls": _reads("{at}/operations?type=pull&limit=10", "owner"),
@@ -336,4 +349,5 @@ OPERATIONS: Mapping[str, Call] = {
     "ask to join": _asks,
     "let in": _lets_in,
     "add a member again": _expelled_and_back,
+    "items without pulls": _without_pulls,
 }

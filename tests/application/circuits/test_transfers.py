@@ -288,12 +288,15 @@ async def test_offers_are_listed_by_direction_and_status_newest_first(world: Wor
 
 
 async def test_scenario_63_an_accept_comes_before_or_after_what_meets_it(rounds: Rounds) -> None:
-    async def race(world: World) -> None:
+    async def prepare(world: World) -> tuple[list[Principal], str, list[str], list[str]]:
         ana, bia, caio = await people(world, 3)
         circuit_id = (await world.circuit(ana)).circuit_id
         dfids = [await world.item(ana) for _ in range(5)]
         batch = await world.transfers.offer_many(ana, OfferItems(tuple(dfids[:4]), str(bia.workspace_id)))
-        ids = [str(one.transfer_id) for one in batch.results]
+        return [ana, bia, caio], circuit_id, dfids, [str(one.transfer_id) for one in batch.results]
+
+    async def race(world: World, made: tuple[list[Principal], str, list[str], list[str]]) -> None:
+        (ana, bia, caio), circuit_id, dfids, ids = made
 
         async def against(index: int, other: Any) -> list[str]:
             return await outcomes(world.transfers.decide(bia, ids[index], ACCEPT), other)
@@ -310,7 +313,7 @@ async def test_scenario_63_an_accept_comes_before_or_after_what_meets_it(rounds:
         shares = await world.rows(SHARES, dfid=dfids[3])
         assert all(share.revoked_at is not None for share in shares)
 
-    await rounds.each(race)
+    await rounds.each(prepare, race)
 
 
 async def cost(passwords: Passwords, count: int) -> int:

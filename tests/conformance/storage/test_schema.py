@@ -27,6 +27,7 @@ from domain.ports.views import (
     EventsView,
     ItemsView,
     MembersView,
+    PlacementsView,
     Viewer,
 )
 from tests.conformance.storage.link import execute
@@ -201,6 +202,7 @@ VIEWS: tuple[Any, ...] = (
     ItemsView(Viewer("u", "w"), NOW, "shared", ("active",), "C", sort="updated_at"),
     MembersView("C", "an"),
     MembersView("C", "an", "viewer"),
+    PlacementsView("C", ("active", "merged")),
     DirectoryView(NOW, ("word",)),
     ItemsView(Viewer("u", "w"), NOW, statuses=("active",), namespace="o'x\\:*", alias=("'", "\\")),
     EventsView(Viewer("u", "w"), NOW),
