@@ -12,7 +12,7 @@ from domain.audit.record import audit_entry
 from domain.document import Document
 from domain.errors import Refusal
 from domain.ids import new_id
-from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of, tell, tell_each
+from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of, tell, tell_all, tell_each
 from domain.notifications.values import NotificationType
 from domain.outbox.values import OutboxRow
 from domain.ports.schema import ACTIVITY, AUDIT, OUTBOX
@@ -136,6 +136,11 @@ class Act:
             if user != actor
         }
         self.told.update(await tell_each(self.unit, self.now, messages))
+
+    async def notify_once(self, told: Iterable[tuple[str, Message]]) -> None:
+        """Tell users of many causes, of each no more than once; never the actor. Statements do not grow with causes."""
+        others = [(user, message) for user, message in told if user != self.principal.user_id]
+        self.told.update(await tell_all(self.unit, self.now, others, once=True))
 
     async def job(self, kind: str, data: dict[str, Any], *, circuit_id: str | None = None) -> None:
         """Leave work for after the commit: one outbox row, delivered at least once (architecture.md 6)."""

@@ -4,7 +4,7 @@ Rules that say something of answers, of time or of other machines are held by te
 decision, answers without secrets, what survives a kill.
 """
 
-from application.invariants import accounts, audited, circuits, drafts, events, items, records, sharing, webhooks
+from application.invariants import accounts, audited, circuits, events, finding, items, records, sharing, webhooks
 from application.invariants.core import INVARIANTS, Breach, Invariant, breaches
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "audited",
     "breaches",
     "circuits",
-    "drafts",
     "events",
+    "finding",
     "items",
     "records",
     "sharing",

@@ -131,7 +131,7 @@ class ItemReading:
         after: Cursor | None = None,
         limit: int = 50,
     ) -> Page[ItemView]:
-        """Return the viewable items that carry an identifier (9.3); a malformed value finds nothing."""
+        """Return the viewable roots that carry an identifier (9.3); a malformed value finds nothing."""
         if self.lookup(canonical_key(key), value) is None:
             return Page(())
         wanted = ItemFilter(
@@ -139,7 +139,6 @@ class ItemReading:
             identifier_key=key,
             identifier_value=value,
             namespace=namespace,
-            status=(StatusFilter.ALL,),
         )
         return await self.page(principal, wanted, after, limit)
 

@@ -20,8 +20,8 @@ from application.items.views import (
 from application.units import Units
 from domain.access.decide import Action, decide, require
 from domain.access.principal import Principal
-from domain.accounts.roles import managers_of
 from domain.act import Act
+from domain.circuits.recipients import owners_sides
 from domain.document import Document
 from domain.errors import Fault, Invalid, Refusal
 from domain.identifiers import GENERIC_NAMESPACE, canonical_key, canonical_namespace
@@ -29,7 +29,7 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.items.draft_merges import alone, undecided, united
 from domain.items.draft_values import refile
-from domain.items.drafts import content_of, draft_aliases, draft_identifiers, new_draft, stored_submission
+from domain.items.drafts import content_of, draft_aliases, draft_identifiers, new_draft, said, stored_submission
 from domain.items.engine import (
     IDENTIFIERS_REQUIRED,
     Admission,
@@ -174,7 +174,9 @@ class Items(Statistics):
             )
 
     async def update(self, principal: Principal, dfid: str, request: UpdateItem, accepted: Versions) -> ItemView:
-        """Patch an own item (6.4)."""
+        """Patch an own item (6.4). Raises Invalid for a request that says nothing, and for faults."""
+        if request == UpdateItem(reason=request.reason, force=request.force):
+            raise Invalid([Fault("required", "Something to change: data, identifiers or aliases.", pointer="")])
         added = read_submission(Submission(request.add_identifiers, request.data, request.add_aliases), self.keys)
         faults = [
             attrs.evolve(fault, pointer=_update_pointer(fault.pointer))
@@ -252,7 +254,7 @@ class Items(Statistics):
     async def update_draft(
         self, principal: Principal, local_id: str, request: UpdateDraft, accepted: Versions
     ) -> ItemView:
-        """Replace the fields given of a draft (6.6)."""
+        """Replace the fields given of a draft (6.6); what it says already changes nothing."""
         given = Submission(request.identifiers or (), request.data or Document(), request.aliases or ())
         content = read_submission(given, self.keys, fill=False)
         if content.faults or content.data_faults:
@@ -268,6 +270,8 @@ class Items(Statistics):
                 changed = attrs.evolve(changed, data=Document(kept), own=undecided(changed.own))
             if request.aliases is not None:
                 changed = attrs.evolve(changed, aliases=draft_aliases(act, content.aliases))
+            if said(changed, self.keys) == said(alone(draft), self.keys):
+                return await item_view(act.unit, principal, self.keys, draft)
             absorbed = await read_absorbed(act.unit, [draft])
             changed = attrs.evolve(united(changed, absorbed, self.keys), updated_at=act.now, version=draft.version + 1)
             await act.unit.save(ITEMS, changed)
@@ -333,10 +337,9 @@ class Items(Statistics):
         return draft
 
 
-async def owners_side(act: Act, item: Item) -> set[str]:
-    """Return the managers of the item's workspace and its creator."""
-    side = set(await managers_of(act.unit, item.workspace_id))
-    return side | {item.created_by} if item.created_by is not None else side
+async def owners_side(act: Act, item: Item) -> list[str]:
+    """Return the managers of the item's workspace, and its creator while a user of it."""
+    return (await owners_sides(act.unit, [item])).of(item)
 
 
 async def tell_bulk(act: Act, action: str, resource: tuple[str, str], admissions: Sequence[Admission]) -> None:

@@ -186,7 +186,7 @@ def _view(
         dfid=item.dfid,
         local_id=item.local_id if own else None,
         workspace_id=item.workspace_id,
-        created_by=item.created_by if own else None,
+        created_by=item.created_by if (item.created_in or item.workspace_id) == mine else None,
         status=item.status,
         identifiers=tuple(
             identifier_view(identifier, item.key, keys, clear=own or identifier.workspace_id == mine)

@@ -1,5 +1,7 @@
 """Local drafts: work in progress that claims nothing and tells nobody (items-events.md 6.6)."""
 
+from collections.abc import Hashable
+
 import attrs
 
 from domain.access.vocabulary import ItemStatus
@@ -80,6 +82,13 @@ def stored_submission(draft: Item, keys: IdentifierKeys) -> Submission:
         data=draft.data,
         aliases=tuple(AliasInput(alias.scheme, alias.value) for alias in draft.aliases),
     )
+
+
+def said(draft: Item, keys: IdentifierKeys) -> Hashable:
+    """Return what a draft by itself says, by which two versions of it are told apart."""
+    stored = stored_submission(draft, keys)
+    decided = draft.own.decided if draft.own is not None else ()
+    return (frozenset(stored.identifiers), stored.data, frozenset(stored.aliases), decided)
 
 
 def _given(identifier: Identifier, draft: Item, keys: IdentifierKeys, submitted: list[str]) -> IdentifierInput:

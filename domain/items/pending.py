@@ -8,6 +8,7 @@ import attrs
 from domain.accounts.roles import managers_of
 from domain.act import Act
 from domain.canonical import canonical
+from domain.circuits.recipients import owners_sides
 from domain.document import Document
 from domain.errors import Fault
 from domain.identifiers import Privacy, canonical_key, type_of
@@ -15,8 +16,10 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.instants import wire
 from domain.items.resolution import Conflict
-from domain.items.submission import Submission
-from domain.items.values import Item, Mapping, PendingReason, PendingStatus, PendingSubmission
+from domain.items.submission import Read, Submission
+from domain.items.values import Claim, Item, Mapping, PendingReason, PendingStatus, PendingSubmission
+from domain.notifications.telling import Message
+from domain.notifications.values import NotificationType
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ITEMS, PENDING
 from domain.ports.storage import Reader
@@ -167,21 +170,25 @@ async def _tell_holders(act: Act, parked: Sequence[Parked]) -> None:
         if one.conflict is not None
         for claim, read in zip(one.conflict.disputed, one.conflict.reads, strict=False)
     }
+    if not disputed:
+        return
     items: dict[Any, Item] = await act.unit.get_many(ITEMS, {claim.item for claim, _ in disputed.values()})
-    for claim, read in disputed.values():
-        holder = items.get(claim.item)
-        side = set(await managers_of(act.unit, claim.workspace_id))
-        if holder is not None and holder.created_by is not None:
-            side.add(holder.created_by)
-        await act.notify(
-            "identifier_claim_disputed",
-            side,
-            source_id=f"{act.now:%Y%m%d}:{claim.key}:{claim.lookup}",
-            dfid=claim.item,
-            data={"namespace": read.namespace, "key": read.key, "display": read.check.display},
-            once=True,
-            anonymous=True,
-        )
+    sides = await owners_sides(act.unit, items.values())
+    await act.notify_once(
+        (user, _disputed(act, claim, read))
+        for claim, read in disputed.values()
+        if claim.item in items
+        for user in sides.of(items[claim.item])
+    )
+
+
+def _disputed(act: Act, claim: Claim, read: Read) -> Message:
+    return Message(
+        NotificationType.IDENTIFIER_CLAIM_DISPUTED,
+        f"{act.now:%Y%m%d}:{claim.key}:{claim.lookup}",
+        dfid=claim.item,
+        data=Document(namespace=read.namespace, key=read.key, display=read.check.display),
+    )
 
 
 def _record(act: Act, keys: IdentifierKeys, parked: Parked) -> PendingSubmission:

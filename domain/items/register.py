@@ -4,7 +4,7 @@ Creating one item is a batch of one: the facts of all elements come in a fixed n
 admitted in order, each seeing the effects of earlier ones, and everything is staged at the end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -39,8 +39,10 @@ from domain.items.values import (
     IdentifierEntry,
     Item,
     Lineage,
-    Mapping,
     ValueCounter,
+)
+from domain.items.values import (
+    Mapping as LidMapping,
 )
 from domain.ports.errors import Stale
 from domain.ports.queries import AnyOf, Select
@@ -49,6 +51,7 @@ from domain.ports.schema import CLAIMS, CONTRIBUTIONS, COUNTERS, ENTRIES, ITEMS,
 MAX_ITEM_IDENTIFIERS = 200
 MAX_ITEM_ALIASES = 200
 _ENTRIES_READ = 1000
+_Entries = Mapping[tuple[str, str, str, str], IdentifierEntry]
 
 
 @attrs.define
@@ -72,10 +75,11 @@ class Register:
     _counted: dict[str, int] = attrs.field(factory=dict)
     _new_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
     _ended_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
+    _hidden_entries: dict[tuple[str, str, str, str], None] = attrs.field(factory=dict)
     _contributions: list[Contribution] = attrs.field(factory=list)
     _drafts: list[EventDraft] = attrs.field(factory=list)
     _consumed: list[Item] = attrs.field(factory=list)
-    _mappings: list[Mapping] = attrs.field(factory=list)
+    _mappings: list[LidMapping] = attrs.field(factory=list)
     _layers: dict[tuple[str, str], Document] = attrs.field(factory=dict)
     _histories: dict[str, list[Contribution]] = attrs.field(factory=dict)
 
@@ -164,7 +168,7 @@ class Register:
         for key in self._family(draft).absorbed(draft.key):
             ended = draft if key == draft.key else self._items[key]
             self._consumed.append(ended)
-            self._mappings.append(Mapping(key, dfid, ended.workspace_id))
+            self._mappings.append(LidMapping(key, dfid, ended.workspace_id))
 
     def item(self, key: str) -> Item | None:
         """Return an item as it stands now in this act."""
@@ -345,7 +349,8 @@ class Register:
     def hand_over(self, item: Item, workspace_id: str, payload: dict[str, object]) -> Item:
         """Give one item to a workspace: what it claims, and the values it is found by, go with it (6.11a)."""
         identifiers = self.own_identifiers(item)
-        moved = self.change(evolve(item, workspace_id=workspace_id))
+        made_in = item.created_in or item.workspace_id
+        moved = self.change(evolve(item, workspace_id=workspace_id, created_in=made_in))
         for identifier in identifiers:
             self._move_entry(item, moved, identifier)
             self._move_claim(item, moved, identifier)
@@ -387,13 +392,14 @@ class Register:
         await close_pushed(self.act, self._mappings, self.resolving)
         await unit.remove(CLAIMS, *self._ended_claims)
         await unit.add(CLAIMS, *self._new_claims)
-        await unit.remove(ENTRIES, *self._ended_entries.values())
+        hidden = await unit.get_many(ENTRIES, sorted(self._hidden_entries)) if self._hidden_entries else {}
+        await unit.remove(ENTRIES, *self._ended_entries.values(), *hidden.values())
         await unit.add(ENTRIES, *self._new_entries.values())
         await self._flush_counters()
         await unit.add(CONTRIBUTIONS, *self._contributions)
         await record(self.act, *self._drafts)
         self._stored.update((item.key, self._stored.get(item.key, 0) + 1) for item in (*new, *saved))
-        for pending in (self._changed, self._counted, self._new_entries, self._ended_entries):
+        for pending in (self._changed, self._counted, self._new_entries, self._ended_entries, self._hidden_entries):
             pending.clear()
         for done in (self._new_claims, self._ended_claims, self._contributions, self._drafts, self._consumed):
             done.clear()
@@ -516,11 +522,31 @@ class Register:
             updated_at=strictly_after(item.updated_at, self.act.now),
             version=self._stored.get(item.key, 0) + 1,
         )
+        absorbed = {} if held is None else self._absorbed_entries(held)
         for contribution in made:
             self._keep(contribution)
         self._items[item.key] = self._derived(updated)
         self._changed[item.key] = None
+        self._find_by(absorbed, self._absorbed_entries(updated))
         return self._items[item.key]
+
+    def _absorbed_entries(self, item: Item) -> dict[tuple[str, str, str, str], IdentifierEntry]:
+        """Return by what an item is found besides its own identifiers: it is the root of what it absorbed (9.1)."""
+        if not item.lineage.merged_from:
+            return {}
+        own = {identifier.identity for identifier in self.own_identifiers(item)}
+        entries = (self._entry(item, one) for one in item.identifiers if one.identity not in own and one.lookup)
+        return {(one.item, one.namespace, one.key, one.lookup): evolve(one, place=None) for one in entries}
+
+    def _find_by(self, before: _Entries, after: _Entries) -> None:
+        for place in before.keys() - after.keys():
+            if self._new_entries.pop(place, None) is None:
+                self._hidden_entries[place] = None
+        for place in after.keys() - before.keys():
+            if place in self._hidden_entries:
+                del self._hidden_entries[place]
+            else:
+                self._new_entries[place] = after[place]
 
     def tell(self, dfid: str, kind: EventType, payload: dict[str, object]) -> None:
         """Record a public event of an item."""

@@ -133,7 +133,7 @@ class Item:
     `data` is the fold of the contributions made without a circuit; `contributed` names the circuits through
     which others contributed, whose readers get a fold of their own (items-events.md 4.5). `held_by` is the
     waiting operation that holds a draft. `own` is set on drafts that absorbed others, whose content the row
-    shows united.
+    shows united. `created_in` is the workspace of the creator, None while that is the owner.
     """
 
     dfid: str | None
@@ -152,6 +152,7 @@ class Item:
     contributed: tuple[str, ...] = ()
     held_by: str | None = None
     own: DraftContent | None = None
+    created_in: str | None = None
     version: int = 1
 
     @property

@@ -11,7 +11,7 @@ from domain.ids import new_id
 from domain.notifications.values import NEVER_MUTED, Notification, NotificationType
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ACCOUNTS, NOTIFICATIONS
-from domain.ports.storage import Unit
+from domain.ports.storage import MAX_PAGE, Unit
 
 DIRECT_RECIPIENTS = 500
 """Beyond this many a worker adds the notifications, as many in each unit (platform.md 8.2)."""
@@ -59,24 +59,41 @@ async def tell(unit: Unit, now: datetime, message: Message, users: Sequence[str]
 
     With `once`, who was told of this source before is not told again.
     """
-    if once:
-        users = await _not_told(unit, message, users)
-    return await tell_each(unit, now, dict.fromkeys(users, message))
+    return await tell_all(unit, now, [(user, message) for user in users], once=once)
 
 
 async def tell_each(unit: Unit, now: datetime, messages: Mapping[str, Message]) -> list[str]:
     """Add a row of their own message for every user who has not muted its type and return who they are."""
-    accounts = await unit.get_many(ACCOUNTS, messages)
-    heard = {
-        user: message
-        for user, message in messages.items()
+    return await tell_all(unit, now, list(messages.items()))
+
+
+async def tell_all(unit: Unit, now: datetime, told: Sequence[tuple[str, Message]], *, once: bool = False) -> list[str]:
+    """Add a row per user and message, but of types that the user muted, and return who was told, in a number of
+    statements that does not grow with the messages but by the thousand."""
+    if once:
+        told = await _not_told(unit, told)
+    accounts = await unit.get_many(ACCOUNTS, {user for user, _ in told})
+    heard = [
+        (user, message)
+        for user, message in told
         if user in accounts and (message.type in NEVER_MUTED or message.type not in accounts[user].muted)
+    ]
+    await unit.add(NOTIFICATIONS, *(message.to(user, now) for user, message in heard))
+    return list(dict.fromkeys(user for user, _ in heard))
+
+
+async def _not_told(unit: Unit, told: Sequence[tuple[str, Message]]) -> list[tuple[str, Message]]:
+    asked = {
+        "user_id": AnyOf(tuple(sorted({user for user, _ in told}))),
+        "type": AnyOf(tuple(sorted({message.type.value for _, message in told}))),
+        "source_id": AnyOf(tuple(sorted({message.source_id for _, message in told}))),
     }
-    await unit.add(NOTIFICATIONS, *(message.to(user, now) for user, message in heard.items()))
-    return list(heard)
-
-
-async def _not_told(unit: Unit, message: Message, users: Sequence[str]) -> list[str]:
-    asked = {"user_id": AnyOf(tuple(users)), "type": message.type.value, "source_id": message.source_id}
-    told = {row.user_id for row in (await unit.page(NOTIFICATIONS, Select(asked), limit=1000)).items}
-    return [user for user in users if user not in told]
+    known: set[tuple[str, str, str]] = set()
+    after = None
+    while told:
+        page = await unit.page(NOTIFICATIONS, Select(asked), after, MAX_PAGE)
+        known.update((row.user_id, row.type, row.source_id) for row in page.items)
+        after = page.after
+        if after is None:
+            break
+    return [one for one in told if (one[0], one[1].type.value, one[1].source_id) not in known]

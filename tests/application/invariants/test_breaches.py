@@ -288,6 +288,11 @@ async def miscounted(good: Good) -> Any:
     return await good.change(COUNTERS, {"place": place}, count=0)
 
 
+async def unlisted(good: Good) -> Any:
+    await good.remove(ENTRIES, item=good.dfid, key="sisbov")
+    return good.dfid
+
+
 async def overcounted(good: Good) -> Any:
     held = (await good.world.rows(ITEMS, key=good.held))[0]
     return await good.change(COUNTERS, {"place": held.draft_place}, count=2)
@@ -490,6 +495,7 @@ BREAKS: dict[str, Break] = {
     "pending_records_are_open_or_resolved": unresolved,
     "counters_count_all_entries": miscounted,
     "entries_are_of_what_is_carried": unfound,
+    "what_is_carried_is_found": unlisted,
     "drafts_are_found_by_what_they_carry": lambda g: g.change(ITEMS, {"key": g.held}, confidence=0.1),
     "draft_values_are_counted_exactly": overcounted,
     "imports_count_their_rows": imported,

@@ -8,6 +8,7 @@ import pytest
 
 from application.items import EnrichItem, IdentifierReference, ItemView, UpdateItem
 from application.items.lineage import MergeItems, SplitItem, SplitPart
+from application.items.requests import ItemFilter
 from application.items.sharing import ShareItem
 from domain.access.vocabulary import ItemStatus
 from domain.document import Document
@@ -99,6 +100,29 @@ async def test_23_a_number_finds_what_absorbed_its_item(farm: Farm) -> None:
     assert (await made(farm, ("rfid", RFID), peso=6)).item.dfid == inner
     assert (await farm.items.get(farm.ana, outer)).data == Document()
     await check_rows(farm)
+
+
+async def test_what_an_item_absorbed_is_found_as_that_item_and_no_more_once_it_is_out(farm: Farm) -> None:
+    """The root is found by every number in it, by lists and by identifier alike (9.1, 9.3)."""
+    outer, middle = await item_of(farm, ("sisbov", SISBOV)), await item_of(farm, ("lote", "9"))
+    inner = await item_of(farm, ("rfid", RFID), ("cpf", "529.982.247-25"), ("lote", "9", "soja"))
+
+    async def finders(key: str, value: str) -> list[str | None]:
+        wanted = ItemFilter(identifier_key=key, identifier_value=value)
+        listed = [view.dfid for view in (await farm.items.page(farm.ana, wanted)).items]
+        assert [view.dfid for view in (await farm.items.by_identifier(farm.ana, key, value)).items] == listed
+        return listed
+
+    await farm.items.merge(farm.ana, middle, MergeItems(inner))
+    await farm.items.merge(farm.ana, outer, MergeItems(middle))
+    for key, value in (("rfid", RFID), ("cpf", "529.982.247-25"), ("lote", "9"), ("sisbov", SISBOV)):
+        assert await finders(key, value) == [outer]
+    gone = UpdateItem(remove_identifiers=(IdentifierReference("sisbov", SISBOV),))
+    await farm.items.update(farm.ana, outer, gone, None)
+    await farm.items.unmerge(farm.ana, middle)
+    assert (await finders("sisbov", SISBOV), await finders("rfid", RFID)) == ([], [middle])
+    await farm.items.unmerge(farm.ana, inner)
+    assert (await finders("lote", "9"), await finders("rfid", RFID)) == ([inner, middle], [inner])
 
 
 async def test_24_the_outer_merge_is_undone_first(farm: Farm) -> None:

@@ -1,4 +1,4 @@
-"""Drafts, and by what duplicates among them are found (items-events.md 9.3, decision 21)."""
+"""By what items and drafts are found (items-events.md 9.1, 9.3, decision 21)."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -14,6 +14,17 @@ from domain.ports.storage import Reader
 
 COUNTED = 1000
 """So many drafts of one value are counted; of more only these."""
+
+
+@invariant("items 1.11, 9.1", ITEMS, "Add the missing rows of identifier_entries.")
+async def what_is_carried_is_found(reader: Reader, rows: Sequence[Item]) -> AsyncIterator[tuple[Item, str]]:
+    """An item is found by every identifier that it shows, those of what it absorbed among them."""
+    items = [row for row in rows if row.dfid is not None]
+    stored = {(one.item, one.key, one.lookup) for one in await stored_entries(reader, [item.key for item in items])}
+    for item in items:
+        for one in item.identifiers:
+            if one.lookup is not None and (item.key, one.key, one.lookup) not in stored:
+                yield item, f"is not found by its {one.key}"
 
 
 @invariant("items 9.3", ITEMS, "Save the draft anew.")
