@@ -51,8 +51,7 @@ class StoreUrl:
         parts = _split(text)
         if parts.scheme not in self.schemes or "://" not in text:
             raise ValueError(f"does not start with {' or '.join(f'{name}://' for name in self.schemes)}")
-        if "@" in parts.path + parts.query + parts.fragment:
-            raise ValueError("has an @ behind the host; write %40 there, and %2F %3F %23 for / ? # in a password")
+        _refuse_unescaped(parts)
         if "," not in parts.netloc:
             _port(parts)
         if not set(parse_qs(parts.query).get("sslmode", ())).issubset(_SSL_MODES):
@@ -63,6 +62,18 @@ class StoreUrl:
 
     def show(self, value: str) -> str:
         return without_user_info(value.partition("?")[0])
+
+
+def _refuse_unescaped(parts: SplitResult) -> None:
+    """Refuse what a driver would read otherwise than it was meant, and repeat in its messages with the password."""
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError("has an @ behind the host; write %40 there, and %2F %3F %23 for / ? # in a password")
+    if parts.netloc.count("@") > 1:
+        raise ValueError("has more than one @ before the host; write %40 for an @ in a password")
+    if re.search(r"%(?![0-9A-Fa-f]{2})|%00", parts.netloc + parts.path + parts.query):
+        raise ValueError("has a % that stands for no character; write %25 for a % in a password")
+    if any(option.count("=") != 1 for option in parts.query.split("&") if option):
+        raise ValueError("has an option that is not one name=value; write %3D for a = in a value")
 
 
 @attrs.frozen

@@ -140,6 +140,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
 def test_a_signal_while_the_store_is_awaited_ends_the_process(tmp_path: Path) -> None:
     secrets = {"JWT_SECRET": "j" * 32, "DEFARM_SECRET_KEY": "s" * 32}
+    secrets |= {"REDIS_URL": "redis://:hidden@127.0.0.1:1/0", "DEFARM_LOG_LEVEL": "debug"}
     with Served(tmp_path / "one", DATABASE_URL="postgresql://nobody:hidden@127.0.0.1:1/none", **secrets) as server:
         assert server.ask("/health").status == 200
         refused = server.ask("/api/items")

@@ -1,6 +1,8 @@
 """Passwords (platform.md 1.3, 17.4, 17.5)."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 import unicodedata
@@ -8,7 +10,7 @@ import unicodedata
 import pytest
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from application.passwords import Passwords, Verdict, password_faults
+from application.passwords import NICENESS, Passwords, Verdict, password_faults
 from domain.errors import Refusal
 
 CHEAP = {"time_cost": 1, "memory_kib": 8192}
@@ -43,6 +45,20 @@ async def test_an_unknown_account_costs_one_hash_and_is_never_right():
     assert await passwords.verify(None, "nobody's password") == Verdict(False, False)
     assert len(spent) == 1
     passwords.close()
+
+
+async def test_threads_that_hash_let_everybody_else_go_first():
+    seen: list[int] = []
+
+    def note(_: float) -> None:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    passwords = Passwords(workers=1, queue=1, **CHEAP, observe=note)
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    await passwords.hash("correct horse")
+    passwords.close()
+    assert seen == [min(19, usual + NICENESS) if sys.platform == "linux" else usual]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
 
 
 @pytest.mark.parametrize("encoded", ["$argon2id$broken", "broken", "$argon2id$v=19$m=8192,t=1,p=1$AA$"])

@@ -20,6 +20,13 @@ from application.settings.types import (
     Size,
 )
 
+
+def _unescaped(kind: StoreUrl) -> list[str]:
+    """Passwords that a driver would take apart, and show in its messages."""
+    words = ("wo/rd", "wo?rd", "wo#rd", "wo@rd", "wo%rd", "wo%00rd")
+    return [f"{kind.schemes[0]}://me:{word}@db/x" for word in words] + [f"{kind.schemes[0]}://db/x?word"]
+
+
 OUTSIDE: dict[type, Callable[[Any], list[str]]] = {
     Integer: lambda kind: [str(kind.low - 1), str(kind.high + 1), "abc", "1.5", "１２"],
     Duration: lambda kind: [f"{kind.low - 0.001:f}", f"{kind.high + 0.001:f}", "-1s", "5 weeks", "nan"],
@@ -31,7 +38,7 @@ OUTSIDE: dict[type, Callable[[Any], list[str]]] = {
     EncodedKey: lambda kind: ["not base64!", "c2hvcnQ="],
     Directory: lambda kind: ["a\0b"],
     Address: lambda kind: ["999.1.1.1", "two words", "-dash", "::zz"],
-    StoreUrl: lambda kind: ["mysql://db/x", "just text", f"{kind.schemes[0]}://db:port/x"],
+    StoreUrl: lambda kind: ["mysql://db/x", "just text", f"{kind.schemes[0]}://db:port/x", *_unescaped(kind)],
     PublicUrl: lambda kind: ["ftp://example.org", "https://", "https://a@h.example", "https://h.example/?q=1"],
     Networks: lambda kind: ["10.0.0.0/33", "10.0.0.1/8", "example.org"],
     Origins: lambda kind: ["example.org", "https://h.example/path", "https://h.example:port", "https://u@h"],
