@@ -38,6 +38,7 @@ from entrypoints.http.exchange import Receive, Scope, Send
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routing import Route
 from entrypoints.http.server import KEEP_ALIVE_SECONDS
+from entrypoints.lean import let_go_of_files
 from entrypoints.logging import clean, configure
 from entrypoints.watching import Watcher
 
@@ -288,6 +289,7 @@ class Process:
         self.door.app = app
         self.health.phase = "ready"
         tell()
+        let_go_of_files()
         self.log.info("system.started", address=self.address, storage=self.settings.storage)
 
     def _tell_of_retry(self, error: Exception, pause: float) -> None:
