@@ -2,36 +2,44 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 import psycopg
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
 import adapters.postgres.place as postgres_place
 from adapters.memory.place import MemoryPlace
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres.place import PostgresPlace
+from adapters.snapshot import SnapshotPlace
 from application.audit.sequencer import Sequencer
 from application.audit.signing import NoteSigner
 from application.audit.verifying import verify_log
 from application.invariants import breaches
 from application.moving import Copy, CopyReport, compared, release, retire, tallies
+from application.moving.reading import canonical_row
 from application.storage_history import StorageHistories, StoreSettings
+from application.store_life import STORE_KEY
 from application.units import DfidSource, Units
-from container import Container, container_of, opened
+from container import Container, container_of, opened, write_snapshot
+from domain.circuits.values import Circuit
 from domain.ids import new_id
 from domain.items.storage_records import StoreName, item_digest
 from domain.ports.backing import StoreRefused
 from domain.ports.clock import SystemClock
 from domain.ports.errors import ReadOnly
-from domain.ports.moving import DFIDS, CannotMove, Row, Source, Target
+from domain.ports.moving import DFIDS, NUMBERS, CannotMove, Row, Source, Target
 from domain.ports.queries import Select
 from domain.ports.schema import (
     AUDIT,
     CHAINS,
+    CIRCUITS,
     CONTRIBUTIONS,
     EVENTS,
+    FACETS,
     ITEMS,
     NOTIFICATIONS,
     STORE,
@@ -40,7 +48,10 @@ from domain.ports.schema import (
 )
 from domain.ports.storage import Storage
 from domain.store import StoreRecord, Tally
+from tests.coherence.instances import cached_storage, in_use
+from tests.conformance.storage.values import rows as of_facet
 from tests.moving.conftest import settings_of
+from tests.servers import RedisServer
 
 NAME = StoreName("", "memory", "fazenda")
 ELSEWHERE = StoreName("", "postgres", None)
@@ -84,6 +95,37 @@ async def test_scenario_60_a_store_moves_from_memory_to_postgresql_and_back_as_i
     assert compared(await digests(database), await digests(back, copied=True)) == []
     assert [one async for one in breaches(database.storage)] == []
     assert [one async for one in breaches(back.storage)] == []
+
+
+async def test_rows_of_every_part_have_the_same_digest_in_every_store(database: PostgresPlace, tmp_path: Path) -> None:
+    """Of every shape that a part may have, not only of those that the engine made in the store that is copied."""
+    memory, record = MemoryPlace(MemoryStorage()), StoreRecord(STORE_KEY, new_id(), "key", SystemClock().now())
+    await database.prepare()
+    for facet in FACETS:
+        found = [(value, canonical_row(value)) for value in drawn(facet)]
+        for place in (memory, database):
+            await place.take(facet, [] if facet is STORE else found, record)
+    here, there = await digests(memory), await digests(database)
+    assert [one.part for one in here if not one.rows] == [NUMBERS.name]
+    assert compared(here, there) == []
+    file = tmp_path / "all"
+    await write_snapshot(database, file, NAME, SystemClock(), silent)
+    assert compared(here, await digests(SnapshotPlace(file))) == []
+
+
+def drawn(facet: Facet[Any]) -> list[Any]:
+    """Return some rows of a facet, the same ones each time."""
+    found: list[Any] = []
+
+    @settings(
+        max_examples=2, phases=[Phase.generate], database=None, derandomize=True, suppress_health_check=[*HealthCheck]
+    )
+    @given(of_facet(facet))
+    def draw(values: list[Any]) -> None:
+        found[:] = values if len(values) > len(found) else found
+
+    draw()
+    return found
 
 
 async def test_the_storage_history_of_every_item_says_where_it_came_from(
@@ -169,6 +211,51 @@ async def test_the_source_takes_no_changes_until_it_is_released(
         async with place.storage.write() as unit:
             await unit.save(WORKSPACES, attrs.evolve(workspace, version=workspace.version + 1))
         assert await place.storage.take_numbers("20260101", 1) == range(1, 2)
+
+
+async def test_a_source_behind_redis_is_sealed_and_released_under_a_running_engine(
+    memory: MemoryPlace, database: PostgresPlace, database_url: str, redis_server: RedisServer
+) -> None:
+    """A refused change leaves no mark behind, and nobody reads of it; after the release the cache goes on."""
+    await copy(memory, database)
+    redis_server.flush()
+    engine, other = [await cached_storage(database_url, redis_server.url) for _ in range(2)]
+    try:
+        for storage in (engine, other):
+            await in_use(storage)
+        [circuit, *_] = await rows(engine, CIRCUITS)
+        saved = attrs.evolve(circuit, description="two", version=circuit.version + 1)
+        assert await read(engine, circuit) == await read(other, circuit) == circuit
+        assert (await copy(database, MemoryPlace(MemoryStorage()))).sound
+        for storage in (engine, other):
+            with pytest.raises(ReadOnly):
+                await change(storage, saved)
+        for storage in (engine, other):
+            assert await read(storage, circuit) == circuit
+        async with asyncio.timeout(1.0):
+            while engine.backend.pending or other.backend.pending:
+                await asyncio.sleep(0.01)
+        await release(database, SystemClock())
+        await change(engine, saved)
+        assert await read(engine, circuit) == await read(other, circuit) == await read(database.storage, circuit)
+        assert (await read(other, circuit)).description == "two"
+        hits = other.cache.stats().hits
+        async with asyncio.timeout(5.0):
+            while other.cache.stats().hits == hits:
+                assert await read(other, circuit) == saved
+    finally:
+        await engine.aclose()
+        await other.aclose()
+
+
+async def read(storage: Storage, circuit: Circuit) -> Circuit:
+    async with storage.read() as reader:
+        return await reader.get(CIRCUITS, circuit.circuit_id)
+
+
+async def change(storage: Storage, circuit: Circuit) -> None:
+    async with storage.write() as unit:
+        await unit.save(CIRCUITS, circuit)
 
 
 async def test_a_change_under_way_is_waited_for_and_copied(
