@@ -16,11 +16,15 @@ from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, ord
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
 from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import Facet, Key
-from domain.ports.storage import MAX_PAGE
+from domain.ports.storage import MAX_PAGE, Place
 from domain.ports.views import View
 
 V = TypeVar("V")
 AnyFacet = Facet[Any]
+Wanted = Mapping[str, list[Key]]
+"""Keys by the name of their facet."""
+Found = Mapping[str, Mapping[Key, Any]]
+"""Rows by the name of their facet and by key."""
 
 
 class Backend(Protocol):
@@ -28,6 +32,10 @@ class Backend(Protocol):
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
         """Return the committed rows under `keys`; absent ones are left out."""
+        ...
+
+    async def fetch_each(self, wanted: Wanted) -> Found:
+        """Return the committed rows under the keys of several facets at once, and perhaps others."""
         ...
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
@@ -84,6 +92,14 @@ class StagedReader:
         self._check()
         wanted = list(dict.fromkeys(keys))
         return await self._backend.fetch(facet, wanted) if wanted else {}
+
+    async def find_each(self, *places: Place) -> tuple[Any, ...]:
+        self._check()
+        wanted: dict[str, list[Key]] = {}
+        for facet, key in places:
+            wanted.setdefault(facet.name, []).append(key)
+        found = await self._backend.fetch_each(wanted) if wanted else {}
+        return tuple([found[facet.name].get(key) for facet, key in places])
 
     async def page(self, facet: Facet[V], query: Select, after: Cursor | None = None, limit: int = 50) -> Page[V]:
         self._check()
@@ -143,6 +159,16 @@ class StagedUnit(StagedReader):
             for key in wanted
             if (value := staged[key] if staged[key] is not None else found.get(key)) is not None and value is not GONE
         }
+
+    async def find_each(self, *places: Place) -> tuple[Any, ...]:
+        self._check()
+        staged = [self._staged(facet, key) for facet, key in places]
+        rest = [place for place, value in zip(places, staged, strict=True) if value is None]
+        found = iter(await super().find_each(*rest))
+        return tuple([next(found) if value is None else None if value is GONE else value for value in staged])
+
+    def _staged(self, facet: AnyFacet, key: Key) -> Any:
+        return self._changes[facet.name].staged(key) if facet.name in self._changes else None
 
     async def page(self, facet: Facet[V], query: Select, after: Cursor | None = None, limit: int = 50) -> Page[V]:
         self._check()

@@ -1,12 +1,12 @@
 """From a credential to the principal (platform.md 3.1, 3.3): one check for each way a credential can come."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
 import attrs
 
+from application.ahead import Ahead
 from application.denials import Denial, Denials
 from application.tokens import AccessClaims, AccessTokens, Forged
 from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
@@ -27,6 +27,8 @@ class Client(Protocol):
     def user_agent(self) -> str | None: ...
     @property
     def trace_id(self) -> str: ...
+    @property
+    def ahead(self) -> Ahead: ...
 
 
 class Carrier(Protocol):
@@ -84,8 +86,8 @@ class AccessTokenCheck:
         now = self.clock.now()
         claims = self._verified(text, now, client)
         async with self.storage.read() as reader:
-            asked = reader.find(ACCOUNTS, claims.user_id), reader.find(SESSIONS, claims.session_id)
-            account, session = await asyncio.gather(*asked)
+            places = (ACCOUNTS, claims.user_id), (SESSIONS, claims.session_id)
+            account, session = await client.ahead.read(reader, *places)
         if account is None or session is None or not _agrees(claims, account):
             raise revoked()
         if not session_holds(session, account, now):

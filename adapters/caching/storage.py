@@ -16,12 +16,12 @@ from adapters.caching.rights import Ledger, Right, Rights
 from adapters.caching.rows import outcomes_of, told, value_of
 from adapters.caching.tally import Tally
 from adapters.changes import Changes
-from adapters.staging import Backend, StagedStorage
+from adapters.staging import Backend, Found, StagedStorage, Wanted
 from domain.ids import new_id
 from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Lease, Mark, Outcome, Value
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError
 from domain.ports.queries import Condition, Cursor, Scalar, Select
-from domain.ports.schema import Facet, Key
+from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
@@ -98,21 +98,46 @@ class CachedBackend:
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
         return await self._read(facet, keys, _FOLLOWS)
 
+    async def fetch_each(self, wanted: Wanted) -> Found:
+        seen = await self._seen(wanted)
+        if seen is None:
+            return await self.backend.fetch_each(wanted)
+        names, cells = seen
+        return {name: await self._completed(FACET_BY_NAME[name], names[name], cells, _FOLLOWS) for name in wanted}
+
     async def _read(self, facet: Facet[V], keys: list[Key], follows: int) -> dict[Key, V]:
+        seen = await self._seen({facet.name: keys})
+        if seen is None:
+            return await self.backend.fetch(facet, keys)
+        names, cells = seen
+        return await self._completed(facet, names[facet.name], cells, follows)
+
+    async def _seen(self, wanted: Wanted) -> tuple[dict[str, dict[Key, str]], Mapping[str, Cell]] | None:
+        """Return the names of cells by facet and key, and the cells; None when the database is to be asked."""
         right = self._rights.right()
-        if right is None or facet.name not in KINDS:
-            return await self.backend.fetch(facet, keys)
-        kind = KINDS[facet.name]
-        names = {key: self._space.key(right.generation, kind, identity(key)) for key in keys}
+        if right is None or not KINDS.keys() >= wanted.keys():
+            return None
+        names = {
+            name: {key: self._space.key(right.generation, KINDS[name], identity(key)) for key in keys}
+            for name, keys in wanted.items()
+        }
         try:
-            cells = await self._cache.look(list(names.values()))
+            cells = await self._cache.look([cell for each in names.values() for cell in each.values()])
         except CacheUnavailable:
-            self.tally.failed(kind, len(names))
-            return await self.backend.fetch(facet, keys)
-        self.tally.looked(kind, cells.values())
+            for name, each in names.items():
+                self.tally.failed(KINDS[name], len(each))
+            return None
+        for name, each in names.items():
+            self.tally.looked(KINDS[name], [cells[cell] for cell in each.values()])
         if not self._rights.stands(right):
-            return await self.backend.fetch(facet, keys)
+            return None
         self._meet(cells)
+        return names, cells
+
+    async def _completed(
+        self, facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell], follows: int
+    ) -> dict[Key, V]:
+        """Return what the cells tell, and what the database knows of the rows that they do not tell."""
         found, missed = told(facet, names, cells)
         self._compare_now_and_then(facet, names, cells)
         if not missed:

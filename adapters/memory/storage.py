@@ -10,7 +10,7 @@ from sortedcontainers import SortedDict
 
 from adapters.changes import Changes, FacetChanges, listed, order_key
 from adapters.memory.views import evaluate
-from adapters.staging import StagedStorage
+from adapters.staging import Found, StagedStorage, Wanted
 from domain.ports.errors import AlreadyExists, ReadOnly, Stale
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import FACETS, Facet, Key
@@ -171,6 +171,9 @@ class MemoryBackend:
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
         rows = self.tables[facet.name].rows
         return {key: rows[key] for key in keys if key in rows}
+
+    async def fetch_each(self, wanted: Wanted) -> Found:
+        return {name: self.tables[name].rows for name in wanted}
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         return self.tables[facet.name].select(query, after, limit)

@@ -8,6 +8,7 @@ from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.postgres.storage import PostgresBackend
 from adapters.postgres.writers import Mark
+from adapters.staging import Found, Wanted
 from domain.ports.errors import StorageError
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import Facet, Key
@@ -39,6 +40,9 @@ class ObservedBackend(PostgresBackend):
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
         return await self._told(facet.name, "fetch", super().fetch(facet, keys))
+
+    async def fetch_each(self, wanted: Wanted) -> Found:
+        return await self._told("several", "fetch", super().fetch_each(wanted))
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         return await self._told(facet.name, "select", super().select(facet, query, after, limit))

@@ -334,11 +334,7 @@ def _clause(name: str, condition: Any) -> tuple[str, list[Any]]:
 STATEMENTS: dict[str, Statements] = {facet.name: Statements(facet) for facet in FACETS}
 
 
-Wanted = Mapping[str, Sequence[Key]]
-"""Keys of rows, by the name of their facet."""
-
-
-def fetching(wanted: Wanted) -> tuple[str, list[Any]]:
+def fetching(wanted: Mapping[str, Sequence[Key]]) -> tuple[str, list[Any]]:
     """Return one query for rows of several facets, and its parameters; a row begins with the name of its facet."""
     order = sorted(wanted)
     parameters: list[Any] = []

@@ -21,18 +21,17 @@ from adapters.joining import Joiner, Wish
 from adapters.postgres.codec import decode, decode_as
 from adapters.postgres.errors import translating
 from adapters.postgres.patience import patience
-from adapters.postgres.statements import STATEMENTS, Wanted, fetching
+from adapters.postgres.statements import STATEMENTS, fetching
 from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united
 from adapters.postgres.views import view_query
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
-from adapters.staging import StagedStorage
+from adapters.staging import Found, StagedStorage, Wanted
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
 from domain.ports.queries import Condition, Cursor, Scalar, Select
-from domain.ports.schema import FACETS, Facet, Key
+from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
-Found = dict[str, dict[Key, Any]]
 Address = str | Callable[[], str]
 """A libpq URL, or what tells it once the server is there."""
 
@@ -49,7 +48,6 @@ READ_LANES, COMMIT_LANES = 2, 3
 
 _PREPARED = 500
 _MARGIN = 1.0
-_FACETS = {facet.name: facet for facet in FACETS}
 _GONE = (Unavailable, OutcomeUnknown, Closed)
 
 
@@ -120,16 +118,20 @@ class PostgresBackend:
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
         if not keys:
             return {}
-        wanted: Wanted = {facet.name: keys}
-        found = await (self._rows(wanted) if len(keys) > MOST_JOINED else self._reads.ask(wanted))
-        rows = found[facet.name]
+        rows = (await self._found({facet.name: keys}))[facet.name]
         return {key: rows[key] for key in keys if key in rows}
+
+    async def fetch_each(self, wanted: Wanted) -> Found:
+        return await self._found(wanted)
+
+    async def _found(self, wanted: Wanted) -> Found:
+        return await (self._rows(wanted) if sum(map(len, wanted.values())) > MOST_JOINED else self._reads.ask(wanted))
 
     async def _rows(self, wanted: Wanted) -> Found:
         text, parameters = fetching(wanted)
-        found: Found = {name: {} for name in wanted}
+        found: dict[str, dict[Key, Any]] = {name: {} for name in wanted}
         for row in await self._query(text, parameters):
-            facet = _FACETS[row[0]]
+            facet = FACET_BY_NAME[row[0]]
             value = _value(facet, row[1:])
             found[facet.name][facet.key_of(value)] = value
         return found

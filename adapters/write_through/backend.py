@@ -9,11 +9,12 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.changes import Changes
 from adapters.postgres.storage import PostgresBackend
 from adapters.postgres.writers import Mark
+from adapters.staging import Found, Wanted
 from adapters.write_through.front import Front
 from adapters.write_through.tenure import Tenure
 from domain.ports.errors import OutcomeUnknown, StorageError, WriterRefused
 from domain.ports.queries import Condition, Cursor, Scalar, Select
-from domain.ports.schema import Facet, Key
+from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
@@ -39,6 +40,9 @@ class WriteThroughBackend:
             return await self.backend.fetch(facet, keys)
         found, missed = self.front.look(facet, keys)
         return found | await self._load(facet, missed) if missed else found
+
+    async def fetch_each(self, wanted: Wanted) -> Found:
+        return {name: await self.fetch(FACET_BY_NAME[name], keys) for name, keys in wanted.items()}
 
     async def _load(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
         lease = self.front.lease(facet, keys)

@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.changes import GONE, Changes
 from adapters.postgres.transactions import Group, Transaction, united
 from adapters.postgres.writers import Mark
+from adapters.staging import Found, Wanted
 from adapters.write_through.backend import WriteThroughBackend
 from adapters.write_through.checking import Checker, early, places
 from adapters.write_through.claims import Claims
@@ -22,7 +23,7 @@ from domain.ids import new_id
 from domain.ports.cache_control import WriteBehindState
 from domain.ports.errors import Contention, OutcomeUnknown, Stale, Unavailable, WriterRefused
 from domain.ports.queries import Condition, Cursor, Scalar, Select
-from domain.ports.schema import Facet, Key
+from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
@@ -89,6 +90,9 @@ class WriteBehindBackend:
                 return found | {key: value for key, value in own.items() if value is not GONE}
         await self._settled(facet)
         return await self.backend.fetch(facet, keys)
+
+    async def fetch_each(self, wanted: Wanted) -> Found:
+        return {name: await self.fetch(FACET_BY_NAME[name], keys) for name, keys in wanted.items()}
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         await self._settled(facet)

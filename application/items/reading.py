@@ -4,6 +4,7 @@ from datetime import datetime
 
 import attrs
 
+from application.ahead import NOTHING_AHEAD, Ahead
 from application.facts import about, absent_facts, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
 from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views
@@ -46,10 +47,10 @@ class ItemReading:
         read = read_submission(Submission((IdentifierInput(key, value),)), self.keys)
         return read.identifiers[0].lookup if read.identifiers else check(key, value).normalised
 
-    async def get(self, principal: Principal, dfid: str) -> ItemView:
+    async def get(self, principal: Principal, dfid: str, ahead: Ahead = NOTHING_AHEAD) -> ItemView:
         """Return one item as the principal sees it. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
-            item, decision = await self._seen(reader, principal, dfid)
+            item, decision = await self._seen(reader, principal, dfid, ahead)
             view = await item_view(reader, principal, self.keys, item, circuits_of(decision))
             if decision.offer_only:
                 return as_offered(view)
@@ -70,8 +71,10 @@ class ItemReading:
         """Return an item that the principal may view. Raises Refusal `not_found`."""
         return (await self._seen(reader, principal, dfid))[0]
 
-    async def _seen(self, reader: Reader, principal: Principal, dfid: str) -> tuple[Item, Decision]:
-        item = await reader.find(ITEMS, dfid)
+    async def _seen(
+        self, reader: Reader, principal: Principal, dfid: str, ahead: Ahead = NOTHING_AHEAD
+    ) -> tuple[Item, Decision]:
+        item = await ahead.find(reader, ITEMS, dfid)
         if item is None or item.dfid is None:
             await absent_facts(reader, principal, dfid)
             raise not_found()

@@ -41,7 +41,9 @@ class ApiKeyCheck:
             key = await self._holder(reader, forms)
             if key is None:
                 raise _unknown()
-            account = await reader.get(ACCOUNTS, key.created_by)
+            [account] = await client.ahead.read(reader, (ACCOUNTS, key.created_by))
+            if account is None:
+                raise _unknown()
         principal = key_principal(key, account, client)
         self._require(key, account, principal)
         if forms.previous is not None and forms.previous in (key.secret_hash, key.previous_hash):

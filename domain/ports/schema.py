@@ -770,3 +770,5 @@ FACETS: tuple[Facet[Any], ...] = (
     INSTANCES,
 )
 """The one fixed order in which a unit takes its rows, so that units never wait for each other in a circle."""
+
+FACET_BY_NAME: Mapping[str, Facet[Any]] = {facet.name: facet for facet in FACETS}

@@ -6,7 +6,7 @@ implementation obeys stand in docs/architecture.md and are pinned by tests/confo
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from domain.ports.errors import Contention, KeyedError, Stale, StorageError
 from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
@@ -17,6 +17,9 @@ V = TypeVar("V")
 R = TypeVar("R")
 
 MAX_PAGE = 1000
+
+Place = tuple[Facet[Any], Key]
+"""Where a row stands."""
 
 
 class Reader(Protocol):
@@ -32,6 +35,10 @@ class Reader(Protocol):
 
     async def get_many(self, facet: Facet[V], keys: Iterable[Key]) -> dict[Key, V]:
         """Return the rows under `keys` by key, in one round trip; absent ones are left out."""
+        ...
+
+    async def find_each(self, *places: Place) -> tuple[Any, ...]:
+        """Return the row at each place or None, in order and in one round trip for all facets together."""
         ...
 
     async def page(self, facet: Facet[V], query: Select, after: Cursor | None = None, limit: int = 50) -> Page[V]:

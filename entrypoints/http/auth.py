@@ -6,6 +6,7 @@ from typing import Protocol
 
 import attrs
 
+from application.ahead import NOTHING_AHEAD, Ahead
 from domain.access.principal import ANONYMOUS, Principal, PrincipalKind, WorkspaceRole, system
 from domain.errors import Refusal
 from entrypoints.http.exchange import Exchange
@@ -31,12 +32,14 @@ class Credential:
 
 @attrs.frozen(slots=False)
 class Client:
-    """Who is on the line, whatever they show. `locale` is that of Accept-Language."""
+    """Who is on the line, whatever they show, and what is read with their standing. `locale` is that of
+    Accept-Language."""
 
     address: str | None
     user_agent: str | None
     locale: str
     trace_id: str
+    ahead: Ahead = attrs.field(default=NOTHING_AHEAD, repr=False)
 
 
 class Authenticator(Protocol):
@@ -98,7 +101,7 @@ def _opener(client: Client, demand: Demand) -> Principal:
 def client_of(exchange: Exchange) -> Client:
     """Return who is on the line."""
     agent = exchange.header(b"user-agent")
-    return Client(exchange.address, agent[:256] if agent else None, exchange.locale, exchange.trace_id)
+    return Client(exchange.address, agent[:256] if agent else None, exchange.locale, exchange.trace_id, exchange.ahead)
 
 
 def _anonymous(client: Client) -> Principal:

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+from application.ahead import NOTHING_AHEAD, Ahead
 from domain.access.principal import Principal
 
 Scope = MutableMapping[str, Any]
@@ -33,9 +34,9 @@ class Exchange:
     """Facts of one request, read once, and what becomes of it."""
 
     __slots__ = (
-        "aborted", "address", "body_read", "bytes_in", "bytes_out", "code", "committing", "credential_sent", "expired",
-        "extra_headers", "headers", "in_flight", "method", "path", "principal", "query", "receive", "repeated",
-        "request_id", "route", "send", "socket", "started", "trace_id",
+        "aborted", "address", "ahead", "body_read", "bytes_in", "bytes_out", "code", "committing", "credential_sent",
+        "expired", "extra_headers", "headers", "in_flight", "method", "path", "principal", "query", "receive",
+        "repeated", "request_id", "route", "send", "socket", "started", "trace_id",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +54,7 @@ class Exchange:
         self.send = send
         self.trace_id, self.request_id = _identity(self.headers)
         self.address: str | None = None
+        self.ahead: Ahead = NOTHING_AHEAD
         self.principal: Principal | None = None
         self.route: Named | None = None
         self.code: str | None = None

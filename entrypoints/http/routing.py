@@ -8,8 +8,10 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from application.ahead import NOTHING_AHEAD, Ahead
 from domain.access.principal import Principal
 from domain.ports.queries import Cursor
+from domain.ports.storage import Place
 from domain.precondition import Versions
 from entrypoints.http.auth import Demand
 from entrypoints.http.codec import kinds
@@ -41,7 +43,7 @@ class Call:
     `body` and `query` are values of the declared classes, `path` the checked parameters by name, `if_match` the
     versions the caller accepts, `after` where a page continues. `origin`, `host`, `page_token` and `last_event_id`
     are the headers that public pages and streams need; `upgrade` tells
-    that a WebSocket is asked for.
+    that a WebSocket is asked for, `ahead` holds the rows that were read with the credential's.
     """
 
     principal: Principal
@@ -56,6 +58,7 @@ class Call:
     last_event_id: str | None = None
     host: str | None = None
     upgrade: bool = False
+    ahead: Ahead = attrs.field(default=NOTHING_AHEAD, repr=False)
 
     @property
     def limit(self) -> int:
@@ -93,7 +96,8 @@ class Route:
     `framed` the page stands as `items` among those members, and `answer` is the whole. `bulk` and `uploads` mark
     long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and `live` streams,
     `socket` a WebSocket, both with the shapes of their `messages` by name. `policy` names a limit of the route's
-    own. `body` and `query` are attrs classes.
+    own. `body` and `query` are attrs classes. `ahead` tells from the parameters of the path which rows the handler
+    reads first of all; only for routes that change nothing.
     """
 
     method: str
@@ -113,6 +117,7 @@ class Route:
     opened_by: Callable[[str], bool] | None = attrs.field(default=None, repr=False)
     body: type[Any] | None = None
     query: type[Any] | None = None
+    ahead: Callable[[Mapping[str, Any]], tuple[Place, ...]] | None = attrs.field(default=None, repr=False)
     kinds: Mapping[str, PathKind] = attrs.field(factory=dict)
     success: tuple[int, ...] = (200,)
     status_of: Callable[[Any], int] | None = None
@@ -154,6 +159,8 @@ class Route:
             raise TypeError(f"{self.operation_id} does not say which status it answers with")
         if self.page and not self._pages_by():
             raise TypeError(f"the list {self.operation_id} needs limit and cursor")
+        if self.ahead is not None and self.changes:
+            raise TypeError(f"{self.operation_id} changes what it would read ahead")
         _ = self.demand
 
     def _pages_by(self) -> bool:

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from application.ahead import NOTHING_AHEAD, Ahead
 from application.completion import completion
 from application.denials import Denial
 from domain.access.principal import ANONYMOUS, Principal
@@ -100,6 +101,8 @@ class Serving:
         """Run the checks in order and the handler. Raises Refusal, Invalid and whatever the handler raises."""
         route, kernel = self.route, self.kernel
         exchange.extra_headers = self.extra
+        if route.ahead is not None:
+            exchange.ahead = self._ahead(segments)
         principal = await self._authenticated(exchange)
         exchange.principal = principal
         self._admit(principal, segments)
@@ -113,6 +116,13 @@ class Serving:
         except Refusal as refused:
             self._note_denied(principal, segments, refused)
             raise
+
+    def _ahead(self, segments: Mapping[str, str]) -> Ahead:
+        """Return what to read ahead: nothing for a path that will be refused."""
+        try:
+            return Ahead(self.route.ahead(self._path(segments)) if self.route.ahead is not None else ())
+        except Refusal:
+            return NOTHING_AHEAD
 
     def _admit(self, principal: Principal, segments: Mapping[str, str]) -> None:
         try:
@@ -150,11 +160,14 @@ class Serving:
             raw = await read_body(exchange, self.route, self.limit, self.kernel.settings.body_idle)
             json = {} if not raw and self.body_optional else parse(raw)
         exchange.body_read = exchange.body_read or not self.route.uploads
-        path = {
+        return Input(self._path(segments), json, raw)
+
+    def _path(self, segments: Mapping[str, str]) -> dict[str, Any]:
+        """Return the parameters of the path. Raises Refusal for one that is not of its kind."""
+        return {
             name: _path_value(kind, segments[name], self.kernel.parse_dfid)
             for name, kind in self.route.parameters.items()
         }
-        return Input(path, json, raw)
 
     async def _answer(self, exchange: Exchange, found: Input) -> Answer | Stream | Socket:
         key = read_key(exchange.header(b"idempotency-key")) if self.route.takes_key else None
@@ -208,6 +221,7 @@ class Serving:
             after=_after(place, paged),
             upload=upload,
             upgrade=exchange.socket,
+            ahead=exchange.ahead,
             **told,
         )
         return call, place

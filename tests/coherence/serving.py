@@ -19,8 +19,9 @@ from redis.asyncio import Redis
 from adapters.caching.storage import CachedBackend
 from adapters.changes import Changes
 from adapters.postgres.codec import decode, encode
+from adapters.staging import Found, Wanted
 from domain.ports.cache import Outcome
-from domain.ports.schema import CIRCUITS, ITEMS, Facet, Key
+from domain.ports.schema import CIRCUITS, FACET_BY_NAME, ITEMS, Facet, Key
 from entrypoints.cli.main import run
 
 TRAP = "DEFARM_TEST_TRAP"
@@ -73,6 +74,9 @@ def delete_after_commit(url: str) -> None:
             task.add_done_callback(filling.discard)
         return rows | loaded
 
+    async def fetch_each(self: CachedBackend, wanted: Wanted) -> Found:
+        return {name: await fetch(self, FACET_BY_NAME[name], keys) for name, keys in wanted.items()}
+
     async def commit(self: CachedBackend, changes: Changes) -> None:
         await self.backend.commit(changes)
         for change in changes:
@@ -80,6 +84,7 @@ def delete_after_commit(url: str) -> None:
                 await redis().delete(name(change.facet, key))
 
     CachedBackend.fetch = fetch  # type: ignore[method-assign]
+    CachedBackend.fetch_each = fetch_each  # type: ignore[method-assign]
     CachedBackend.commit = commit  # type: ignore[method-assign]
 
 

@@ -31,6 +31,7 @@ from application.items.views import (
 from domain.items.submission import Submission
 from domain.items.values import Outcome
 from domain.ports.queries import Page
+from domain.ports.schema import ITEMS
 from domain.shape import UNSET, Raw, Unset
 from entrypoints.http.routes.item_drafts import draft_routes
 from entrypoints.http.routes.item_histories import history_routes
@@ -177,7 +178,7 @@ class ItemHandlers:
 
     async def get(self, call: Call) -> ItemRead:
         dfid = call.path["dfid"]
-        view = await self.items.get(call.principal, dfid)
+        view = await self.items.get(call.principal, dfid, call.ahead)
         successor = await self.items.successor(call.principal, view)
         if call.query.include is None:
             return ItemRead(view, successor)
@@ -399,6 +400,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             tag=TAG,
             summary="Read an item",
             scope=READ,
+            ahead=lambda path: ((ITEMS, path["dfid"]),),
             query=Include,
             versioned=True,
             view=_read_view,
