@@ -1,17 +1,24 @@
 """Counting hits over a storage of the `limits` package, in this process or on a server (platform.md 5.1)."""
 
+import asyncio
 import hashlib
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, Final, Protocol
 
+import attrs
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.strategies import MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
 
 from domain.ports.limits import Policies, Policy, Verdict, Window
 
 _OFF = Policy(())
+
+BLOCKS_FROM: Final = 600
+"""Quotas from here on are taken from the server in blocks of one in a hundred."""
+MOST_BLOCKS: Final = 100_000
 
 
 class Counts(Protocol):
@@ -76,9 +83,8 @@ class Counter:
         """Return a policy; one that nobody configured is off."""
         return self._policies.get(policy, _OFF)
 
-    def _items(self, policy: str, windows: tuple[Window, ...] | None) -> list[RateLimitItem]:
-        ordered = sorted(self.of(policy).windows if windows is None else windows, key=lambda window: window.seconds)
-        return [RateLimitItemPerSecond(window.quota, window.seconds) for window in ordered]
+    def _items(self, policy: str, windows: tuple[Window, ...] | None) -> tuple[RateLimitItem, ...]:
+        return _ordered(self.of(policy).windows if windows is None else windows)
 
     async def _seen(
         self, policy: str, item: RateLimitItem, key: str, cost: int, allowed: bool | None = None
@@ -106,6 +112,71 @@ class Counter:
         )
 
 
+@attrs.define
+class _Block:
+    """Hits that were counted already and are not spent, good until their window moves on."""
+
+    told: Verdict
+    left: int = 0
+    until: float = 0.0
+    taking: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+
+    def spend(self, cost: int) -> Verdict | None:
+        """Take hits out of the block; None when it does not hold them."""
+        if self.left < cost or time.monotonic() >= self.until:
+            return None
+        self.left -= cost
+        return self.told.after(self.told.remaining + self.left)
+
+
+class BlockCounter(Counter):
+    """Takes large quotas in blocks, so that a request costs no round trip and no search of the storage: never more
+    than the quota passes, and each instance leaves at most one block unspent."""
+
+    def __init__(self, policies: Policies, storage: Any) -> None:
+        super().__init__(policies, storage)
+        self._blocks: dict[tuple[str, str, int], _Block] = {}
+
+    async def charge(self, policy: str, item: RateLimitItem, key: str, cost: int) -> Verdict:
+        size = item.amount // 100
+        if item.amount < BLOCKS_FROM or cost > size or self.of(policy).exact:
+            return await super().charge(policy, item, key, cost)
+        place = (policy, key, item.amount)
+        block = self._blocks.get(place)
+        if block is None:
+            self._make_room()
+            block = self._blocks[place] = _Block(Verdict(True, policy, item.amount, item.get_expiry(), 0, 0, 0))
+        return block.spend(cost) or await self._refilled(block, policy, item, key, cost)
+
+    async def _refilled(self, block: _Block, policy: str, item: RateLimitItem, key: str, cost: int) -> Verdict:
+        """Take the next block, once for all who wait for it; when the storage has no whole one left, single hits."""
+        async with block.taking:
+            found = block.spend(cost)
+            if found is not None:
+                return found
+            size = item.amount // 100
+            taken = await super().charge(policy, item, key, size)
+            if not taken.allowed:
+                return await super().charge(policy, item, key, cost)
+            left = await self._window_left(policy, item, key)
+            block.told, block.left, block.until = taken, size, time.monotonic() + left
+            return block.spend(cost) or taken
+
+    async def _window_left(self, policy: str, item: RateLimitItem, key: str) -> float:
+        """Return the seconds until what is charged now counts for the window before."""
+        life = item.get_expiry()
+        _, _, _, left = await self._counts.get_sliding_window(item.key_for(policy, key), life)
+        return max(0.0, left - life)
+
+    def _make_room(self) -> None:
+        if len(self._blocks) < MOST_BLOCKS:
+            return
+        now = time.monotonic()
+        self._blocks = {place: block for place, block in self._blocks.items() if block.until > now}
+        while len(self._blocks) >= MOST_BLOCKS:
+            self._blocks.pop(next(iter(self._blocks)))
+
+
 def _free_after(quota: int, life: float, seen: tuple[int, float, int, float], cost: int) -> float:
     """Return the seconds until `cost` fits into a sliding window, if nothing is charged meanwhile.
 
@@ -120,6 +191,14 @@ def _free_after(quota: int, life: float, seen: tuple[int, float, int, float], co
     return max(0.0, now_left - life) + max(0.0, life - (quota - cost + 1) * life / now)
 
 
+@lru_cache(1024)
+def _ordered(windows: tuple[Window, ...]) -> tuple[RateLimitItem, ...]:
+    """Return windows as the package knows them, the smallest first."""
+    ordered = sorted(windows, key=lambda window: window.seconds)
+    return tuple(RateLimitItemPerSecond(window.quota, window.seconds) for window in ordered)
+
+
+@lru_cache(4096)
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from adapters.changes import FacetChanges
-from adapters.postgres.codec import decode, encode
+from adapters.postgres.codec import decode_again, encode
 from domain.ports.cache import Cell, Changed, Outcome, Value
 from domain.ports.errors import Corrupt
 from domain.ports.schema import Facet, Key
@@ -22,7 +22,7 @@ def told(facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell]) -
             if not isinstance(cell, Value):
                 missed[key] = name
             elif cell.version:
-                found[key] = decode(facet, cell.data)
+                found[key] = decode_again(facet, cell.data)
         except Corrupt:
             missed[key] = name
     return found, missed

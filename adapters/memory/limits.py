@@ -2,11 +2,11 @@
 
 from limits.aio.storage import MemoryStorage
 
-from adapters.counting import Counter
+from adapters.counting import BlockCounter
 from domain.ports.limits import Policies
 
 
-class MemoryRateLimiter(Counter):
+class MemoryRateLimiter(BlockCounter):
     """The limiter port in memory; what has expired is dropped with later hits."""
 
     degraded = False

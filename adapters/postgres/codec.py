@@ -1,15 +1,18 @@
 """Stored bodies: one JSON document per row, written and read by msgspec straight from the attrs classes."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 
 from domain.document import Document
 from domain.ports.errors import Corrupt
-from domain.ports.schema import FACETS, Facet
+from domain.ports.schema import FACET_BY_NAME, FACETS, Facet
 
 V = TypeVar("V")
+
+REMEMBERED = 512
+"""Rows read by key whose values a process remembers, by their bytes."""
 
 
 def _restore(kind: type, value: Any) -> Any:
@@ -41,6 +44,20 @@ def decode(facet: Facet[V], body: bytes) -> V:
     except msgspec.MsgspecError as error:
         raise Corrupt(facet.name) from error
     return value
+
+
+def decode_again(facet: Facet[V], body: bytes) -> V:
+    """Return the value of a row that is read by key, perhaps over and over. Raises Corrupt.
+
+    While its bytes are the same it is the very same value, so that what was made of it can be found again by it.
+    """
+    value: V = _decoded(facet.name, body)
+    return value
+
+
+@lru_cache(REMEMBERED)
+def _decoded(name: str, body: bytes) -> Any:
+    return decode(FACET_BY_NAME[name], body)
 
 
 def decode_as(kind: type[V], body: bytes) -> V:

@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.joining import Joiner, Wish
-from adapters.postgres.codec import decode, decode_as
+from adapters.postgres.codec import decode, decode_again, decode_as
 from adapters.postgres.errors import translating
 from adapters.postgres.patience import patience
 from adapters.postgres.statements import STATEMENTS, fetching
@@ -132,7 +132,7 @@ class PostgresBackend:
         found: dict[str, dict[Key, Any]] = {name: {} for name in wanted}
         for row in await self._query(text, parameters):
             facet = FACET_BY_NAME[row[0]]
-            value = _value(facet, row[1:])
+            value = _numbered(facet, decode_again(facet, row[1]), row[2:])
             found[facet.name][facet.key_of(value)] = value
         return found
 
@@ -293,8 +293,12 @@ def _stands(connection: Connection) -> bool:
 
 
 def _value(facet: Facet[V], row: tuple[Any, ...]) -> V:
-    value = decode(facet, row[0])
-    return attrs.evolve(value, **{facet.serial[0]: row[1]}) if facet.serial else value  # type: ignore[misc]
+    return _numbered(facet, decode(facet, row[0]), row[1:])
+
+
+def _numbered(facet: Facet[V], value: V, number: tuple[Any, ...]) -> V:
+    """Give a value the number that its row bears beside its body, where the facet has one."""
+    return attrs.evolve(value, **{facet.serial[0]: number[0]}) if facet.serial else value  # type: ignore[misc]
 
 
 class PostgresStorage(StagedStorage):

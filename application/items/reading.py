@@ -7,7 +7,7 @@ import attrs
 from application.ahead import NOTHING_AHEAD, Ahead
 from application.facts import about, absent_facts, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
-from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views
+from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views, row_view
 from application.units import Units
 from domain.access.decide import Action, Decision, GroundKind, decide, require
 from domain.access.facts import Facts
@@ -51,6 +51,9 @@ class ItemReading:
         """Return one item as the principal sees it. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
             item, decision = await self._seen(reader, principal, dfid, ahead)
+            own = row_view(principal, self.keys, item)
+            if own is not None:
+                return own
             view = await item_view(reader, principal, self.keys, item, circuits_of(decision))
             if decision.offer_only:
                 return as_offered(view)

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from application.remembering import Remembered
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
 from domain.document import Document
@@ -133,6 +134,9 @@ Through = Mapping[str, frozenset[str]]
 """The circuits through which the reader may view an item, by DFID."""
 
 
+_ROW_VIEWS: Remembered[Item, ItemView | None] = Remembered(512)
+
+
 async def item_views(
     reader: Reader, principal: Principal, keys: IdentifierKeys, items: Sequence[Item], through: Through | None = None
 ) -> list[ItemView]:
@@ -155,6 +159,17 @@ async def item_views(
 def as_offered(view: ItemView) -> ItemView:
     """Return what an open offer shows of an item: its identifiers, and nothing of what was written about it."""
     return attrs.evolve(view, data=Document(), aliases=(), fingerprint=None, lineage=NO_LINEAGE)
+
+
+def row_view(principal: Principal, keys: IdentifierKeys, item: Item) -> ItemView | None:
+    """Return the view of one item where its row alone decides it: for its owner, with nothing to unseal or to fold."""
+    if item.workspace_id != principal.workspace_id:
+        return None
+    return _ROW_VIEWS.of(item, lambda row: None if _takes_more(row) else _view(principal, keys, row, None, frozenset()))
+
+
+def _takes_more(item: Item) -> bool:
+    return bool(item.contributed) or any(map(is_personal, item.identifiers))
 
 
 async def item_view(

@@ -37,6 +37,18 @@ class Verdict:
     reset_seconds: int
     retry_after_seconds: int
 
+    def after(self, remaining: int) -> "Verdict":
+        """Return the same verdict with so many hits left."""
+        return Verdict(
+            self.allowed,
+            self.policy,
+            self.quota,
+            self.window_seconds,
+            remaining,
+            self.reset_seconds,
+            self.retry_after_seconds,
+        )
+
 
 class RateLimiter(Protocol):
     """Counts hits by policy and key. Answers None for a policy that is off; never raises for want of its store."""

@@ -45,10 +45,11 @@ class Socket:
 
 @attrs.frozen(slots=False)
 class Ready:
-    """A representation whose bytes are at hand, with the version it has."""
+    """A representation whose bytes are at hand, with the version it has, and its tag where that is known already."""
 
     body: bytes
     version: int | None = None
+    tag: str | None = None
 
 
 def header(answer: Answer, name: str) -> str | None:

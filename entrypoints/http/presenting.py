@@ -32,18 +32,19 @@ def present(route: Route, result: Any, place: PagePlace | None = None, path: Map
     headers = _addresses(route, result, status, path or {})
     if status == 204:
         return Answer(204, b"", (*headers, ("cache-control", NO_STORE)), route.secret)
-    body, version = _representation(route, result)
+    found = _representation(route, result)
+    body = found.body
     if route.versioned or route.method == "GET":
-        headers = (*headers, ("etag", conditional.etag(body, version)))
+        headers = (*headers, ("etag", found.tag or conditional.etag(body, found.version)))
     headers = (("content-type", JSON), ("cache-control", _cache_control(route, result)), *headers)
     return Answer(status, body, headers, route.secret)
 
 
-def _representation(route: Route, result: Any) -> tuple[bytes, int | None]:
+def _representation(route: Route, result: Any) -> Ready:
     view = result if route.view is None else route.view(result)
     if isinstance(view, Ready):
-        return view.body, view.version if route.versioned else None
-    return encode(view), _version(route, result, view) if route.versioned else None
+        return view
+    return Ready(encode(view), _version(route, result, view) if route.versioned else None)
 
 
 def _version(route: Route, result: Any, view: Any) -> int | None:

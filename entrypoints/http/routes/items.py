@@ -28,11 +28,15 @@ from application.items.views import (
     members_of,
     with_outcome,
 )
+from application.remembering import Remembered
 from domain.items.submission import Submission
 from domain.items.values import Outcome
 from domain.ports.queries import Page
 from domain.ports.schema import ITEMS
 from domain.shape import UNSET, Raw, Unset
+from entrypoints.http.answers import Ready
+from entrypoints.http.codec import encode
+from entrypoints.http.conditional import etag
 from entrypoints.http.routes.item_drafts import draft_routes
 from entrypoints.http.routes.item_histories import history_routes
 from entrypoints.http.routes.item_lineage import lineage_routes
@@ -143,9 +147,17 @@ def _successor(found: ItemRead) -> tuple[tuple[str, str], ...]:
     return () if found.successor is None else ((f"/api/items/{found.successor}", "successor-version"),)
 
 
-def _read_view(found: ItemRead) -> ItemView | dict[str, Any]:
+_READY: Remembered[ItemView, Ready] = Remembered(512)
+
+
+def _ready(view: ItemView) -> Ready:
+    body = encode(view)
+    return Ready(body, view.version, etag(body, view.version))
+
+
+def _read_view(found: ItemRead) -> Ready | dict[str, Any]:
     if found.contributions is None:
-        return found.item
+        return _READY.of(found.item, _ready)
     return members_of(found.item) | {"contributions": found.contributions}
 
 

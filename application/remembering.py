@@ -1,0 +1,26 @@
+"""What was made of values that are met again and again."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+class Remembered(Generic[V, R]):
+    """Finds by the very same value, not an equal one, what was made of it; remembers the last `size` values."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held: dict[int, tuple[V, R]] = {}
+
+    def of(self, value: V, make: Callable[[V], R]) -> R:
+        """Return what was made of `value`, which nothing but the value itself decides."""
+        held = self._held.get(id(value))
+        if held is not None and held[0] is value:
+            return held[1]
+        made = make(value)
+        if len(self._held) >= self._size:
+            del self._held[next(iter(self._held))]
+        self._held[id(value)] = (value, made)
+        return made
