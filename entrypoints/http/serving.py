@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from application.ahead import NOTHING_AHEAD, Ahead
+from application.ahead import Ahead
 from application.completion import completion
 from application.denials import Denial
 from domain.access.principal import ANONYMOUS, Principal
@@ -101,8 +102,12 @@ class Serving:
         """Run the checks in order and the handler. Raises Refusal, Invalid and whatever the handler raises."""
         route, kernel = self.route, self.kernel
         exchange.extra_headers = self.extra
+        path = None
         if route.ahead is not None:
-            exchange.ahead = self._ahead(segments)
+            # A path that is not one is refused in its turn, after the credential.
+            with suppress(Refusal):
+                path = self._path(segments)
+                exchange.ahead = Ahead(route.ahead(path))
         principal = await self._authenticated(exchange)
         exchange.principal = principal
         self._admit(principal, segments)
@@ -111,18 +116,11 @@ class Serving:
         if route.changes and kernel.gate.read_only:
             raise Refusal("read_only", "The store is being copied.", retry_after_seconds=5)
         try:
-            found = await self._read(exchange, segments)
+            found = await self._read(exchange, segments, path)
             return await self._answer(exchange, found)
         except Refusal as refused:
             self._note_denied(principal, segments, refused)
             raise
-
-    def _ahead(self, segments: Mapping[str, str]) -> Ahead:
-        """Return what to read ahead: nothing for a path that will be refused."""
-        try:
-            return Ahead(self.route.ahead(self._path(segments)) if self.route.ahead is not None else ())
-        except Refusal:
-            return NOTHING_AHEAD
 
     def _admit(self, principal: Principal, segments: Mapping[str, str]) -> None:
         try:
@@ -153,14 +151,14 @@ class Serving:
         exchange.extra_headers = (*self.extra, *limit_headers(verdicts))
         refuse_beyond(verdicts)
 
-    async def _read(self, exchange: Exchange, segments: Mapping[str, str]) -> Input:
+    async def _read(self, exchange: Exchange, segments: Mapping[str, str], path: Mapping[str, Any] | None) -> Input:
         """Read the body and the path: 415, 413, 408, then 400."""
         raw, json = b"", None
         if self.body_class is not None:
             raw = await read_body(exchange, self.route, self.limit, self.kernel.settings.body_idle)
             json = {} if not raw and self.body_optional else parse(raw)
         exchange.body_read = exchange.body_read or not self.route.uploads
-        return Input(self._path(segments), json, raw)
+        return Input(self._path(segments) if path is None else path, json, raw)
 
     def _path(self, segments: Mapping[str, str]) -> dict[str, Any]:
         """Return the parameters of the path. Raises Refusal for one that is not of its kind."""

@@ -34,7 +34,7 @@ async def test_no_answer_of_three_instances_is_stale_and_no_write_is_lost_whatev
         found = soak.verdict
     assert not found.violations and not found.errors, str(found)
     assert sum(found.faults.values()) == len(faults), str(found)
-    assert found.counts["reads"] > 300 and found.counts["writes done"] > 30, str(found)
+    assert found.counts["reads"] > 100 and found.counts["writes done"] > 10, str(found)
 
 
 async def test_the_same_check_finds_out_a_cache_whose_keys_are_deleted_after_the_commit(

@@ -190,3 +190,21 @@ async def test_counts_are_by_the_value_of_a_column_and_see_what_the_unit_staged(
     async with storage.read() as reader:
         assert await reader.count(ITEMS, active, "workspace_id") == {"ana": 1, "bento": 2, "dora": 1}
         assert await reader.count(ITEMS, {"workspace_id": "nobody"}, "workspace_id") == {}
+
+
+async def test_rows_of_several_facets_are_found_together_in_the_order_asked(storage: Storage, other: Storage) -> None:
+    one, two = workspace(), workspace()
+    thing = item(workspace_id=one.workspace_id)
+    await keep(storage, one)
+    places = (ITEMS, thing.key), (WORKSPACES, one.workspace_id), (WORKSPACES, two.workspace_id)
+    async with storage.write() as unit:
+        assert await unit.find_each(*places) == (None, one, None)
+        await unit.add(ITEMS, thing)
+        await unit.add(WORKSPACES, two)
+        await unit.remove(WORKSPACES, one)
+        assert await unit.find_each(*places) == (thing, None, two)
+        async with other.read() as reader:
+            assert await reader.find_each(*places) == (None, one, None)
+            assert await reader.find_each() == ()
+    async with other.read() as reader:
+        assert await reader.find_each(*places) == (thing, None, two)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from dependency_injector import providers
 
+from application.ahead import NOTHING_AHEAD
 from application.keys.service import MOST_ACTIVE
 from application.secrets import checksum
 from application.settings import load
@@ -343,4 +344,4 @@ async def test_a_key_found_under_the_previous_root_key_is_moved_under_the_curren
 
 
 class _Line:
-    address, user_agent, trace_id = "203.0.113.7", "tests/1", "0" * 32
+    address, user_agent, trace_id, ahead = "203.0.113.7", "tests/1", "0" * 32, NOTHING_AHEAD
