@@ -13,7 +13,7 @@ from application.tokens import SignedTokens, TokenKeys
 from domain.errors import Refusal
 from domain.ids import new_id
 from domain.ports.schema import ACCOUNTS, REFRESH_TOKENS, SESSIONS, WORKSPACES
-from tests.application.accounts.world import PASSWORD, World, caller, codes
+from tests.application.accounts.world import PASSWORD, Line, World, caller, codes
 
 
 async def refused(work, code: str) -> Refusal:
@@ -154,9 +154,9 @@ async def test_09_an_access_token_that_this_server_did_not_sign_is_refused(world
         "not a token",
     ]
     for text in forged:
-        await refused(world.check(text, caller()), "unauthenticated")
+        await refused(world.check(text, Line()), "unauthenticated")
     for lie in ({"ws": new_id()}, {"adm": True}, {"epoch": 7}, {"sid": new_id()}, {"sub": new_id()}):
-        await refused(world.check(good.sign(own | lie, now, later).text, caller()), "token_revoked")
+        await refused(world.check(good.sign(own | lie, now, later).text, Line()), "token_revoked")
     world.clock.pass_by(timedelta(minutes=16))
     await refused(world.who(pair), "token_expired")
 
@@ -229,7 +229,7 @@ async def test_17_a_rotated_signing_key_still_opens_old_tokens(world: World):
     tokens = world.check.tokens
     keys = TokenKeys(b"n" * 32, tokens.tokens.keys.current)
     rotated = attrs.evolve(tokens, tokens=attrs.evolve(tokens.tokens, keys=keys))
-    assert await attrs.evolve(world.check, tokens=rotated)(pair.access_token, caller())
+    assert await attrs.evolve(world.check, tokens=rotated)(pair.access_token, Line())
 
 
 async def test_20_the_last_administrator_stays(world: World):

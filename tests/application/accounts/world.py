@@ -13,6 +13,7 @@ from application.accounts.values import (
     Setup,
     TokenPair,
 )
+from application.ahead import NOTHING_AHEAD, Ahead
 from application.authentication import AccessTokenCheck
 from domain.access.principal import ANONYMOUS, Principal, WorkspaceRole
 from domain.audit.values import AuditEntry
@@ -33,6 +34,7 @@ class Line:
     address: str | None = "203.0.113.7"
     user_agent: str | None = "tests/1"
     trace_id: str = "4bf92f3577b34da6a3ce929d0e0e4736"
+    ahead: Ahead = NOTHING_AHEAD
 
 
 def caller(address: str = "203.0.113.7") -> Principal:
