@@ -3,12 +3,13 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 
 from domain.ids import new_id
-from domain.ports.bus import Hear, Wake
+from domain.ports.bus import BusState, Hear, Wake
 
 JOINED_WITHIN: Final = 0.02
 """Seconds for which wake-ups are collected into one message."""
@@ -28,6 +29,10 @@ class LocalBus:
 
     def __init__(self) -> None:
         self._hearers: list[Hear] = []
+
+    @property
+    def state(self) -> BusState:
+        return "off"
 
     def publish(self, wake: Wake) -> None:
         for hear in self._hearers:
@@ -51,6 +56,20 @@ class JoiningBus(LocalBus, ABC):
         self._users: set[str] = set()
         self._hints: list[Wake] = []
         self._filled = asyncio.Event()
+        self._links: set[str] = set()
+
+    @property
+    def state(self) -> BusState:
+        return "up" if self._links == {"hearing", "sending"} else "degraded"
+
+    @contextmanager
+    def linked(self, way: str) -> Iterator[None]:
+        """Count a link as standing while the block runs."""
+        self._links.add(way)
+        try:
+            yield
+        finally:
+            self._links.discard(way)
 
     def publish(self, wake: Wake) -> None:
         super().publish(wake)
@@ -76,12 +95,16 @@ class JoiningBus(LocalBus, ABC):
 
     async def _sending(self) -> None:
         async with self.sender() as send:
-            while True:
-                await self._filled.wait()
-                await asyncio.sleep(JOINED_WITHIN)
-                self._filled.clear()
-                for message in self._taken():
-                    await send(message)
+            with self.linked("sending"):
+                await self._carry(send)
+
+    async def _carry(self, send: Any) -> None:
+        while True:
+            await self._filled.wait()
+            await asyncio.sleep(JOINED_WITHIN)
+            self._filled.clear()
+            for message in self._taken():
+                await send(message)
 
     def _taken(self) -> Iterator[str]:
         """Yield the messages of what waits, and forget it: what cannot be sent is lost."""
@@ -111,4 +134,4 @@ class JoiningBus(LocalBus, ABC):
 
     @abstractmethod
     async def _hearing(self) -> None:
-        """Open a link and hear what comes on it."""
+        """Open a link and hear what comes on it, `linked` while it stands."""

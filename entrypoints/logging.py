@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any, Final, TextIO
 
+import attrs
 import msgspec
 import structlog
 from structlog.typing import Processor
@@ -17,6 +18,8 @@ from entrypoints.http.exchange import add_request
 
 REDACTED: Final = "[redacted]"
 REPEAT_SECONDS: Final = 60.0
+MOST_CAUSES: Final = 1000
+"""Causes of warnings that are told apart at a time."""
 
 Event = MutableMapping[str, Any]
 
@@ -122,27 +125,67 @@ def _json(event: Any, **_: Any) -> str:
 
 
 class OncePerMinute:
-    """Let one warning of a cause pass per minute; the next one says how many were held back."""
+    """Let one warning of a cause pass per minute, and tell how many more there were once the minute is over.
+
+    A cause is what is written of it in the code, and the `reason` of a record: not the figures in its text. The count
+    stands in `repeated` of the next warning of that cause, else in a record of its own beside whatever is logged next.
+    """
 
     def __init__(self, seconds: float = REPEAT_SECONDS) -> None:
         self._seconds = seconds
-        self._passed: dict[tuple[str, str], tuple[float, int]] = {}
+        self._passed: dict[_Cause, _Passed] = {}
+        self._looked = 0.0
 
     def __call__(self, _: Any, __: str, event: Event) -> Event:
-        if event.get("level") != "warning":
-            return event
-        cause = (str(event.get("event")), str(event.get("reason", "")))
         now = time.monotonic()
-        since, held = self._passed.get(cause, (-self._seconds, 0))
-        if now - since < self._seconds:
-            self._passed[cause] = (since, held + 1)
+        passed = self._admit(event, now) if event.get("level") == "warning" else event
+        if now - self._looked >= self._seconds / 10:
+            self._looked = now
+            self._tell(now)
+        if passed is None:
             raise structlog.DropEvent
-        if len(self._passed) > 1000:
-            self._passed.clear()
-        self._passed[cause] = (now, 0)
-        if held:
-            event["repeated"] = held
+        return passed
+
+    def _admit(self, event: Event, now: float) -> Event | None:
+        """Return a warning with the count of those before it, None when one of its cause was just told."""
+        cause = _cause(event)
+        known = self._passed.get(cause)
+        if known is not None and now - known.at < self._seconds:
+            known.held += 1
+            return None
+        if len(self._passed) >= MOST_CAUSES:
+            del self._passed[next(iter(self._passed))]
+        self._passed[cause] = _Passed(now, str(event.get("event")))
+        if known is not None and known.held:
+            event["repeated"] = known.held
         return event
+
+    def _tell(self, now: float) -> None:
+        """Forget the causes of more than a minute ago, and tell how often they were held back."""
+        over = [cause for cause, passed in self._passed.items() if now - passed.at >= self._seconds]
+        for cause, passed in [(cause, self._passed.pop(cause)) for cause in over]:
+            if passed.held:
+                why = {"reason": cause[2]} if cause[2] else {}
+                structlog.get_logger(cause[0]).warning(passed.told, **why, repeated=passed.held)
+
+
+_Cause = tuple[str, str, str]
+"""Logger, text in the code, reason."""
+
+
+@attrs.define
+class _Passed:
+    """When a warning was told last, in which words, and how many were held back since."""
+
+    at: float
+    told: str
+    held: int = 0
+
+
+def _cause(event: Event) -> _Cause:
+    record = event.get("_record")
+    text = event.get("event") if record is None else record.msg
+    return str(event.get("logger", "")), str(text), str(event.get("reason") or "")
 
 
 def redact(_: Any, __: str, event: Event) -> Event:

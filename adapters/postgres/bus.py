@@ -39,8 +39,12 @@ class PostgresBus(JoiningBus):
     async def _hearing(self) -> None:
         async with await self._connected() as connection:
             await connection.execute(f"listen {CHANNEL}")
-            while True:
-                async for notice in connection.notifies(timeout=self.quiet):
-                    self.hear(notice.payload)
-                with patience(connection, self.quiet):
-                    await connection.execute("select")
+            with self.linked("hearing"):
+                await self._listening(connection)
+
+    async def _listening(self, connection: "psycopg.AsyncConnection[tuple[str, ...]]") -> None:
+        while True:
+            async for notice in connection.notifies(timeout=self.quiet):
+                self.hear(notice.payload)
+            with patience(connection, self.quiet):
+                await connection.execute("select")

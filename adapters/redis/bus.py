@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -42,16 +43,20 @@ class RedisBus(JoiningBus):
     async def _hearing(self) -> None:
         async with self._link() as link, link.pubsub() as channel:
             await channel.subscribe(self._channel)
-            asked = False
-            while True:
-                # What was dropped on the way is silent like a server that has nothing to tell.
-                message = await channel.get_message(timeout=self.quiet)
-                if message is not None:
-                    asked = False
-                    if message["type"] == "message":
-                        self.hear(message["data"])
-                elif asked:
-                    raise TimeoutError
-                else:
-                    await channel.ping()
-                    asked = True
+            with self.linked("hearing"):
+                await self._listening(channel)
+
+    async def _listening(self, channel: PubSub) -> None:
+        asked = False
+        while True:
+            # What was dropped on the way is silent like a server that has nothing to tell.
+            message = await channel.get_message(timeout=self.quiet)
+            if message is not None:
+                asked = False
+                if message["type"] == "message":
+                    self.hear(message["data"])
+            elif asked:
+                raise TimeoutError
+            else:
+                await channel.ping()
+                asked = True

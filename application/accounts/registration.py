@@ -118,11 +118,12 @@ class Registrations:
 
     async def _founded(self, act: Act, newcomer: Newcomer, action: str, *, is_admin: bool = False) -> TokenPair:
         """Add a workspace with its first user."""
-        await refuse_taken(act.unit, (newcomer.username, newcomer.email.lower()))
         account = new_account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=is_admin)
-        workspace = await found_workspace(act, newcomer, account)
         if is_admin:
+            # First: of two setups for one name the other is told that it is done, not that its name is taken.
             await enrol(act, account.user_id, first=True)
+        await refuse_taken(act.unit, (newcomer.username, newcomer.email.lower()))
+        workspace = await found_workspace(act, newcomer, account)
         return await self._signed_in(act, account, workspace, action)
 
     async def _invited(self, act: Act, newcomer: Newcomer, invitation: Invitation) -> TokenPair:

@@ -5,7 +5,7 @@ notification.
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import attrs
 
@@ -21,6 +21,8 @@ class Wake:
 
 Hear = Callable[[Wake], None]
 
+BusState = Literal["up", "degraded", "off"]
+
 
 class Announcer(Protocol):
     """Where changes are made known."""
@@ -32,6 +34,11 @@ class Announcer(Protocol):
 
 class Bus(Announcer, Protocol):
     """Carries wake-ups between instances."""
+
+    @property
+    def state(self) -> BusState:
+        """`up` while wake-ups come and go, `degraded` while a link is broken, `off` where none leave the process."""
+        ...
 
     def listen(self, hear: Hear) -> None:
         """Call `hear` with every wake-up from now on; it must not wait."""

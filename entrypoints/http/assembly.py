@@ -107,6 +107,7 @@ def health_of(container: Container, started_at: datetime) -> Health:
         ask_store=ask_store,
         checks=lambda: {
             "cache": cache_state(container),
+            "bus": container.bus().state,
             "limiter": "degraded" if container.limiter().degraded else "up",
             "workers": container.crew().state,
         },

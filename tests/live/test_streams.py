@@ -92,6 +92,8 @@ async def test_scenario_43_what_happens_on_one_instance_is_told_on_the_other(
             # With the bus cut, the connection finds out by itself.
             assert waited < (4.0 if bus == "local" else 1.0)
             assert (await heard(link, "unread_count"))["unread"] == 1
+            told = (await first.client.get("/health/ready")).json()
+            assert told["checks"]["bus"] == ("off" if bus == "local" else "up")
     finally:
         for instance in (first, second):
             await instance.container.crew().stop()

@@ -38,12 +38,13 @@ async def test_01_the_setup_token_makes_one_administrator_and_dies(world: World)
     assert await world.accounts.registrations.setup_token() is None
 
 
-async def test_02_two_setups_at_once_end_as_one_administrator(world: World):
+@pytest.mark.parametrize("names", [("one", "two"), ("root", "root")])
+async def test_02_two_setups_at_once_end_as_one_administrator(world: World, names: tuple[str, str]):
     first, second = world, world.other_instance()
     token = await first.accounts.registrations.setup_token()
     assert token == await second.accounts.registrations.setup_token()
     assert token is not None
-    results = await asyncio.gather(first.setup(token, "one"), second.setup(token, "two"), return_exceptions=True)
+    results = await asyncio.gather(first.setup(token, names[0]), second.setup(token, names[1]), return_exceptions=True)
     assert codes(results) == ["ok", "setup_done"]
     assert len(await world.rows(ACCOUNTS)) == len(await world.rows(WORKSPACES)) == 1
 

@@ -172,10 +172,12 @@ async def test_a_server_that_dies_and_comes_back_carries_again_and_nobody_waits_
         assert time.monotonic() - begun < 1
         assert len(one.heard) == 3 * MOST_WAITING, "the own streams hear at once"
         await asyncio.sleep(1.5)
+        assert (one.bus.state, two.bus.state) == ("degraded", "degraded")
     finally:
         await asyncio.to_thread(place.server.start)
     await two.hears("after", one, within=20)
     await one.hears("back", two, within=20)
+    assert (one.bus.state, two.bus.state) == ("up", "up")
 
 
 async def test_a_frozen_server_holds_nobody_up_and_carries_again(place: Place, start: Start) -> None:
@@ -186,6 +188,7 @@ async def test_a_frozen_server_holds_nobody_up_and_carries_again(place: Place, s
         one.bus.publish(Wake(("ana",)))
         assert time.monotonic() - begun < 0.1
         await asyncio.sleep(3 * QUIET)
+        assert (one.bus.state, two.bus.state) == ("degraded", "degraded")
     await two.hears("after", one)
     await one.hears("back", two)
 
@@ -210,6 +213,7 @@ async def test_a_connection_that_the_network_has_forgotten_is_noticed_and_made_a
 
 async def test_a_bus_that_ends_leaves_no_task_and_no_connection(place: Place) -> None:
     before, links = asyncio.all_tasks(), place.links()
+    assert place.bus().state == "degraded"
     one, two = Instance(place.bus()), Instance(place.bus())
     for _ in range(3):
         running = [asyncio.create_task(each.bus.run()) for each in (one, two)]

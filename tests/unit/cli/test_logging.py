@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from entrypoints.logging import OncePerMinute, configure, redact
+from entrypoints.logging import configure, redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
@@ -94,16 +94,50 @@ def test_a_value_from_outside_cannot_forge_a_line(lines: io.StringIO) -> None:
     assert "\x1b" not in lines.getvalue()
 
 
-def test_a_warning_that_repeats_is_counted_and_not_repeated() -> None:
-    once = OncePerMinute(seconds=1000)
-    event = {"event": "store.waiting", "level": "warning", "reason": "Unavailable"}
-    assert once(None, "", dict(event)) == event
-    for _ in range(3):
-        with pytest.raises(structlog.DropEvent):
-            once(None, "", dict(event))
-    assert once(None, "", event | {"reason": "schema"})
-    always = OncePerMinute(seconds=0)
-    assert always(None, "", dict(event)) == always(None, "", dict(event))
+def test_a_warning_that_repeats_is_told_once_a_minute_with_the_count(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Stepped()
+    monkeypatch.setattr("entrypoints.logging.time", clock)
+    log = structlog.get_logger("engine")
+    for seconds in (0, 1, 1, 1):
+        clock.seconds += seconds
+        log.warning("store.waiting", reason="Unavailable", waited=clock.seconds)
+    log.warning("store.waiting", reason="schema")
+    clock.seconds += 60
+    log.warning("store.waiting", reason="Unavailable")
+    told = [(record["reason"], record.get("repeated")) for record in records(lines)]
+    assert told == [("Unavailable", None), ("schema", None), ("Unavailable", 3)]
+
+
+def test_what_was_held_back_is_counted_even_where_it_does_not_happen_again(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures of a text do not make another cause of it."""
+    clock = Stepped()
+    monkeypatch.setattr("entrypoints.logging.time", clock)
+    for waiting in range(5):
+        logging.getLogger("behind").warning("%d units wait", waiting)
+    clock.seconds += 61
+    structlog.get_logger("http").info("http.request")
+    structlog.get_logger("http").info("http.request")
+    told = [(record["logger"], record["event"], record.get("repeated")) for record in records(lines)]
+    assert told == [
+        ("behind", "0 units wait", None),
+        ("behind", "0 units wait", 4),
+        ("http", "http.request", None),
+        ("http", "http.request", None),
+    ]
+
+
+class Stepped:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
 
 
 def test_a_library_does_not_notice_that_its_warning_was_held_back(lines: io.StringIO) -> None:
