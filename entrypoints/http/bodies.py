@@ -30,14 +30,16 @@ def body_limit(route: Route, settings: HttpSettings) -> int:
 
 
 async def read_body(exchange: Exchange, route: Route, limit: int, idle: float) -> bytes:
-    """Return the whole body, empty when none was sent. Raises Refusal 415, 413, 408."""
+    """Return the whole body, empty when none was sent. Raises Refusal 413 for a declared size, 415, 413, 408."""
     refuse_declared(exchange, limit)
-    chunks = [chunk async for chunk in _received(exchange, limit, idle)]
-    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    if body or b"content-type" in exchange.headers:
+    if b"content-type" in exchange.headers:
         media_type(exchange, route)
     if b"content-encoding" in exchange.headers:
         raise Refusal("media_type_unsupported", "Bodies are not compressed here.")
+    chunks = [chunk async for chunk in _received(exchange, limit, idle)]
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if body and b"content-type" not in exchange.headers:
+        media_type(exchange, route)
     return body
 
 

@@ -44,7 +44,6 @@ def _public(path: str, operation_id: str, summary: str, handler: Any, **more: An
         tag="engine",
         summary=summary,
         public=True,
-        unlimited=True,
         **more,
     )
 
@@ -85,6 +84,7 @@ def _checked(path: str, operation_id: str, summary: str, handler: Any) -> Route:
         operation_id,
         summary,
         handler,
+        unlimited=True,
         success=(200, 503),
         status_of=lambda found: 200 if found[0] else 503,
         view=lambda found: found[1],

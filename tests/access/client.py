@@ -60,8 +60,8 @@ async def call(
 
 
 async def sent(app: App, method: str, address: str, query: str, headers: Mapping[str, str], content: bytes) -> Answer:
-    """Send one request as it is: `address` is escaped already."""
-    told = {**headers, "content-length": str(len(content))}
+    """Send one request as it is: `address` is escaped already, and a header that is empty is not sent."""
+    told = {name: value for name, value in ({"content-length": str(len(content))} | {**headers}).items() if value}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},

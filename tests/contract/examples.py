@@ -128,8 +128,24 @@ PREPARED: Final[Mapping[str, Prepare]] = {
 """What has to be done before an operation can succeed."""
 
 
-async def example_of(world: World, route: Route) -> Example:
-    """Ask an operation as the document says it is asked; the world is as before afterwards."""
+@attrs.frozen
+class Request:
+    """One request of an operation that the world it was made for lets succeed."""
+
+    route: Route
+    who: str
+    path: str
+    body: Any = None
+    upload: str | None = None
+
+    async def ask(self, world: World, **headers: str) -> Answer:
+        """Send it, with these headers besides the credential."""
+        credential = {**world.people[self.who].credential, **{k.replace("_", "-"): v for k, v in headers.items()}}
+        return await world.ask(self.who, self.route.method, self.path, self.body, self.upload, credential)
+
+
+async def request_of(world: World, route: Route) -> Request:
+    """Return how an operation is asked as the document says; does what has to be done before it can succeed."""
     row = ROWS.get(route.operation_id, Row(anybody))
     prepared = await PREPARED[route.operation_id](world) if route.operation_id in PREPARED else {}
     objects = {**row.objects, **prepared.get("objects", {})}
@@ -137,9 +153,15 @@ async def example_of(world: World, route: Route) -> Example:
     usual = _filled(prepared.get("body", row.body), chosen)
     body = placed(route.request_example, usual) if route.request_example is not None else usual
     path = (route.path + (f"?{row.query}" if row.query else "")).format_map(chosen)
-    answer = await world.ask(prepared.get("who") or _who(world, row), route.method, path, body, row.upload)
+    return Request(route, prepared.get("who") or _who(world, row), path, body, row.upload)
+
+
+async def example_of(world: World, route: Route) -> Example:
+    """Ask an operation as the document says it is asked; the world is as before afterwards."""
+    request = await request_of(world, route)
+    answer = await request.ask(world)
     world.backend.rewind()
-    return Example(route.operation_id, row.upload if row.upload is not None else body, answer)
+    return Example(route.operation_id, request.upload if request.upload is not None else request.body, answer)
 
 
 def _who(world: World, row: Row) -> str:

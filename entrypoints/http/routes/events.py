@@ -164,6 +164,7 @@ def event_routes(events: Events) -> Sequence[Route]:
             summary="Export the visible events of an item with all hash inputs",
             scope=READ,
             media_type=NDJSON,
+            export=True,
         ),
         Route(
             method="GET",

@@ -106,6 +106,7 @@ def incident_routes(incidents: Incidents) -> Sequence[Route]:
             summary="Add a note to an incident",
             body=AddNote,
             success=(201,),
+            location=lambda incident: f"{ROOT}/{incident.incident_id}",
             problems=("quota_reached",),
             request_example={"text": "Called the owner of the account."},
             **writes,

@@ -110,6 +110,7 @@ def _share_routes(do: UpkeepHandlers) -> Sequence[Route]:
             success=(201, 200),
             status_of=lambda shared: 201 if shared.created else 200,
             view=lambda shared: shared.share,
+            location=lambda shared: f"/api/items/{shared.share.dfid}/shared-with/{shared.share.recipient_user_id}",
             answer=ShareView,
             problems=("not_owner", "item_merged", "recipient_unknown", "recipient_has_access"),
             request_example={
