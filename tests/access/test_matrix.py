@@ -45,9 +45,12 @@ def _quiet() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def world_in(folder: Path) -> Any:
+async def world_in(folder: Path, *, taken: int = 0) -> Any:
+    """Yield the world; `taken` DFIDs of the day were given before its own."""
     container, backend = container_in(folder)
     async with opened(container):
+        if taken:
+            await container.storage().take_numbers(f"{datetime.now(UTC):%Y%m%d}", taken)
         health = health_of(container, datetime.now(UTC))
         health.phase = "ready"
         app = assembled(engine_routes(container), kernel_of(container, health), health)

@@ -164,7 +164,8 @@ async def test_scenario_62_an_accepted_item_is_the_receiving_workspace_s_with_al
         assert event.visibility == "public" and event.payload is not None
         assert event.payload["transfer_id"] == made.transfer_id
         assert (await world.events.verify(bia, owned)).valid
-    assert (await world.items.get(bia, dfid)).data == {"peso": 410, "raça": "nelore"}
+    theirs = await world.items.get(bia, dfid)
+    assert (theirs.data, theirs.created_by) == ({"peso": 410, "raça": "nelore"}, None)
     await refused("not_found", world.items.get(ana, dfid))
     await refused("not_found", world.items.get(caio, dfid))
     assert (await world.rows(SHARES))[0].revoked_at is not None
@@ -177,7 +178,9 @@ async def test_scenario_62_an_accepted_item_is_the_receiving_workspace_s_with_al
     again = await world.items.create(bia, Submission((lot("7"),), Document(cor="branca")))
     assert again.item.dfid == dfid  # type: ignore[union-attr]
     assert (await world.items.get(bia, dfid)).data["peso"] == 420
+    await world.trail()
     await refused("identifier_claimed", world.items.create(ana, Submission((sisbov(1),), Document())))
+    assert ("identifier_claim_disputed", bia.user_id) in (await world.trail()).told
     own = await world.items.create(ana, Submission((lot("7"),), Document()))
     assert own.item.dfid != dfid  # type: ignore[union-attr]
     restored = await world.items.unmerge(bia, absorbed)
@@ -214,7 +217,8 @@ async def test_scenario_56_a_placed_item_changes_hands_and_only_its_new_owner_ha
     (placement,) = await world.rows(PLACEMENTS)
     assert (placement.item_workspace_id, placement.published) == (bia.workspace_id, False)
     assert (placement.placement_id, placement.placed_by) == (before.placement_id, ana.user_id)
-    assert (await world.items.get(ana, dfid)).dfid == dfid
+    seen = await world.items.get(ana, dfid)
+    assert (seen.dfid, seen.created_by) == (dfid, ana.user_id)
     await refused("owner_must_publish", world.circuits.publish(olga, circuit_id, dfid, shown=True))
     await refused("permission_missing", world.circuits.withdraw(ana, circuit_id, dfid))
     await refused("item_not_pushable", world.circuits.approve_operation(olga, asked.operation_id, waiting.circuit_id))

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.postgres.storage import PostgresStorage
 from application.events.requests import Author, Direction, EventFilter, Time
+from application.items.requests import ItemAccess, ItemFilter
 from domain.access.permissions import BaseRole, Permission
 from domain.access.principal import Principal
 from domain.access.vocabulary import (
@@ -22,7 +23,7 @@ from domain.document import Document
 from domain.errors import Invalid, Refusal
 from domain.events.values import EventType
 from domain.ids import new_id
-from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
+from domain.ports.schema import CIRCUITS, EVENTS, FACETS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
 from tests.application.events.conftest import LAID_BY_HAND, NOW, World
 from tests.invariants import hold_in
 
@@ -88,6 +89,12 @@ async def test_scenario_47_a_private_event_exists_for_the_authors_workspace_only
     verified = await world.events.verify(world.owner, world.dfid)
     assert (verified.valid, verified.length) == (True, 2)
     assert "c4n4ry" not in repr(verified)
+    elsewhere = {facet.name: await world.rows(facet) for facet in FACETS if facet is not EVENTS}
+    assert [name for name, rows in elsewhere.items() if "c4n4ry" in repr(rows)] == []
+    for principal in (world.owner, world.reader):
+        wanted = ItemFilter(access=ItemAccess.ALL, q="c4n4ry")
+        shown = [await world.items.get(principal, world.dfid), await world.items.contributions(principal, world.dfid)]
+        assert (await world.items.page(principal, wanted)).items == () and "c4n4ry" not in repr(shown)
 
 
 async def test_circuit_only_events_are_seen_through_that_circuit_and_by_the_authors_workspace(world: World) -> None:

@@ -70,6 +70,16 @@ async def test_what_is_written_to_a_master_stays_its_own(farm: Farm) -> None:
     assert (await farm.items.draft(farm.ana, first)).data == Document(peso=9)
 
 
+async def test_a_draft_that_says_the_same_again_stays_as_it_is(farm: Farm) -> None:
+    lid = await draft(farm, ("lote", "1"), ("cpf", CPF), peso=1)
+    before = await farm.census()
+    again = UpdateDraft((IdentifierInput("lote", "1"), IdentifierInput("cpf", CPF)), Document(peso=1), ())
+    assert (await farm.items.update_draft(farm.ana, lid, again, None)).version == 1
+    assert await farm.census() == before
+    other = attrs.evolve(again, identifiers=(IdentifierInput("lote", "1"), IdentifierInput("cpf", "11144477735")))
+    assert (await farm.items.update_draft(farm.ana, lid, other, None)).version == 2
+
+
 async def test_drafts_merge_with_other_own_drafts_only(farm: Farm) -> None:
     mine, theirs = await draft(farm, ("lote", "1")), await draft(farm, ("lote", "1"), who=farm.rui)
     for lids, code in (((mine,), "merge_with_itself"), ((theirs,), "not_found")):

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from redis import Redis
 
 from domain.ports.queries import Select
 from domain.ports.schema import AUDIT
@@ -105,6 +106,37 @@ async def test_scenario_53_without_redis_nothing_is_done_and_nothing_stale_comes
     for each in instances:
         await each.in_use()
         assert (await each.client.get(path)).json()["data"] == {"peso_kg": 400}
+
+
+async def test_scenario_52_an_erased_event_is_in_no_cache_and_no_export(
+    instances: list[Instance], redis: RedisServer
+) -> None:
+    """Scenario 52 of items-events.md."""
+    first, second = instances
+    dfid = (await made_item(first.client)).rpartition("/")[2]
+    body = {"dfid": dfid, "category": "note", "payload": {"nota": "c4n4ry"}}
+    path = (await first.client.post("/api/events", json=body)).headers["location"]
+    for each in instances:
+        assert (await each.client.get(path)).json()["payload"] == {"nota": "c4n4ry"}
+    assert "c4n4ry" in remembered(redis)
+    erased = await second.client.post(f"/api/admin/{path.removeprefix('/api/')}/erase", json={"reason": "asked for"})
+    assert erased.status_code == 204, erased.text
+    assert "c4n4ry" not in remembered(redis)
+    for each in instances:
+        assert (await each.client.get(path)).json()["payload"] is None
+        assert "c4n4ry" not in (await each.client.get(f"/api/events/item/{dfid}/export")).text
+        verified = (await each.client.get(f"/api/events/item/{dfid}/verify")).json()
+        assert (verified["valid"], verified["erased"]) == (True, 1)
+    assert "c4n4ry" not in remembered(redis)
+
+
+def remembered(redis: RedisServer) -> str:
+    """Return everything that the cache holds."""
+    with Redis.from_url(redis.url) as client:
+        kinds = {key: client.type(key) for key in client.scan_iter()}
+        held = [client.hgetall(key) if kind == b"hash" else client.get(key) for key, kind in kinds.items()
+                if kind in (b"hash", b"string")]  # fmt: skip
+    return repr(held)
 
 
 async def recorded(instance: Instance) -> list[Any]:

@@ -1,8 +1,10 @@
 """The hash of a contribution (items-events.md 10.4, vector 1)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
+import pytest
 
 from domain.document import Document
 from domain.identifiers import IdentifierKind, IdentifierScope
@@ -38,6 +40,50 @@ VECTOR = Contribution(
 
 def test_scenario_44_the_published_contribution_hash_is_reproduced() -> None:
     assert contribution_hash(VECTOR) == "fbeb0678e7dcc777bfae8ffced2d125437b78298b17d1885a0c67297c4b475d1"
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"contribution_id": "01941f29-7c00-7000-8000-0000000000c2"},
+    {"item": "DFID-20250108-000043-94F"},
+    {"user_id": None},
+    {"workspace_id": "018f3a00-0000-7000-8000-0000000000a2"},
+    {"source": ContributionSource.ENRICH},
+    {"recorded_at": VECTOR.recorded_at + timedelta(microseconds=1)},
+    {"salt": "000102030405060708090a0b0c0d0e0e"},
+    {"circuit_id": "018f3a00-0000-7000-8000-0000000000d1"},
+    {"merged_from": "DFID-20250108-000043-94F"},
+    {"identifiers": ()},
+    {"removed_identifiers": (SISBOV,)},
+    {"data": Document({"peso_kg": 412.6, "raça": "Nelore"})},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_scenario_45_any_changed_member_of_a_contribution_changes_its_hash(change: dict[str, Any]) -> None:
+    assert contribution_hash(attrs.evolve(VECTOR, **change)) != contribution_hash(VECTOR)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"namespace": "leite"},
+        {"key": "rfid"},
+        {"lookup": "1", "normalised": "1"},
+        {"evidence": "check_ok"},
+        {"kind": IdentifierKind.CONTEXTUAL},
+        {"scope": IdentifierScope.REFERENCE},
+    ],
+)
+def test_scenario_45_any_changed_member_of_an_identifier_changes_the_hash(change: dict[str, Any]) -> None:
+    other = attrs.evolve(SISBOV, **change)
+    assert contribution_hash(attrs.evolve(VECTOR, identifiers=(other,))) != contribution_hash(VECTOR)
+    removing = attrs.evolve(VECTOR, removed_identifiers=(SISBOV,))
+    assert contribution_hash(attrs.evolve(VECTOR, removed_identifiers=(other,))) != contribution_hash(removing)
+
+
+def test_scenario_45_every_member_of_a_contribution_is_bound() -> None:
+    changed = {name for change in CHANGES for name in change}
+    assert changed == {field.name for field in attrs.fields(Contribution)} - {"hash"}
 
 
 def test_the_order_of_identifiers_does_not_matter() -> None:
