@@ -135,7 +135,9 @@ class CircuitGovernance(CircuitReading):
             circuit = await act.unit.get(CIRCUITS, circuit_id)
             return JoinAnswer(False, view, my_membership(circuit, asked.membership))
 
-        return await self.units.perform(principal, work)
+        answer = await self.units.perform(principal, work)
+        await self._settle_request(principal, circuit_id, str(principal.user_id))
+        return answer
 
     async def _verified(self, principal: Principal, circuit_id: str, password: str) -> tuple[PageFact, ...]:
         """Return what a right page password proves; nothing where none is asked, as of a member."""

@@ -4,7 +4,7 @@ from application.circuits.requests import AddMember, ChangeRole, MemberFilter
 from application.circuits.settings import CircuitSettings
 from application.circuits.views import MemberView, member_views
 from domain.access.decide import Action
-from domain.access.principal import Principal
+from domain.access.principal import Principal, system
 from domain.access.vocabulary import MembershipStatus
 from domain.act import Act
 from domain.circuits import members
@@ -40,7 +40,22 @@ class CircuitPeople(CircuitSettings):
             member = await members.add(act, circuit_id, user_id, request.role)
             return await self._member_view(act.unit, member)
 
-        return await self.units.perform(principal, work)
+        added = await self.units.perform(principal, work)
+        await self._settle_request(principal, circuit_id, added.user_id)
+        return added
+
+    async def _settle_request(self, principal: Principal, circuit_id: str, user_id: str) -> None:
+        """Approve what was asked while its asker was being added; whichever came last finds both."""
+        async with self.units.storage.read() as reader:
+            if not await members.waiting_request(reader, circuit_id, user_id):
+                return
+            member = await reader.find(MEMBERSHIPS, (circuit_id, user_id))
+        if member is not None and member.status is MembershipStatus.ACTIVE:
+            await self.units.perform(
+                system(principal.trace_id),
+                lambda act: members.settle_request(act, circuit_id, user_id),
+                completes=False,
+            )
 
     async def _count_look_up(self, principal: Principal) -> None:
         """Count the use of a user name as what it is, a look-up. Raises Refusal `rate_limited`."""

@@ -45,16 +45,21 @@ async def create(act: Act, circuit: Circuit) -> Circuit:
     Raises Refusal `quota_reached`, `password_required`, `scheduled_date_required`.
     """
     check_page(circuit.public_settings)
-    standing = AnyOf((CircuitStatus.ACTIVE, CircuitStatus.INACTIVE))
-    owned: dict[str, Condition] = {"owner_id": act.user_id, "status": standing}
-    if sum((await act.unit.count(CIRCUITS, owned, "owner_id")).values()) >= MAX_OWNED:
-        raise Refusal("quota_reached", f"A user owns at most {MAX_OWNED} circuits that are not archived.")
+    await _check_owned(act, act.user_id)
     await act.unit.add(CIRCUITS, circuit)
     await act.unit.add(MEMBERSHIPS, owner_of(circuit))
     subject = ("circuit", circuit.circuit_id)
     await act.activity("circuit_created", subject, circuit_id=circuit.circuit_id, data={"name": circuit.name})
     await act.audit("circuit.created", subject, circuit_id=circuit.circuit_id)
     return circuit
+
+
+async def _check_owned(act: Act, user_id: str) -> None:
+    """Refuse one more circuit to who owns as many as a user may. Raises Refusal `quota_reached`."""
+    standing = AnyOf((CircuitStatus.ACTIVE, CircuitStatus.INACTIVE))
+    owned: dict[str, Condition] = {"owner_id": user_id, "status": standing}
+    if sum((await act.unit.count(CIRCUITS, owned, "owner_id")).values()) >= MAX_OWNED:
+        raise Refusal("quota_reached", f"A user owns at most {MAX_OWNED} circuits that are not archived.")
 
 
 def check_page(settings: PublicSettings) -> None:
@@ -146,7 +151,7 @@ async def change_status(
 async def transfer(act: Act, circuit_id: str, member_id: str, accepted: Versions) -> Circuit:
     """Hand the circuit on to another member; the former owner becomes an admin.
 
-    Raises Refusal `member_unknown` for anybody who is no other active member with an active account.
+    Raises Refusal `member_unknown` for anybody who is no other active member with an active account, `quota_reached`.
     """
     at = await scene(act.unit, act.principal, circuit_id, member_id)
     settle(at.decide(act, Action.CIRCUIT_TRANSFER), accepted, _version(at))
@@ -154,6 +159,7 @@ async def transfer(act: Act, circuit_id: str, member_id: str, accepted: Versions
     account = await act.unit.find(ACCOUNTS, member_id)
     if heir is None or member_id == act.user_id or account is None or account.status is not AccountStatus.ACTIVE:
         raise Refusal("member_unknown", "Name another active member of this circuit.")
+    await _check_owned(act, member_id)
     after = changed(at.circuit, act.now, owner_id=member_id)
     former = with_role(at.memberships[act.user_id], _base(BaseRole.ADMIN))
     await act.unit.save(CIRCUITS, after)

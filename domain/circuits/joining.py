@@ -132,7 +132,8 @@ async def _standing(act: Act, circuit_id: str, request_id: str) -> tuple[Scene, 
 async def approve(act: Act, circuit_id: str, request_id: str, name: str) -> JoinRequest:
     """Let somebody in with a role.
 
-    Raises Refusal `role_not_grantable`, `request_decided`, `role_unknown`, `requester_frozen`, `quota_reached`.
+    Raises Refusal `role_not_grantable`, `request_decided`, `role_unknown`, `already_member`, `requester_frozen`,
+    `quota_reached`.
     """
     at, request, facts = await _standing(act, circuit_id, request_id)
     role = None if at.found is None else role_named(at.found, name)
@@ -148,6 +149,8 @@ async def approve(act: Act, circuit_id: str, request_id: str, name: str) -> Join
     approved = decided(request, JoinRequestStatus.APPROVED, act.now, by=act.user_id, role=name)
     if role is None:
         raise role_unknown(name)
+    if at.member(request.requester_id) is not None:
+        raise Refusal("already_member", "The requester is a member already.")
     account = await act.unit.find(ACCOUNTS, request.requester_id)
     if account is None or account.status is not AccountStatus.ACTIVE:
         raise Refusal("requester_frozen", "The requester's account is not active.")

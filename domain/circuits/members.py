@@ -11,7 +11,7 @@ from domain.circuits.audience import tell_circuit
 from domain.circuits.facts import role_name
 from domain.circuits.rules import Role, decided, ended, joined, role_named, role_unknown, with_role
 from domain.circuits.scene import Scene, known, scene, settle
-from domain.circuits.values import Circuit, Membership
+from domain.circuits.values import Circuit, JoinRequest, Membership
 from domain.errors import Refusal, not_found
 from domain.instants import wire
 from domain.ports.queries import Condition, Select
@@ -52,7 +52,7 @@ async def add(act: Act, circuit_id: str, user_id: str | None, role_given: str) -
         via="added",
         added_by=act.user_id,
     )
-    await _approve_waiting(act, member, role)
+    await _approve_waiting(act, member, role.name, by=act.user_id)
     await at.confirm(act)
     await act.unit.confirm(ACCOUNTS, account)
     await store_joined(act, at.circuit, member)
@@ -90,11 +90,33 @@ async def store_joined(act: Act, circuit: Circuit, member: Membership) -> None:
     await fire(act, circuit, Trigger.MEMBER_JOINED, user_id=member.user_id)
 
 
-async def _approve_waiting(act: Act, member: Membership, role: Role) -> None:
-    query = Select({"waiting": f"{member.circuit_id} {member.user_id}"})
-    for request in (await act.unit.page(JOIN_REQUESTS, query, limit=1)).items:
-        approved = decided(request, JoinRequestStatus.APPROVED, act.now, by=act.user_id, role=role.name)
-        await act.unit.save(JOIN_REQUESTS, approved)
+async def _approve_waiting(act: Act, member: Membership, role: str, by: str | None) -> tuple[JoinRequest, ...]:
+    waiting = await waiting_request(act.unit, member.circuit_id, member.user_id)
+    approved = tuple(decided(one, JoinRequestStatus.APPROVED, act.now, by=by, role=role) for one in waiting)
+    await act.unit.save(JOIN_REQUESTS, *approved)
+    return approved
+
+
+async def waiting_request(reader: Reader, circuit_id: str, user_id: str) -> tuple[JoinRequest, ...]:
+    """Return the one waiting request of a user to join a circuit, or none."""
+    query = Select({"waiting": f"{circuit_id} {user_id}"})
+    return tuple((await reader.page(JOIN_REQUESTS, query, limit=1)).items)
+
+
+async def settle_request(act: Act, circuit_id: str, user_id: str) -> None:
+    """Approve, as the system, the request of somebody who was added at the moment of asking.
+
+    Neither of the two units saw the other, and no row is of both.
+    """
+    at = await scene(act.unit, act.principal, circuit_id, user_id)
+    member = at.member(user_id)
+    if member is None:
+        return
+    role = role_name(at.circuit, member)
+    await act.unit.confirm(MEMBERSHIPS, member)
+    for request in await _approve_waiting(act, member, role, by=None):
+        subject = ("join_request", request.request_id)
+        await act.audit("circuit.join_approved", subject, circuit_id=circuit_id, details={"role": role})
 
 
 async def change_role(act: Act, circuit_id: str, user_id: str, name: str | None, accepted: Versions) -> Membership:

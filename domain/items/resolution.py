@@ -129,7 +129,7 @@ def resolve(
     roots = {root.key: root for root in (known.root(claim.item) for _, claim in hits)}
     foreign = [(read, claim) for read, claim in hits if claim.workspace_id != workspace_id]
     if foreign:
-        return _foreign(foreign, roots, circuit_items)
+        return _foreign(content, foreign, roots, circuit_items)
     if roots:
         return _canonical(content, hits, list(roots.values()))
     candidates = _candidates(known, content, workspace_id)
@@ -138,10 +138,12 @@ def resolve(
     return Hit(candidates[0]) if candidates else New()
 
 
-def _foreign(foreign: list[tuple[Read, Claim]], roots: dict[str, Item], circuit_items: frozenset[str]) -> Resolution:
+def _foreign(
+    content: Content, foreign: list[tuple[Read, Claim]], roots: dict[str, Item], circuit_items: frozenset[str]
+) -> Resolution:
     only = next(iter(roots.values()))
     if len(roots) == 1 and only.dfid in circuit_items and only.status is ItemStatus.ACTIVE:
-        return Contribute(only)
+        return _contribution(content, only)
     return Conflict(
         "identifier_claimed",
         PendingReason.CLAIM_CONFLICT,
@@ -149,6 +151,20 @@ def _foreign(foreign: list[tuple[Read, Claim]], roots: dict[str, Item], circuit_
         reads=tuple(read for read, _ in foreign),
         disputed=tuple(claim for _, claim in foreign),
     )
+
+
+def _contribution(content: Content, item: Item) -> Resolution:
+    """Return the contribution to an item of another workspace, unless it carries another value of a single type."""
+    for read in content.identifiers:
+        if contradicted(item, read, content.scope_of(read, creating=False)) is not None:
+            return Conflict(
+                "identifier_contradiction",
+                PendingReason.CONTRADICTION,
+                f"The item carries another {read.key}.",
+                reads=(read,),
+                details={"key": read.key},
+            )
+    return Contribute(item)
 
 
 def _canonical(content: Content, hits: list[tuple[Read, Claim]], roots: list[Item]) -> Resolution:

@@ -294,7 +294,7 @@ def _circuits(do: CircuitHandlers) -> Sequence[Route]:
             operation_id="circuit_transfer",
             summary="Hand a circuit over to another member",
             body=TransferCircuit,
-            **changed | {"problems": (*GUARDED, "owner_required", "member_unknown")},
+            **changed | {"problems": (*GUARDED, "owner_required", "member_unknown", "quota_reached")},
         ),
         Route(
             method="GET",
@@ -588,6 +588,7 @@ def _joining(do: CircuitHandlers) -> Sequence[Route]:
                 "role_not_grantable",
                 "role_unknown",
                 "request_decided",
+                "already_member",
                 "requester_frozen",
                 "quota_reached",
             ),

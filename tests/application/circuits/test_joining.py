@@ -22,7 +22,9 @@ from application.circuits.requests import (
 from domain.access.permissions import Permission
 from domain.access.principal import Principal
 from domain.access.vocabulary import CircuitStatus, JoinRequestStatus, PageState, PublicAccessMode
+from domain.circuits.values import JoinRequest
 from domain.errors import Refusal
+from domain.ids import new_id
 from domain.ports.schema import JOIN_REQUESTS, MEMBERSHIPS
 from tests.application.circuits.world import World
 
@@ -145,6 +147,19 @@ async def test_scenario_14_a_request_is_approved_within_ones_own_permissions(wor
     assert (trail.audit, trail.activity) == (["circuit.join_approved"], ["join_approved"])
     assert trail.told == {("join_request_approved", bia.user_id)}
     assert (await world.circuits.get(bia, circuit_id)).my.permissions == ("pull",)
+
+
+@pytest.mark.tampers
+async def test_a_request_left_by_somebody_who_is_a_member_takes_no_role_away(world: World) -> None:
+    ana, bia, circuit_id = await open_circuit(world)
+    await world.join(ana, circuit_id, bia, role="admin")
+    left = JoinRequest(new_id(), circuit_id, str(bia.user_id), world.clock.now())
+    async with world.storage.write() as unit:
+        await unit.add(JOIN_REQUESTS, left)
+    with pytest.raises(Refusal, match="already_member"):
+        await world.circuits.approve_join(ana, circuit_id, left.request_id, ApproveJoin())
+    assert (await world.circuits.get(bia, circuit_id)).my.role == "admin"
+    assert (await world.circuits.reject_join(ana, circuit_id, left.request_id)).status == "rejected"
 
 
 async def test_a_protected_page_is_joined_with_its_password_only(world: World) -> None:

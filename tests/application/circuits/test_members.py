@@ -20,6 +20,7 @@ from application.items.requests import ItemAccess, ItemFilter
 from domain.access.permissions import Permission
 from domain.access.principal import ANONYMOUS, Principal
 from domain.access.vocabulary import CircuitStatus, OperationStatus, PageState
+from domain.circuits import engine
 from domain.errors import Invalid, Refusal
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS
 from tests.application.circuits.world import World
@@ -182,6 +183,24 @@ async def test_scenario_5_an_owner_goes_only_after_handing_the_circuit_on(world:
     assert (trail.told, trail.jobs) == ({("member_left", bia.user_id)}, ["cancel_waiting"])
     owners = await world.rows(MEMBERSHIPS, circuit_id=circuit_id, status="active")
     assert [(row.user_id, row.base_role) for row in owners] == [(bia.user_id, "owner")]
+
+
+async def test_nobody_comes_to_own_more_circuits_than_they_may_make(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MAX_OWNED", 1)
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit_id, other = (await world.circuit(ana)).circuit_id, (await world.circuit(bia)).circuit_id
+    await world.join(ana, circuit_id, bia)
+    for refused in (
+        world.circuit(ana),
+        world.circuits.transfer(ana, circuit_id, TransferCircuit(str(bia.user_id))),
+    ):
+        with pytest.raises(Refusal, match="quota_reached"):
+            await refused
+    await world.circuits.change_status(bia, other, ARCHIVED)
+    handed = await world.circuits.transfer(ana, circuit_id, TransferCircuit(str(bia.user_id)))
+    assert handed.owner_id == bia.user_id
 
 
 async def test_scenario_6_nobody_gives_more_than_they_hold(world: World) -> None:

@@ -167,6 +167,28 @@ async def test_scenario_19_a_foreign_item_of_this_circuit_takes_a_contribution(w
     assert [row.workspace_id for row in await world.rows(CLAIMS)] == [ana.workspace_id]
 
 
+async def test_another_number_of_a_kind_that_an_animal_has_once_is_no_contribution(world: World) -> None:
+    """The item of another workspace is hit by its RFID, and carries an ear tag of its own (4.13)."""
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit_id = (await world.circuit(ana)).circuit_id
+    await world.join(ana, circuit_id, bia)
+    chip = IdentifierInput("rfid", "982000123456789")
+    dfid = await world.item(ana, sisbov(1), chip)
+    await world.circuits.push(ana, circuit_id, dfid)
+    lid = await world.draft(bia, sisbov(2), chip)
+    (before,) = await world.rows(ITEMS, local_id=lid)
+    with pytest.raises(Refusal, match="identifier_contradiction") as refused:
+        await world.push_local(bia, circuit_id, lid)
+    told = repr((refused.value.detail, dict(refused.value.members)))
+    assert dfid not in told and sisbov(1).value not in told and str(ana.workspace_id) not in told
+    (pending,) = await world.rows(PENDING)
+    assert (pending.reason, pending.local_id) == ("contradiction", lid)
+    assert dfid not in repr(pending.details) and sisbov(1).value not in repr(pending.details)
+    assert await world.rows(ITEMS, local_id=lid) == [before]
+    fitting = await world.push_local(bia, circuit_id, await world.draft(bia, sisbov(1), chip, peso=1))
+    assert (fitting.item_outcome, fitting.dfid) == ("contributed", dfid)
+
+
 async def test_scenario_20_a_foreign_item_elsewhere_stays_unnamed_and_the_draft_untouched(world: World) -> None:
     ana, bia = await world.user("ana"), await world.user("bia")
     circuit_id = (await world.circuit(bia)).circuit_id

@@ -34,7 +34,17 @@ from domain.document import Document
 from domain.errors import Refusal
 from domain.identifiers.personal import IdentifierKeys
 from domain.items.submission import Submission
-from domain.ports.schema import ACTIVITY, CIRCUITS, CLAIMS, EVENTS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
+from domain.ports.schema import (
+    ACTIVITY,
+    CIRCUITS,
+    CLAIMS,
+    EVENTS,
+    ITEMS,
+    JOIN_REQUESTS,
+    MEMBERSHIPS,
+    OPERATIONS,
+    PLACEMENTS,
+)
 from domain.ports.storage import Storage
 from tests.access.world import Rewindable
 from tests.application.circuits.world import SteppedClock, World, sisbov
@@ -348,6 +358,27 @@ async def test_scenario_55_two_joins_make_one_membership(rounds: Rounds) -> None
         assert sorted(ended) == ["already_member", "done"]
         assert len(await world.rows(MEMBERSHIPS, circuit_id=circuit_id, user_id=bia.user_id)) == 1
         assert len(await world.rows(ACTIVITY, circuit_id=circuit_id, kind="member_joined")) == 1
+
+    await rounds.each(prepare, race)
+
+
+async def test_who_is_added_while_asking_is_a_member_whose_request_is_approved(rounds: Rounds) -> None:
+    async def prepare(world: World) -> tuple[Principal, Principal, str]:
+        ana, bia = await people(world, 2)
+        return ana, bia, (await world.circuit(ana, allow_public_visibility=True)).circuit_id
+
+    async def race(world: World, made: tuple[Principal, Principal, str]) -> None:
+        ana, bia, circuit_id = made
+        added, asked = await outcomes(
+            world.circuits.add_member(ana, circuit_id, AddMember("admin", member_id=bia.user_id)),
+            world.circuits.ask_to_join(bia, circuit_id, AskToJoin()),
+        )
+        assert added == "done"
+        assert asked in ("done", "already_member")
+        requests = await world.rows(JOIN_REQUESTS, circuit_id=circuit_id)
+        assert [(row.status, row.role) for row in requests] == [("approved", "admin")] * (asked == "done")
+        (member,) = await world.rows(MEMBERSHIPS, circuit_id=circuit_id, user_id=bia.user_id)
+        assert (member.status, member.base_role) == ("active", "admin")
 
     await rounds.each(prepare, race)
 
