@@ -186,7 +186,7 @@ def _survival(options: Options, server: PostgresServer, stores: Stores, stack: s
     with contextlib.ExitStack() as held:
         settings, world, _ = _stores_of(held, stores, stack, SMALL)
         assert world is not None
-        return survival_row(server, settings["DATABASE_URL"], world, settings, max(1.0, options.seconds))
+        return survival_row(server, settings["DATABASE_URL"], world, settings)
 
 
 def estimated(options: Options) -> float:

@@ -14,17 +14,17 @@ from tests.benchmarks.servers import engine
 from tests.benchmarks.world import World
 from tests.servers import PostgresServer
 
-CLIENTS = 32
+CLIENTS, SECONDS = 32, 3.0
 _FOUND = (
     "select (select count(*) from items where key = any(%s)), (select count(*) from events where event_id = any(%s))"
 )
 
 
-def survival_row(server: PostgresServer, url: str, world: World, settings: dict[str, str], seconds: float) -> Row:
+def survival_row(server: PostgresServer, url: str, world: World, settings: dict[str, str]) -> Row:
     """Create items and append events, kill both without warning, start them again, and count what is left."""
     with engine(**settings) as served, ThreadPoolExecutor(1) as beside:
         load = beside.submit(measure, served.address, _writes(world), CLIENTS, 60.0, keep=True)
-        time.sleep(seconds)
+        time.sleep(SECONDS)
         served.process.kill()
         server.kill()
         written: Load = load.result()
