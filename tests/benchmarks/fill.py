@@ -1,5 +1,8 @@
 """Filling a store to scale: the rows of one real item, copied inside PostgreSQL with numbers of their own."""
 
+import contextlib
+from collections.abc import Iterator
+
 import psycopg
 
 from domain.items.dfid import format_dfid
@@ -25,9 +28,27 @@ def fill(url: str, dfid: str, sisbov: str, local: int, count: int) -> None:
         connection.execute("create temporary table numbers (n bigint, dfid text)")
         with connection.cursor().copy("copy numbers from stdin") as sink:
             sink.write("".join(f"{n}\t{format_dfid(DAY, n)}\n" for n in range(local, local + count)))
+        connection.execute("set synchronous_commit = off")
+        connection.execute("set maintenance_work_mem = '512MB'")
         for table in _TABLES:
-            _copy(connection, table, dfid, sisbov)
-        connection.execute("analyze")
+            with _without_indexes(connection, table):
+                _copy(connection, table, dfid, sisbov)
+        connection.execute("vacuum analyze")
+
+
+@contextlib.contextmanager
+def _without_indexes(connection: psycopg.Connection, table: str) -> Iterator[None]:
+    """Drop the indexes of a table that no constraint needs, and build them after the block: that is quicker."""
+    found = connection.execute(
+        "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index"
+        " where indrelid = %s::regclass and not exists (select from pg_constraint where conindid = indexrelid)",
+        [table],
+    ).fetchall()
+    for name, _ in found:
+        connection.execute(f"drop index {name}")
+    yield
+    for _, definition in found:
+        connection.execute(definition)
 
 
 def dfids_of(count: int) -> tuple[str, ...]:
