@@ -18,8 +18,6 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 import attrs
 import psycopg
 
-from tests.machines import free_port
-
 POSTGRES_PORT, REDIS_PORT = 5432, 6379
 
 
@@ -68,9 +66,11 @@ def _upstream(url: str) -> str:
 
 @contextlib.contextmanager
 def _relay(upstream: str, seconds: float) -> Iterator[int]:
-    port = free_port()
-    process = get_context("fork").Process(target=_serve, args=(port, upstream, seconds), daemon=True)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    process = get_context("fork").Process(target=_serve, args=(listener, upstream, seconds), daemon=True)
     process.start()
+    port = int(listener.getsockname()[1])
+    listener.close()
     try:
         yield port
     finally:
@@ -78,18 +78,17 @@ def _relay(upstream: str, seconds: float) -> Iterator[int]:
         process.join()
 
 
-def _serve(port: int, upstream: str, seconds: float) -> None:
+def _serve(listener: socket.socket, upstream: str, seconds: float) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with socket.create_server(("127.0.0.1", port), backlog=256) as listener:
-        while True:
-            near, _ = listener.accept()
-            try:
-                far = _connected(upstream)
-            except OSError:
-                near.close()
-                continue
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_carry, args=(source, sink, seconds), daemon=True).start()
+    while True:
+        near, _ = listener.accept()
+        try:
+            far = _connected(upstream)
+        except OSError:
+            near.close()
+            continue
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=_carry, args=(source, sink, seconds), daemon=True).start()
 
 
 def _connected(upstream: str) -> socket.socket:
