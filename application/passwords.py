@@ -19,7 +19,7 @@ from argon2.exceptions import VerifyMismatchError
 from domain.errors import Fault, Refusal
 
 LONGEST = 256
-NICENESS = 10
+NICENESS = 5
 """How much less than others threads that hash may take of a processor. Much more would keep them where they hold
 what others wait for."""
 

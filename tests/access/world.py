@@ -47,13 +47,13 @@ NOBODY: frozenset[str] = frozenset()
 class Rewindable(MemoryBackend):
     """A memory store that goes back to a point in time, and knows what was written since, by facet.
 
-    `commits` counts the units that stored something, `fault` is raised in place of storing any.
+    `stored` counts the units that stored something, `fault` is raised in place of storing any.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.changed: dict[str, set[Key]] = {}
-        self.commits = 0
+        self.stored = 0
         self.fault: Exception | None = None
         self._kept: dict[str, tuple[dict[Key, Any], dict[Any, int]]] = {}
 
@@ -61,7 +61,7 @@ class Rewindable(MemoryBackend):
         if self.fault is not None:
             raise self.fault
         await super().commit(changes)
-        self.commits += any(change.adds or change.saves or change.removes for change in changes)
+        self.stored += any(change.adds or change.saves or change.removes for change in changes)
         for change in changes:
             if touched := {*change.adds, *change.saves, *change.removes}:
                 self.changed.setdefault(change.facet.name, set()).update(touched)

@@ -128,7 +128,7 @@ def _administrator(server: Served) -> str:
 
 def test_4_no_probe_waits_for_a_password(tmp_path: Path) -> None:
     off = {f"DEFARM_LIMIT_{policy}": "off" for policy in ("LOGIN_PAIR", "LOGIN_USER", "LOGIN_IP")}
-    with Served(tmp_path / "one", DEFARM_ARGON2_TIME="10", **off) as server:
+    with Served(tmp_path / "one", DEFARM_ARGON2_TIME="5", **off) as server:
         _bearer(server.ready(), ANA)
         sent = {"username": ANA["username"], "password": ANA["password"]}
         answers: list[Answer] = []

@@ -131,13 +131,13 @@ async def test_law_7_a_body_that_cannot_be_taken_is_refused_and_nothing_is_store
     async for request in asked(world):
         if request.route.method not in ("POST", "PUT", "PATCH"):
             continue
-        before = world.backend.commits
+        before = world.backend.stored
         for name, (content, kind, status, code) in broken(request).items():
             answer = await raw(world, request, content, {"content-type": kind})
             seen += 1
             if (answer.status, answer.code) != (status, code):
                 wrong.append(f"{name}: {named(request.route, answer)}")
-            if world.backend.commits != before:
+            if world.backend.stored != before:
                 wrong.append(f"{name}: {request.route.operation_id} wrote {set(world.backend.changed)}")
     assert not wrong, "\n".join(wrong)
     assert seen > 500
@@ -159,7 +159,7 @@ async def test_law_7_a_body_of_one_byte_more_than_its_bound_is_refused_declared_
         route = request.route
         if route.method not in ("POST", "PUT", "PATCH"):
             continue
-        bound, before = _bound(route), world.backend.commits
+        bound, before = _bound(route), world.backend.stored
         bounds.add(bound)
         kind = {"content-type": "text/csv" if route.uploads else "application/json"}
         with through(world, app):
@@ -168,7 +168,7 @@ async def test_law_7_a_body_of_one_byte_more_than_its_bound_is_refused_declared_
                 for length in (str(bound + 1), "")
             ]
             # An import keeps what it read before it came to its bound.
-            wrote = world.backend.commits != before and not route.uploads
+            wrote = world.backend.stored != before and not route.uploads
             fits = await raw(world, request, b" " * bound, kind)
         wrong += [named(route, each) for each in (declared, counted) if each.code != "body_too_large" or wrote]
         if fits.status == 413:
@@ -319,14 +319,14 @@ async def test_law_16_a_store_that_fails_at_the_commit_leaves_no_part_and_serves
     error, status, code = FAILURES[failure]
     wrong, seen = [], 0
     async for request in asked(world):
-        route, before = request.route, world.backend.commits
+        route, before = request.route, world.backend.stored
         if not route.changes or route.operation_id in CHANGE_NOTHING:
             continue
         world.backend.fault = error
         answer = await request.ask(world)
         world.backend.fault = None
         seen += 1
-        if (answer.status, answer.code) != (status, code) or world.backend.commits != before:
+        if (answer.status, answer.code) != (status, code) or world.backend.stored != before:
             wrong.append(named(route, answer))
         after = await request.ask(world)
         if after.status >= 300:

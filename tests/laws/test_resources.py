@@ -95,7 +95,7 @@ async def test_law_9_a_marked_route_needs_the_version_that_is_there(world: World
     """Without one 428, by another 412 and nothing changed, by the present one 200; of several at once one."""
     wrong, marked = [], 0
     async for request in asked(world):
-        route, before = request.route, world.backend.commits
+        route, before = request.route, world.backend.stored
         if route.if_match is None:
             continue
         old = await request.ask(world, if_match='"999999-0000000000000000"')
@@ -108,7 +108,7 @@ async def test_law_9_a_marked_route_needs_the_version_that_is_there(world: World
                 answer = await request.ask(world, if_match=absent)
                 if (answer.status, answer.code) != (428, "if_match_required"):
                     wrong.append(f"If-Match {absent!r}: {named(route, answer)}")
-        if world.backend.commits != before:
+        if world.backend.stored != before:
             wrong.append(f"{route.operation_id}: a refusal changed something")
         answers = await asyncio.gather(*(request.ask(world, if_match=tag) for _ in range(AT_ONCE)))
         statuses = sorted(answer.status for answer in answers)
