@@ -22,7 +22,7 @@ def told(facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell]) -
             if not isinstance(cell, Value):
                 missed[key] = name
             elif cell.version:
-                found[key] = decode_again(facet, cell.data)
+                found[key] = decode_again(facet.value, cell.data)
         except Corrupt:
             missed[key] = name
     return found, missed

@@ -7,12 +7,12 @@ import msgspec
 
 from domain.document import Document
 from domain.ports.errors import Corrupt
-from domain.ports.schema import FACET_BY_NAME, FACETS, Facet
+from domain.ports.schema import FACETS, Facet
 
 V = TypeVar("V")
 
 REMEMBERED = 512
-"""Rows read by key whose values a process remembers, by their bytes."""
+"""Rows read by key or in pages whose values a process remembers, by their bytes."""
 
 
 def _restore(kind: type, value: Any) -> Any:
@@ -46,25 +46,19 @@ def decode(facet: Facet[V], body: bytes) -> V:
     return value
 
 
-def decode_again(facet: Facet[V], body: bytes) -> V:
-    """Return the value of a row that is read by key, perhaps over and over. Raises Corrupt.
+def decode_again(kind: type[V], body: bytes) -> V:
+    """Return the value of a row that is read by key or in a page, perhaps over and over. Raises Corrupt.
 
     While its bytes are the same it is the very same value, so that what was made of it can be found again by it.
     """
-    value: V = _decoded(facet.name, body)
+    known: Any = kind
+    value: V = _decoded(known, body)
     return value
 
 
 @lru_cache(REMEMBERED)
-def _decoded(name: str, body: bytes) -> Any:
-    return decode(FACET_BY_NAME[name], body)
-
-
-def decode_as(kind: type[V], body: bytes) -> V:
-    """Return the value of a row of a view. Raises Corrupt."""
-    row: Any = kind
+def _decoded(kind: Any, body: bytes) -> Any:
     try:
-        value: V = _decoder(row).decode(body)
+        return _decoder(kind).decode(body)
     except msgspec.MsgspecError as error:
         raise Corrupt(kind.__name__) from error
-    return value

@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.joining import Joiner, Wish
-from adapters.postgres.codec import decode, decode_again, decode_as
+from adapters.postgres.codec import decode, decode_again
 from adapters.postgres.errors import translating
 from adapters.postgres.patience import patience
 from adapters.postgres.statements import STATEMENTS, fetching
@@ -132,7 +132,7 @@ class PostgresBackend:
         found: dict[str, dict[Key, Any]] = {name: {} for name in wanted}
         for row in await self._query(text, parameters):
             facet = FACET_BY_NAME[row[0]]
-            value = _numbered(facet, decode_again(facet, row[1]), row[2:])
+            value = _numbered(facet, decode_again(facet.value, row[1]), row[2:])
             found[facet.name][facet.key_of(value)] = value
         return found
 
@@ -152,7 +152,7 @@ class PostgresBackend:
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         kind, text, parameters = view_query(view, after, limit)
         rows = await self._query(text, parameters)
-        return [(tuple(row[1:]), decode_as(kind, row[0])) for row in rows]
+        return [(tuple(row[1:]), decode_again(kind, row[0])) for row in rows]
 
     async def _query(self, text: str, parameters: Parameters, *, writing: bool = False) -> list[tuple[Any, ...]]:
         with translating():

@@ -77,7 +77,7 @@ class Rows(Generic[V]):
 
     def find(self, key: Key) -> V | None:
         held = self._held.get(key)
-        return None if held is None else decode_again(self.facet, self._squeezer.body(held))
+        return None if held is None else decode_again(self.facet.value, self._squeezer.body(held))
 
     def load(self, chunks: Iterable[Sequence[tuple[Any, ...]]]) -> None:
         """Hold what was loaded, which is every row there is: its key, the columns of `lists`, and its body."""

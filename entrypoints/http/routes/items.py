@@ -155,9 +155,13 @@ def _ready(view: ItemView) -> Ready:
     return Ready(body, view.version, etag(body, view.version))
 
 
+def _listed_view(view: ItemView) -> Ready:
+    return _READY.of(view, _ready)
+
+
 def _read_view(found: ItemRead) -> Ready | dict[str, Any]:
     if found.contributions is None:
-        return _READY.of(found.item, _ready)
+        return _listed_view(found.item)
     return members_of(found.item) | {"contributions": found.contributions}
 
 
@@ -238,7 +242,7 @@ def item_routes(items: Items) -> Sequence[Route]:
         "answers": {202: PendingOutcome},
     }
     one: dict[str, Any] = {"versioned": True, "version_of": _version, "answer": ItemView}
-    listed: dict[str, Any] = {"page": True, "answer": ItemView}
+    listed: dict[str, Any] = {"page": True, "view": _listed_view, "answer": ItemView}
     return (
         Route(
             method="POST",
