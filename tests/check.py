@@ -16,7 +16,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
     (str(Path(sys.executable).parent / "lint-imports"),),
     (*PYTHON, "mypy"),
     # Tests wait for servers and clocks a good part of their time: one more than there are cores.
-    (*PYTHON, "pytest", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile", "--durations", "15"),
+    (
+        *PYTHON,
+        "pytest",
+        "-n",
+        str(min(4, (os.cpu_count() or 1) + 1)),
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+        "--durations",
+        "15",
+    ),
 )
 
 

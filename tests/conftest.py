@@ -9,6 +9,8 @@ from types import FrameType
 import pytest
 from hypothesis import HealthCheck, settings
 
+from adapters.memory.storage import MemoryBackend
+from tests.invariants import HELD, WRITTEN, hold_all, hold_database
 from tests.machines import BYTECODE
 from tests.servers import PostgresServer, RedisServer
 from tests.servers import postgres_server as start_postgres
@@ -23,6 +25,13 @@ settings.load_profile("untimed")
 os.environ.update(BYTECODE)
 
 
+LONGEST = tuple(
+    f"tests/{each}/"
+    for each in ("conformance", "e2e", "coherence", "deployment", "embedded", "contract", "agreement", "access")
+)
+"""What takes the longest comes first, so that no process of a parallel run is alone with it at the end."""
+
+
 def pytest_configure() -> None:
     # A run ended by `timeout`, which may signal twice, must still end its servers.
     signal.signal(signal.SIGTERM, _interrupt_once)
@@ -31,6 +40,10 @@ def pytest_configure() -> None:
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.default_int_handler(number, frame)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:
@@ -47,19 +60,46 @@ def postgres_server() -> Iterator[PostgresServer]:
     server.remove()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _notice_written_stores() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryBackend, "commit", WRITTEN.watched(MemoryBackend.commit))
+        yield
+
+
+@pytest.fixture(scope="session")
+def lays_rows() -> bool:
+    """Whether tests write rows that no engine would; a module or directory of such tests gives its own answer."""
+    return False
+
+
+@pytest.fixture(autouse=True)
+def stores_hold(request: pytest.FixtureRequest, lays_rows: bool) -> Iterator[bool]:
+    """After every test the stores that it wrote break no invariant, unless it lays rows or is marked `tampers`."""
+    held = not lays_rows and request.node.get_closest_marker("tampers") is None
+    yield held
+    written = WRITTEN.taken()
+    if held:
+        hold_all(written)
+
+
 @pytest.fixture
-def database_url(postgres_server: PostgresServer) -> Iterator[str]:
+def database_url(postgres_server: PostgresServer, stores_hold: bool) -> Iterator[str]:
     """The URL of an empty database of this test's own."""
     url = postgres_server.create_database()
     yield url
+    if stores_hold:
+        hold_database(url)
     postgres_server.drop_database(url)
 
 
 @pytest.fixture
-def migrated_url(postgres_server: PostgresServer) -> Iterator[str]:
+def migrated_url(request: pytest.FixtureRequest, postgres_server: PostgresServer, stores_hold: bool) -> Iterator[str]:
     """The URL of a database of this test's own with the engine's schema and no rows."""
     url = postgres_server.create_migrated_database()
     yield url
+    if stores_hold and not request.node.stash.get(HELD, False):
+        hold_database(url)
     postgres_server.drop_database(url)
 
 

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from domain.ids import new_id
 from tests.coherence.history import Fate, Operation, Read, Violation, Write, violations
 from tests.coherence.process import Client, Instance, fleet
+from tests.invariants import hold_database
 from tests.servers import PostgresServer, RedisServer
 
 GONE = {401, 403, 404}
@@ -307,4 +308,6 @@ async def soaking(
             yield soak
         finally:
             soak.close()
+    if not control:
+        await asyncio.to_thread(hold_database, url)
     postgres.drop_database(url)

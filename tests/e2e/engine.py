@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import attrs
 
+from tests.invariants import hold_embedded
+
 DEFARM = str(Path(sys.executable).parent / "defarm")
 PATIENCE = 60.0
 
@@ -125,8 +127,12 @@ class EngineProcess:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None and self._process is not None and self._process.poll() is None:
+                hold_embedded(self.home / ".defarm")
+        finally:
+            self.stop()
 
 
 def _reply(status: int, answer: Any) -> Reply:

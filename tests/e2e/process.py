@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import attrs
 import psutil
+import psycopg
 
 from application.settings import REGISTRY
+from tests.invariants import hold_database, hold_embedded
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "entrypoints.cli"]
@@ -47,6 +50,8 @@ class Served:
 
     def __init__(self, folder: Path, *words: str, **variables: str) -> None:
         self.folder = folder
+        self._database = variables.get("DATABASE_URL")
+        self._data_dir = Path(variables.get("DEFARM_DATA_DIR") or folder / ".defarm")
         folder.mkdir(exist_ok=True)
         self._out, self._err = folder / "out.log", folder / "err.log"
         self._err.write_bytes(b"")
@@ -61,12 +66,24 @@ class Served:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(PATIENCE)
-        for server in self.database_processes():
-            server.kill()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self._hold()
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait(PATIENCE)
+            for server in self.database_processes():
+                server.kill()
+
+    def _hold(self) -> None:
+        """Demand that the store, while its server is there, breaks no invariant."""
+        if self._database is not None:
+            with suppress(psycopg.OperationalError):
+                hold_database(self._database)
+        elif self.database_processes():
+            hold_embedded(self._data_dir)
 
     @property
     def err(self) -> str:

@@ -22,6 +22,7 @@ from domain.ports.clock import SystemClock
 from domain.ports.errors import Contention, Unavailable
 from domain.ports.schema import ACCOUNTS
 
+pytestmark = pytest.mark.tampers
 ME = Principal(PrincipalKind.USER, "u", "w")
 
 

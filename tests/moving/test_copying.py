@@ -375,6 +375,7 @@ async def test_an_interrupted_copy_goes_on_where_it_was(
     assert compared(await digests(memory), await digests(database, copied=True)) == []
 
 
+@pytest.mark.tampers
 async def test_a_copy_does_not_go_on_from_a_source_that_was_changed_meanwhile(
     memory: MemoryPlace, database: PostgresPlace
 ) -> None:
@@ -387,6 +388,7 @@ async def test_a_copy_does_not_go_on_from_a_source_that_was_changed_meanwhile(
     assert await memory.sealed() is None
 
 
+@pytest.mark.tampers
 async def test_an_unfinished_copy_is_served_to_nobody(
     memory: MemoryPlace, database: PostgresPlace, database_url: str
 ) -> None:
@@ -409,6 +411,7 @@ class Forgetful(Fragile):
         await self.inner.take(part, rows, record)
 
 
+@pytest.mark.tampers
 async def test_a_copy_that_is_not_like_its_source_is_told_and_stays_unusable(
     memory: MemoryPlace, database: PostgresPlace
 ) -> None:
@@ -420,6 +423,7 @@ async def test_a_copy_that_is_not_like_its_source_is_told_and_stays_unusable(
     assert record.copying is not None
 
 
+@pytest.mark.tampers
 async def test_broken_event_chains_are_told(memory: MemoryPlace, database: PostgresPlace) -> None:
     event = next(one for one in await rows(memory.storage, EVENTS) if one.position == 2)
     async with memory.storage.write() as unit:

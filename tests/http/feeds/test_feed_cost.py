@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pytest
 
 from adapters.postgres.views import view_query
 from domain.ports.views import ActivityView, Viewer
@@ -30,6 +31,7 @@ def _activity_rows(plan: Any) -> int:
     return own + sum(_activity_rows(each) for each in plan.get("Plans", ()))
 
 
+@pytest.mark.tampers
 async def test_scenario_50_the_first_and_the_last_page_read_as_many_rows_in_one_query(migrated_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(migrated_url, autocommit=True) as connection:
         await connection.execute(

@@ -156,6 +156,7 @@ async def test_work_and_audit_entries_that_wait_for_too_long(examine: Examine, m
     assert [level for level, _ in await examine("audit", **on_store)] == ["warn", "ok"]
 
 
+@pytest.mark.tampers
 async def test_a_checkpoint_that_is_not_of_the_tree(examine: Examine, migrated_url: str) -> None:
     on_store = {"DEFARM_STORAGE": "postgres", "DATABASE_URL": migrated_url}
     settings = load({}, options=options(Path(), **on_store))

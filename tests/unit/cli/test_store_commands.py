@@ -172,6 +172,7 @@ def test_equal_secrets_are_a_fault(defarm: Defarm) -> None:
     assert ended.code == 1
 
 
+@pytest.mark.tampers
 def test_chains_of_a_store_are_verified_and_a_broken_one_is_named(
     with_admin: Defarm, tmp_path: Path, database_url: str
 ) -> None:
@@ -208,6 +209,7 @@ def found(ended: Ended) -> dict[str, list[tuple[str, str]]]:
     return told
 
 
+@pytest.mark.tampers
 def test_the_doctor_finds_what_was_given_up_and_what_was_changed(
     with_admin: Defarm, database_url: str, tmp_path: Path
 ) -> None:
@@ -229,6 +231,7 @@ def test_the_doctor_finds_what_was_given_up_and_what_was_changed(
     assert {level for level, _ in told["audit"]} == {"ok"}
 
 
+@pytest.mark.tampers
 def test_the_deep_doctor_holds_every_row_against_the_invariants(with_admin: Defarm, database_url: str) -> None:
     sound = with_admin("doctor", "--only", "invariants", "--json")
     assert (sound.code, [each["level"] for each in json.loads(sound.out)]) == (0, ["ok"])

@@ -18,6 +18,7 @@ from domain.ports.errors import AlreadyExists, Stale
 from domain.ports.queries import Select
 from domain.ports.schema import CHAINS, EVENTS
 
+pytestmark = pytest.mark.tampers
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SOMEBODY = Principal(PrincipalKind.USER, user_id="u", workspace_id="w")
 
