@@ -157,7 +157,8 @@ def refuse_erased(account: Account) -> None:
 
 
 async def _refuse_last_manager(act: Act, account: Account) -> None:
-    if account.workspace_role is not WorkspaceRole.MANAGER or not is_active(account):
+    """Refuse what would leave a workspace without a manager; a frozen one counts, who may be let in again."""
+    if account.workspace_role is not WorkspaceRole.MANAGER:
         return
     if not set(await managers_of(act.unit, account.workspace_id)) - {account.user_id}:
         raise Refusal("last_manager", "A workspace keeps at least one active manager.")

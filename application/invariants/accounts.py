@@ -12,7 +12,7 @@ from domain.audit.values import AuditEntry
 from domain.circuits.reading import walk
 from domain.circuits.values import Membership
 from domain.keys.values import ApiKey
-from domain.ports.queries import Select
+from domain.ports.queries import AnyOf, Between, Select
 from domain.ports.schema import (
     ACCOUNTS,
     API_KEYS,
@@ -46,18 +46,26 @@ async def an_administrator_is_active(
 
 @invariant("platform 16.3", WORKSPACES, "Let an administrator make a user of the workspace its manager.")
 async def workspaces_have_managers(reader: Reader, rows: Sequence[Workspace]) -> AsyncIterator[tuple[Workspace, str]]:
-    """A workspace with active users has an active manager."""
+    """A workspace with active users has an active manager, unless an administrator froze one who was that."""
     for row in rows:
-        active = False
+        active, froze = False, set[str | None]()
         async for account in walk(
             reader, ACCOUNTS, Select({"workspace_id": row.workspace_id}, ("created_at", "user_id"))
         ):
             active = active or is_active(account)
-            if is_active(account) and account.workspace_role is WorkspaceRole.MANAGER:
-                break
+            if account.workspace_role is WorkspaceRole.MANAGER:
+                if is_active(account):
+                    break
+                froze.add(account.frozen_by)
         else:
-            if active:
+            if active and not await _is_of_the_deployment(reader, froze, row.workspace_id):
                 yield row, "has active users and no active manager"
+
+
+async def _is_of_the_deployment(reader: Reader, users: set[str | None], workspace_id: str) -> bool:
+    """Tell whether one of these users acted as an administrator: from another workspace, or by the command line."""
+    found = await reader.get_many(ACCOUNTS, sorted(user for user in users if user is not None))
+    return None in users or any(each.is_admin or each.workspace_id != workspace_id for each in found.values())
 
 
 @invariant("platform 16.5", ACCOUNTS, "Give the user a new password: defarm admin reset-password.")
@@ -70,6 +78,18 @@ async def passwords_are_hashed(reader: Reader, rows: Sequence[Account]) -> Async
             yield row, "keeps a password that is no argon2id hash"
         if row.workspace_id not in homes:
             yield row, f"belongs to the workspace {row.workspace_id}, which does not exist"
+
+
+@invariant("platform 9.2", ACCOUNTS, "Revoke the keys, and report it with this line.")
+async def who_was_erased_left_nothing(reader: Reader, rows: Sequence[Account]) -> AsyncIterator[tuple[Account, str]]:
+    """An erased account names no person, and neither a password nor a key of it opens anything."""
+    erased = {row.user_id: row for row in rows if row.erased_at is not None}
+    for row in erased.values():
+        if row.email or row.display_name or row.password_hash or row.is_admin or is_active(row):
+            yield row, "was erased and keeps what an account has"
+    standing = Select({"created_by": AnyOf(tuple(sorted(erased))), "works_until_at": Between()}, ("created_at",))
+    async for key in walk(reader, API_KEYS, standing):
+        yield erased[key.created_by], f"was erased, and the key {key.key_id} was not revoked"
 
 
 @invariant("circuits 7.2", MEMBERSHIPS)

@@ -10,6 +10,7 @@ from application.passwords import Passwords
 from application.secrets import Peppers, derive_key
 from application.tokens import AccessTokens, SignedTokens, TokenKeys
 from application.units import DfidSource, Units
+from domain.ports.clock import Clock
 from domain.ports.limits import Policy, Window
 from domain.ports.schema import STORE
 from domain.ports.storage import Storage
@@ -51,9 +52,8 @@ def passwords() -> Iterator[Passwords]:
     made.close()
 
 
-@pytest.fixture
-async def world(storage: Storage, passwords: Passwords) -> World:
-    clock = SteppedClock()
+def accounts_on(storage: Storage, clock: Clock, passwords: Passwords) -> Accounts:
+    """The use cases of accounts on a store."""
     tokens = AccessTokens(SignedTokens(TokenKeys(b"j" * 32), "defarm", "defarm-api"), timedelta(minutes=15))
     desk = Desk(
         units=Units(storage, clock, DfidSource(storage, clock)),
@@ -63,7 +63,14 @@ async def world(storage: Storage, passwords: Passwords) -> World:
         limiter=MemoryRateLimiter(LOGIN_POLICIES),
         settings=AccountSettings(name_key=derive_key(ROOT, "defarm/name-digest")),
     )
+    return Accounts(desk)
+
+
+@pytest.fixture
+async def world(storage: Storage, passwords: Passwords) -> World:
+    clock = SteppedClock()
+    accounts = accounts_on(storage, clock, passwords)
     record = StoreRecord("store", "019c0000-0000-7000-8000-000000000001", "", clock.now(), setup_value="ab" * 32)
     async with storage.write() as unit:
         await unit.add(STORE, record)
-    return World(storage, clock, Accounts(desk), AccessTokenCheck(tokens, storage, clock))
+    return World(storage, clock, accounts, AccessTokenCheck(accounts.desk.tokens, storage, clock))

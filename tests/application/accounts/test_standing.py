@@ -14,6 +14,7 @@ from application.accounts.values import (
     ProfilePatch,
     RolePatch,
     TokenPair,
+    UserPatch,
 )
 from application.secrets import Peppers
 from domain.access.principal import Principal, WorkspaceRole, system
@@ -106,6 +107,18 @@ async def test_two_managers_cannot_remove_each_other(world: World):
 
     results = await asyncio.gather(demote(first, two), freeze(second, one), return_exceptions=True)
     assert codes(results) == ["last_manager", "ok"]
+
+
+async def test_a_frozen_manager_stays_one_while_the_workspace_has_no_other(world: World):
+    """Otherwise a workspace could be let in again without anybody who manages it."""
+    manager, root = await world.register("one"), await administrator(world, "root")
+    member = await world.join(manager, "two")
+    me, act = await world.who(root), world.accounts.administration
+    demotion = UserPatch(workspace_role=WorkspaceRole.MEMBER)
+    await act.freeze(me, manager.user.user_id, "asked for")
+    await refused(act.update(me, manager.user.user_id, demotion, None), "last_manager")
+    await act.update(me, member.user.user_id, UserPatch(workspace_role=WorkspaceRole.MANAGER), None)
+    assert (await act.update(me, manager.user.user_id, demotion, None)).workspace_role is WorkspaceRole.MEMBER
 
 
 async def test_an_administrator_from_the_command_line_ends_the_setup_token(world: World):

@@ -26,7 +26,7 @@ from domain.access.vocabulary import (
     PublicAccessMode,
     TransferStatus,
 )
-from domain.accounts.values import ROSTER_ID, AdminRoster, Invitation, PasswordReset, RefreshToken
+from domain.accounts.values import ROSTER_ID, AccountStatus, AdminRoster, Invitation, PasswordReset, RefreshToken
 from domain.audit.log import Checkpoint, LogTile
 from domain.circuits.values import FingerprintEntry
 from domain.document import Document
@@ -239,6 +239,13 @@ async def left(good: Good) -> Any:
 async def unmanaged(good: Good) -> Any:
     await good.change(ACCOUNTS, {"user_id": good.bia.user_id}, workspace_role="member")
     return good.bia.workspace_id
+
+
+async def erased(good: Good) -> Any:
+    await good.add(API_KEYS, key(good))
+    gone = good.world.clock.now()
+    left = {"email": "", "status": AccountStatus.FROZEN, "erased_at": gone}
+    return await good.change(ACCOUNTS, {"user_id": good.ana.user_id}, **left)
 
 
 async def shared_by_others(good: Good) -> Any:
@@ -511,6 +518,7 @@ BREAKS: dict[str, Break] = {
     "an_administrator_is_active": lambda g: g.add(ROSTER, AdminRoster(ROSTER_ID, frozenset({new_id()}))),
     "workspaces_have_managers": unmanaged,
     "passwords_are_hashed": lambda g: g.change(ACCOUNTS, {"user_id": g.bia.user_id}, password_hash="secret"),
+    "who_was_erased_left_nothing": erased,
     "members_exist": unpersoned,
     "audit_entries_are_what_was_hashed": lambda g: g.change(AUDIT, at(g), reason="other"),
 }
