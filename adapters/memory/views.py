@@ -160,7 +160,7 @@ def _fits(tables: Tables, view: ItemsView, item: Item) -> bool:
 
 
 def _named(view: ItemsView, alias: Alias) -> bool:
-    return (alias.scheme, alias.value) == view.alias and alias.workspace_id == view.viewer.workspace_id
+    return f"{alias.scheme}:{alias.value}" == view.alias and alias.workspace_id == view.viewer.workspace_id
 
 
 def _identified(tables: Tables, view: ItemsView, item: Item) -> bool:

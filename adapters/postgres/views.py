@@ -16,7 +16,7 @@ from domain.activity.values import Activity, Tally
 from domain.audit.log import ActorTotal
 from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
-from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark
+from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark, splits
 from domain.items.values import Item
 from domain.ports.queries import Between, Cursor
 from domain.ports.views import (
@@ -131,10 +131,10 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any]
         where.append(_identified(view, parameters))
     if view.alias is not None:
         where.append(
-            "exists (select 1 from json_array_elements(t.body->'aliases') a where a->>'scheme' = %(scheme)s"
-            " and a->>'value' = %(alias)s and a->>'workspace_id' = %(workspace)s)"
+            "exists (select 1 from json_array_elements(t.body->'aliases') a where a->>'workspace_id' = %(workspace)s"
+            " and (a->>'scheme') || ':' || (a->>'value') = %(alias)s)"
         )
-        parameters |= {"scheme": view.alias[0], "alias": view.alias[1]}
+        parameters["alias"] = view.alias
     if marks := _marks(view):
         where.append("t.tokens @@ %(marks)s::tsquery")
         parameters["marks"] = marks
@@ -154,7 +154,8 @@ def _marks(view: ItemsView) -> str:
         levels = " | ".join(_lexeme(evidence_mark(level)) for level in view.evidences)
         marks.append(f"({levels})")
     if view.alias is not None:
-        marks.append(_lexeme(alias_mark(view.viewer.workspace_id, *view.alias)))
+        meant = (alias_mark(view.viewer.workspace_id, *each) for each in splits(view.alias))
+        marks.append(f"({' | '.join(map(_lexeme, meant))})")
     return " & ".join(marks)
 
 

@@ -120,7 +120,7 @@ class CircuitReading(CircuitSharing):
         decisions = {item.key: self._view_decision(principal, facts, item) for item in items}
         allowed = [item for item in items if decisions[item.key].allowed]
         through = {item.key: _circuits(decisions[item.key]) for item in allowed}
-        views = await item_views(reader, principal, self.keys, allowed, through)
+        views = await item_views(reader, principal, self.keys, allowed, self.units.clock.now(), through)
         seen: dict[str, tuple[ItemView | None, str | None]] = {
             item.key: (as_offered(view) if decisions[item.key].offer_only else view, None)
             for item, view in zip(allowed, views, strict=True)
@@ -242,7 +242,8 @@ class CircuitReading(CircuitSharing):
             if (item := items.get(str(row.dfid or row.local_id))) is not None
         }
         through = {item.key: frozenset({at.circuit.circuit_id}) for item in wholes.values()}
-        views = await item_views(reader, principal, self.keys, list(wholes.values()), through)
+        now = self.units.clock.now()
+        views = await item_views(reader, principal, self.keys, list(wholes.values()), now, through)
         return dict(zip(wholes, views, strict=True))
 
     def _waiting(self, row: Operation, principal: Principal, preview: ItemView | None) -> PendingOperationView:

@@ -122,10 +122,11 @@ class CircuitSharing(CircuitPeople):
     async def _seen(self, reader: Reader, principal: Principal, item: Item) -> ItemView:
         """Return an item as the principal sees it through the circuits that open it."""
         facts = about(await items_facts(reader, principal, [item]), dfid=item.key)
-        decision = decide(principal, Action.ITEM_VIEW, facts, self.units.clock.now())
+        now = self.units.clock.now()
+        decision = decide(principal, Action.ITEM_VIEW, facts, now)
         through = {GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL}
         circuits = [str(held.circuit_id) for held in decision.grounds if held.ground in through]
-        return await item_view(reader, principal, self.keys, item, circuits)
+        return await item_view(reader, principal, self.keys, item, now, circuits)
 
     async def _first_events(self, reader: Reader, principal: Principal, dfid: str) -> Page[EventView]:
         """Return the first visible events of an item, those staged in the unit included."""

@@ -174,6 +174,7 @@ def _joined(facts: Facts, views: Facts) -> Facts:
         members=(*facts.members, *views.members),
         placements=(*facts.placements, *views.placements),
         shares=views.shares,
+        transfers=views.transfers,
         pulls=views.pulls,
     )
 

@@ -12,7 +12,7 @@ from application.items.views import ItemView, item_view
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
 from domain.act import Act
-from domain.errors import Refusal, not_found
+from domain.errors import Invalid, Refusal, not_found
 from domain.identifiers import canonical_namespace
 from domain.items.draft_merges import Group, absorb, release
 from domain.items.draft_values import refile
@@ -112,7 +112,7 @@ class Drafts(Queue):
     """Finding and uniting drafts of the own workspace."""
 
     async def merge_drafts(self, principal: Principal, request: MergeDrafts) -> MergedDrafts:
-        """Absorb own drafts in another one (6.7)."""
+        """Absorb own drafts in another one (6.7). Raises Invalid beyond the bounds of an item."""
         lids = (request.master_lid, *request.merge_lids)
 
         async def work(act: Act) -> MergedDrafts:
@@ -122,23 +122,36 @@ class Drafts(Queue):
                 require_changeable(draft)
             if len(set(lids)) != len(lids):
                 raise Refusal("merge_with_itself", "Name the master once, and each other draft once.")
-            [master] = await self._absorbed(act, [Group(tuple(drafts), ())], request.strategy)
+            groups = [Group(tuple(drafts), ())]
+            [changed] = await self._absorbed(act, groups, request.strategy)
+            if isinstance(changed, Invalid):
+                raise changed
+            await self._store(act, groups, [changed])
+            master = changed[0]
             resource, details = ("draft", master.key), {"merged": list(request.merge_lids)}
             await act.audit("draft.merged", resource, workspace_id=act.workspace_id, details=details)
             await act.activity("drafts_merged", resource, item_count=len(request.merge_lids))
-            view = await item_view(act.unit, principal, self.keys, master)
+            view = await item_view(act.unit, principal, self.keys, master, act.now)
             return MergedDrafts(view, request.merge_lids, len(request.merge_lids))
 
         return await self.units.perform(principal, work)
 
-    async def _absorbed(self, act: Act, groups: list[Group], strategy: MergeStrategy) -> list[Item]:
-        """Merge the drafts of each group into its first one; return these."""
+    async def _absorbed(self, act: Act, groups: list[Group], strategy: MergeStrategy) -> list[list[Item] | Invalid]:
+        """Return per group its first draft with the others absorbed, then these, or why that would be too much."""
         known = await read_absorbed(act.unit, [group.drafts[0] for group in groups])
-        changed = [absorb(act, group.drafts[0], group.drafts[1:], known, strategy, self.keys) for group in groups]
+
+        def absorbed(group: Group) -> list[Item] | Invalid:
+            try:
+                return absorb(act, group.drafts[0], group.drafts[1:], known, strategy, self.keys)
+            except Invalid as invalid:
+                return invalid
+
+        return list(map(absorbed, groups))
+
+    async def _store(self, act: Act, groups: list[Group], changed: list[list[Item]]) -> None:
         saved = [draft for each in changed for draft in each]
         await act.unit.save(ITEMS, *saved)
         await refile(act.unit, [draft for group in groups for draft in group.drafts], saved)
-        return [each[0] for each in changed]
 
     async def unmerge_draft(self, principal: Principal, request: UnmergeDraft) -> UnmergedDraft:
         """Take an absorbed draft out again (6.9). Raises Refusal `not_merged`, `item_merged`, `local_item_held`."""
@@ -154,7 +167,7 @@ class Drafts(Queue):
             await act.unit.save(ITEMS, changed, free)
             await refile(act.unit, [master, source], [changed, free])
             await act.audit("draft.unmerged", ("draft", source.key), workspace_id=act.workspace_id)
-            return UnmergedDraft(await item_view(act.unit, principal, self.keys, free), master.key)
+            return UnmergedDraft(await item_view(act.unit, principal, self.keys, free, act.now), master.key)
 
         return await self.units.perform(principal, work)
 
@@ -184,12 +197,16 @@ class Drafts(Queue):
                 if len(groups) > MAX_GROUPS:
                     break
             taken = groups[:MAX_GROUPS]
-            steps = tuple(_step(group, dry_run=request.dry_run) for group in taken)
+            changed = await self._absorbed(act, taken, request.strategy)
+            steps = tuple(_step(group, one, dry_run=request.dry_run) for group, one in zip(taken, changed, strict=True))
             before = await _count(act.unit, act.workspace_id)
-            merging = [group for group, step in zip(taken, steps, strict=True) if step.status == "merged"]
-            if merging:
-                await self._absorbed(act, merging, request.strategy)
-                await _tell(act, sum(len(group.drafts) - 1 for group in merging), len(merging))
+            if merging := [
+                (group, one)
+                for group, one, step in zip(taken, changed, steps, strict=True)
+                if step.status == "merged" and not isinstance(one, Invalid)
+            ]:
+                await self._store(act, [group for group, _ in merging], [one for _, one in merging])
+                await _tell(act, sum(len(group.drafts) - 1 for group, _ in merging), len(merging))
             merged = sum(len(step.merged_lids) for step in steps if step.status != "skipped")
             summary = OrganizeSummary(before, before - merged, merged, len(steps))
             return Organized(request.dry_run, steps, summary, len(groups) > MAX_GROUPS)
@@ -208,10 +225,12 @@ async def _tell(act: Act, merged: int, groups: int) -> None:
     await act.activity("drafts_merged", resource, item_count=merged)
 
 
-def _step(group: Group, *, dry_run: bool) -> OrganizeStep:
+def _step(group: Group, changed: list[Item] | Invalid, *, dry_run: bool) -> OrganizeStep:
     master, *others = [draft.key for draft in group.drafts]
     if any(draft.held_by is not None for draft in group.drafts):
         return OrganizeStep(master, tuple(others), "skipped", "local_item_held")
+    if isinstance(changed, Invalid):
+        return OrganizeStep(master, tuple(others), "skipped", changed.faults[0].code)
     return OrganizeStep(master, tuple(others), "would_merge" if dry_run else "merged")
 
 

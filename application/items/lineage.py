@@ -89,7 +89,7 @@ class Lineages(Shares):
                 "item.merged", ("item", dfid), workspace_id=act.workspace_id, details={"source": source.key}
             )
             await act.activity("items_merged", ("item", dfid), dfids=[dfid, source.key])
-            return await item_view(act.unit, principal, self.keys, changed)
+            return await item_view(act.unit, principal, self.keys, changed, act.now)
 
         return await self.units.perform(principal, work)
 
@@ -117,7 +117,7 @@ class Lineages(Shares):
             await register.flush()
             await act.audit("item.unmerged", ("item", dfid), workspace_id=act.workspace_id, details={"target": target})
             await act.activity("item_unmerged", ("item", dfid), dfids=[dfid, target])
-            return Unmerged(await item_view(act.unit, principal, self.keys, restored), target)
+            return Unmerged(await item_view(act.unit, principal, self.keys, restored, act.now), target)
 
         return await self.units.perform(principal, work)
 
@@ -135,7 +135,7 @@ class Lineages(Shares):
             made = [part.key for part in parts]
             await act.audit("item.split", ("item", dfid), workspace_id=act.workspace_id, details={"parts": made})
             await act.activity("item_split", ("item", dfid), dfids=[dfid, *made])
-            views = await item_views(act.unit, principal, self.keys, [original, *parts])
+            views = await item_views(act.unit, principal, self.keys, [original, *parts], act.now)
             return Split(views[0], tuple(views[1:]))
 
         return await self.units.perform(principal, work, dfids=len(contents))

@@ -50,7 +50,7 @@ class Owning(ItemReading):
                 raise Refusal("item_not_active", f"The item is {item.status}.", current_status=item.status.value)
             if item.status is not status:
                 item = await self._write_status(act, item, status, reason)
-            return await item_view(act.unit, principal, self.keys, item)
+            return await item_view(act.unit, principal, self.keys, item, act.now)
 
         return await self.units.perform(principal, work)
 

@@ -226,7 +226,7 @@ class Queue(Lineages):
         separate = request.action is PendingAction.CREATE_SEPARATE
         return Resolution(
             pending=self._pending_view(closed),
-            item=await item_view(act.unit, principal, self.keys, placed.item),
+            item=await item_view(act.unit, principal, self.keys, placed.item, act.now),
             outcome=placed.outcome,
             skipped_identifiers=() if separate else left_out,
             demoted_identifiers=left_out if separate else (),

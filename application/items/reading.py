@@ -2,10 +2,8 @@
 
 from datetime import datetime
 
-import attrs
-
 from application.ahead import NOTHING_AHEAD, Ahead
-from application.facts import about, absent_facts, items_facts
+from application.facts import about, absent_facts, circuit_facts, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
 from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views, row_view
 from application.units import Units
@@ -25,9 +23,9 @@ from domain.identifiers import (
     type_of,
 )
 from domain.identifiers.personal import IdentifierKeys
-from domain.items.search import words
+from domain.items.search import splits, words
 from domain.items.submission import IdentifierInput, Submission, read_submission
-from domain.items.values import Item, Lineage
+from domain.items.values import Item
 from domain.ports.queries import Between, Cursor, Page
 from domain.ports.schema import ITEMS, MAPPINGS
 from domain.ports.storage import Reader
@@ -54,10 +52,8 @@ class ItemReading:
             own = row_view(principal, self.keys, item)
             if own is not None:
                 return own
-            view = await item_view(reader, principal, self.keys, item, circuits_of(decision))
-            if decision.offer_only:
-                return as_offered(view)
-            return (await self._with_seen_lineage(reader, principal, [view]))[0]
+            view = await item_view(reader, principal, self.keys, item, self._now(), circuits_of(decision))
+            return as_offered(view) if decision.offer_only else view
 
     async def successor(self, principal: Principal, view: ItemView) -> str | None:
         """Return the DFID of what a merged item is part of in the end, None when the principal may not view that."""
@@ -107,32 +103,27 @@ class ItemReading:
         }
         through: Through = {key: circuits_of(decision) for key, decision in decisions.items()}
         offered = {key for key, decision in decisions.items() if decision.offer_only}
-        views = [
-            as_offered(view) if item.key in offered else view
-            for item, view in zip(items, await item_views(reader, principal, self.keys, items, through), strict=True)
-        ]
-        return await self._with_seen_lineage(reader, principal, views)
-
-    async def _with_seen_lineage(self, reader: Reader, principal: Principal, views: list[ItemView]) -> list[ItemView]:
-        """Leave out of the lineage of others' items what the principal may not view (section 5)."""
-        foreign = [view.lineage for view in views if view.workspace_id != principal.workspace_id]
-        named = {key for one in foreign for key in (*one.merged_from, one.split_from, *one.split_into) if key}
-        if not named:
-            return views
-        kin = list((await reader.get_many(ITEMS, sorted(named))).values())
-        facts = await items_facts(reader, principal, kin)
-        seen = {item.key for item in kin if self._decision(principal, facts, item.key).allowed}
-        hidden = named - seen
-        return [attrs.evolve(view, lineage=_without(view.lineage, hidden)) if hidden else view for view in views]
+        views = await item_views(reader, principal, self.keys, items, self._now(), through)
+        return [as_offered(view) if view.dfid in offered else view for view in views]
 
     async def page(
         self, principal: Principal, wanted: ItemFilter, after: Cursor | None = None, limit: int = 50
     ) -> Page[ItemView]:
-        """Return one page of items the principal may view (9.1)."""
+        """Return one page of items the principal may view (9.1).
+
+        Raises Refusal `not_found` for a circuit of which the principal is no member.
+        """
         view = self._view_of(principal, wanted)
         async with self.units.storage.read() as reader:
+            if wanted.circuit_id is not None:
+                await self._require_member(reader, principal, wanted.circuit_id)
             page = await reader.view(view, after, limit)
             return Page(tuple(await self.views(reader, principal, page.items)), page.after)
+
+    async def _require_member(self, reader: Reader, principal: Principal, circuit_id: str) -> None:
+        facts, _ = await circuit_facts(reader, principal, circuit_id)
+        if not decide(principal, Action.CIRCUIT_VIEW, facts, self._now()).allowed:
+            raise not_found()
 
     async def by_identifier(
         self,
@@ -201,7 +192,7 @@ class ItemReading:
             draft = await reader.find(ITEMS, local_id)
             if draft is None or draft.dfid is not None or draft.workspace_id != principal.workspace_id:
                 raise not_found()
-            return await item_view(reader, principal, self.keys, draft)
+            return await item_view(reader, principal, self.keys, draft, self._now())
 
     async def mapping(self, principal: Principal, local_id: str) -> MappingView:
         """Return where a LID of the own workspace stands (9.3). Raises Refusal `not_found`."""
@@ -232,15 +223,6 @@ def circuits_of(decision: Decision) -> frozenset[str]:
     return frozenset(g.circuit_id for g in grounds if g.ground in _THROUGH and g.circuit_id is not None)
 
 
-def _without(lineage: Lineage, hidden: set[str]) -> Lineage:
-    return attrs.evolve(
-        lineage,
-        merged_from=tuple(key for key in lineage.merged_from if key not in hidden),
-        split_from=None if lineage.split_from in hidden else lineage.split_from,
-        split_into=tuple(key for key in lineage.split_into if key not in hidden),
-    )
-
-
 def _at_least(evidence: Evidence | None) -> tuple[str, ...]:
     return tuple(level.value for level in Evidence if evidence is not None and level >= evidence)
 
@@ -249,13 +231,10 @@ def _between(start: datetime | None, end: datetime | None) -> Between | None:
     return Between(start, end) if start is not None or end is not None else None
 
 
-def _alias(text: str | None) -> tuple[str, str] | None:
-    if text is None:
-        return None
-    scheme, colon, value = text.partition(":")
-    if not colon or not value:
-        raise Invalid([Fault("format", "scheme:value", parameter="alias")])
-    return scheme, value
+def _alias(text: str | None) -> str | None:
+    if text is None or any(scheme and value for scheme, value in splits(text)):
+        return text
+    raise Invalid([Fault("format", "scheme:value", parameter="alias")])
 
 
 def refuse_personal_in_url(key: str | None) -> None:

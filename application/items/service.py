@@ -36,11 +36,13 @@ from domain.items.engine import (
     Intake,
     conflict_refusal,
     counts_of,
+    require_consistent,
     require_free,
     require_own,
     require_whole,
 )
 from domain.items.families import read_absorbed
+from domain.items.fold import require_fit
 from domain.items.pending import Origin, park, parked_conflict
 from domain.items.register import Register
 from domain.items.resolution import Conflict
@@ -79,7 +81,7 @@ class Items(Statistics):
             if admission.item is None:
                 assert admission.pending_id is not None and admission.reason is not None
                 return PendingOutcome(admission.pending_id, admission.reason.value)
-            view = await item_view(act.unit, principal, self.keys, admission.item)
+            view = await item_view(act.unit, principal, self.keys, admission.item, act.now)
             return ItemOutcome(view, admission.outcome, admission.warnings)
 
         return await self.units.perform(principal, work, dfids=1)
@@ -136,13 +138,15 @@ class Items(Statistics):
                 require_free(register, item, content)
             else:
                 assert request.circuit_id is not None
+                require_consistent(item, content)
                 await register.load_layers(request.circuit_id)
             circuit_id = None if own else request.circuit_id
             changed = register.enrich(item, content, ContributionSource.ENRICH, circuit_id=circuit_id)
             await register.flush()
             if changed is not None:
                 await self._tell_enriched(act, item, circuit_id)
-            view = await item_view(act.unit, principal, self.keys, changed or item, [circuit_id] if circuit_id else [])
+            through = [circuit_id] if circuit_id else []
+            view = await item_view(act.unit, principal, self.keys, changed or item, act.now, through)
             outcome = Outcome.ENRICHED if changed is not None else Outcome.UNCHANGED
             return ItemOutcome(view, outcome, content.warnings)
 
@@ -191,7 +195,7 @@ class Items(Statistics):
             require(decide(principal, Action.ITEM_CHANGE, facts, act.now))
             require_version(accepted, item.version)
             require_active(item)
-            removed = tuple(self._removed(item, request))
+            removed = self._removed(item, request)
             if len(removed) == len(item.identifiers) and not added.identifiers:
                 raise Invalid([IDENTIFIERS_REQUIRED])
             register = Register(act, self.keys)
@@ -205,12 +209,12 @@ class Items(Statistics):
             if changed is not None:
                 await act.audit("item.updated", ("item", dfid), workspace_id=item.workspace_id)
                 await act.activity("item_updated", ("item", dfid), dfids=[dfid])
-            return await item_view(act.unit, principal, self.keys, changed or item)
+            return await item_view(act.unit, principal, self.keys, changed or item, act.now)
 
         return await self.units.perform(principal, work)
 
-    def _removed(self, item: Item, request: UpdateItem) -> Sequence[Identifier]:
-        """Return the identifiers a request takes away. Raises Refusal `identifier_absent`."""
+    def _removed(self, item: Item, request: UpdateItem) -> tuple[Identifier, ...]:
+        """Return the identifiers a request takes away, each once. Raises Refusal `identifier_absent`."""
         found = []
         for reference in request.remove_identifiers:
             key = canonical_key(reference.key)
@@ -229,7 +233,7 @@ class Items(Statistics):
             if match is None:
                 raise Refusal("identifier_absent", f"The item carries no such {key}.")
             found.append(match)
-        return found
+        return tuple(dict.fromkeys(found))
 
     async def create_draft(self, principal: Principal, request: CreateDraft) -> ItemView:
         """Create a local draft (6.6). Raises Refusal `local_id_taken`."""
@@ -247,7 +251,7 @@ class Items(Statistics):
             await refile(act.unit, (), [draft])
             await act.audit("draft.created", ("draft", local_id), workspace_id=act.workspace_id)
             await act.activity("draft_created", ("draft", local_id))
-            return await item_view(act.unit, principal, self.keys, draft)
+            return await item_view(act.unit, principal, self.keys, draft, act.now)
 
         return await self.units.perform(principal, work)
 
@@ -271,13 +275,14 @@ class Items(Statistics):
             if request.aliases is not None:
                 changed = attrs.evolve(changed, aliases=draft_aliases(act, content.aliases))
             if said(changed, self.keys) == said(alone(draft), self.keys):
-                return await item_view(act.unit, principal, self.keys, draft)
+                return await item_view(act.unit, principal, self.keys, draft, act.now)
             absorbed = await read_absorbed(act.unit, [draft])
             changed = attrs.evolve(united(changed, absorbed, self.keys), updated_at=act.now, version=draft.version + 1)
+            require_fit(changed)
             await act.unit.save(ITEMS, changed)
             await refile(act.unit, [draft], [changed])
             await act.audit("draft.updated", ("draft", local_id), workspace_id=act.workspace_id)
-            return await item_view(act.unit, principal, self.keys, changed)
+            return await item_view(act.unit, principal, self.keys, changed, act.now)
 
         return await self.units.perform(principal, work)
 
@@ -314,7 +319,7 @@ class Items(Statistics):
             if result.outcome is not Outcome.UNCHANGED:
                 verb = f"item_{result.outcome.value}"
                 await act.activity(verb, ("item", result.item.key), dfids=[result.item.key])
-            view = await item_view(act.unit, principal, self.keys, result.item)
+            view = await item_view(act.unit, principal, self.keys, result.item, act.now)
             return ItemOutcome(view, result.outcome, content.warnings)
 
         return await self.units.perform(principal, work, dfids=1)

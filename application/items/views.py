@@ -1,22 +1,25 @@
 """What a reader gets of an item (items-events.md 1.2, 4.5, 5)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
 
+from application.facts import about, items_facts
 from application.remembering import Remembered
+from domain.access.decide import Action, decide
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
 from domain.document import Document
 from domain.identifiers import IdentifierKind, IdentifierScope, type_of
 from domain.identifiers.personal import IdentifierKeys, SealBroken
 from domain.items.drafts import is_personal
-from domain.items.families import read_absorbed, read_contributions
-from domain.items.fold import Family, fold, visible_to
+from domain.items.families import read_absorbed, read_contributions, resealed
+from domain.items.fold import Family, Folded, fold, visible_to
 from domain.items.values import NO_LINEAGE, Identifier, Item, Lineage, Outcome
 from domain.ports.errors import Corrupt
+from domain.ports.schema import ITEMS
 from domain.ports.storage import Reader
 
 
@@ -138,11 +141,17 @@ _ROW_VIEWS: Remembered[Item, ItemView | None] = Remembered(512)
 
 
 async def item_views(
-    reader: Reader, principal: Principal, keys: IdentifierKeys, items: Sequence[Item], through: Through | None = None
+    reader: Reader,
+    principal: Principal,
+    keys: IdentifierKeys,
+    items: Sequence[Item],
+    now: datetime,
+    through: Through | None = None,
 ) -> list[ItemView]:
     """Return the views of items that the principal may view, in order.
 
-    Items contributed to through circuits cost one more query for all of them, and one per generation absorbed.
+    Items contributed to through circuits cost one more query for all of them, and one per generation absorbed;
+    items whose lineage names others that may be hidden cost what it takes to decide on those.
     """
     # Only contributions through circuits make the fold that the row carries too little.
     circuits = [item for item in items if item.contributed]
@@ -150,10 +159,44 @@ async def item_views(
     family = Family(
         await read_contributions(reader, absorbed), {key: member.lineage for key, member in absorbed.items()}
     )
-    return [
+    hidden = await _hidden_kin(reader, principal, items, now)
+    views = [
         _view(principal, keys, item, family if item.contributed else None, (through or {}).get(item.key, frozenset()))
         for item in items
     ]
+    return [attrs.evolve(view, lineage=_without(view.lineage, hidden)) if hidden else view for view in views]
+
+
+async def _hidden_kin(reader: Reader, principal: Principal, items: Iterable[Item], now: datetime) -> set[str]:
+    """Return what the lineages of these items name and the principal may not view (section 5).
+
+    What an own item absorbed is own; its parts, and what it is a part of, may have changed hands.
+    """
+    own = principal.workspace_id
+    named = {key for item in items for key in _kin(item, absorbed=item.workspace_id != own)}
+    if not named:
+        return set()
+    kin = list((await reader.get_many(ITEMS, sorted(named))).values())
+    facts = await items_facts(reader, principal, kin)
+    return named - {
+        one.key for one in kin if decide(principal, Action.ITEM_VIEW, about(facts, dfid=one.key), now).allowed
+    }
+
+
+def _kin(item: Item, *, absorbed: bool) -> Iterator[str]:
+    lineage = item.lineage
+    yield from (*(lineage.merged_from if absorbed else ()), *lineage.split_into)
+    if lineage.split_from is not None:
+        yield lineage.split_from
+
+
+def _without(lineage: Lineage, hidden: set[str]) -> Lineage:
+    return attrs.evolve(
+        lineage,
+        merged_from=tuple(key for key in lineage.merged_from if key not in hidden),
+        split_from=None if lineage.split_from in hidden else lineage.split_from,
+        split_into=tuple(key for key in lineage.split_into if key not in hidden),
+    )
 
 
 def as_offered(view: ItemView) -> ItemView:
@@ -169,14 +212,19 @@ def row_view(principal: Principal, keys: IdentifierKeys, item: Item) -> ItemView
 
 
 def _takes_more(item: Item) -> bool:
-    return bool(item.contributed) or any(map(is_personal, item.identifiers))
+    return bool(item.contributed) or any(_kin(item, absorbed=False)) or any(map(is_personal, item.identifiers))
 
 
 async def item_view(
-    reader: Reader, principal: Principal, keys: IdentifierKeys, item: Item, through: Iterable[str] = ()
+    reader: Reader,
+    principal: Principal,
+    keys: IdentifierKeys,
+    item: Item,
+    now: datetime,
+    through: Iterable[str] = (),
 ) -> ItemView:
     """Return the view of one item; `through` are the circuits through which the principal may view it."""
-    return (await item_views(reader, principal, keys, [item], {item.key: frozenset(through)}))[0]
+    return (await item_views(reader, principal, keys, [item], now, {item.key: frozenset(through)}))[0]
 
 
 def _view(
@@ -194,9 +242,10 @@ def _view(
             identifier.circuit_id in through or own or identifier.circuit_id is None or identifier.workspace_id == mine
         )
 
-    data = item.data
+    data, identifiers = item.data, tuple(filter(visible, item.identifiers))
     if family is not None:
-        data = fold(item.key, family, visible_to(item.workspace_id, mine, through)).data
+        folded = fold(item.key, family, visible_to(item.workspace_id, mine, through))
+        data, identifiers = folded.data, _seen_identifiers(item, family, folded, identifiers, keys)
     return ItemView(
         dfid=item.dfid,
         local_id=item.local_id if own else None,
@@ -205,8 +254,7 @@ def _view(
         status=item.status,
         identifiers=tuple(
             identifier_view(identifier, item.key, keys, clear=own or identifier.workspace_id == mine)
-            for identifier in item.identifiers
-            if visible(identifier)
+            for identifier in identifiers
         ),
         aliases=tuple(
             AliasView(alias.scheme, alias.value, alias.workspace_id, alias.added_at)
@@ -221,6 +269,19 @@ def _view(
         created_at=item.created_at,
         updated_at=item.updated_at,
     )
+
+
+def _seen_identifiers(
+    item: Item, family: Family, folded: Folded, shown: tuple[Identifier, ...], keys: IdentifierKeys
+) -> tuple[Identifier, ...]:
+    """Return the identifiers of the row that are shown, with those that the row has from a circuit hidden here."""
+    known = {identifier.identity for identifier in shown}
+    more = [identifier for identifier in folded.identifiers if identifier.identity not in known]
+    if not more:
+        return shown
+    origins = {one.contribution_id: one.item for made in family.contributions.values() for one in made}
+    bound = (resealed(identifier, keys, origins[identifier.added_by], item.key) for identifier in more)
+    return tuple(sorted((*shown, *bound), key=lambda identifier: identifier.order))
 
 
 def identifier_view(identifier: Identifier, item_key: str, keys: IdentifierKeys, *, clear: bool) -> IdentifierView:

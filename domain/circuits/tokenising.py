@@ -23,10 +23,10 @@ from domain.circuits.values import FingerprintEntry, Operation, OperationOrigin
 from domain.errors import Invalid, Refusal, not_found
 from domain.identifiers.personal import IdentifierKeys
 from domain.items.drafts import content_of, draft_identifiers
-from domain.items.engine import require_free
+from domain.items.engine import require_consistent, require_free
 from domain.items.fold import fingerprint
 from domain.items.register import Register
-from domain.items.resolution import Conflict, claims_of, contradicted, disagrees, places_of
+from domain.items.resolution import Conflict, claims_of, disagrees, places_of
 from domain.items.submission import Content, Submission, read_submission
 from domain.items.tokenise import tokenise
 from domain.items.values import ContributionSource, Item, Mapping, Outcome
@@ -207,10 +207,8 @@ class Tokenising:
         """Raise Refusal `identifier_conflict`, `identifier_claimed` or `identifier_contradiction`."""
         if item.workspace_id == self.act.workspace_id:
             require_free(self.register, item, content)
-            return
-        for read in content.identifiers:
-            if contradicted(item, read, content.scope_of(read, creating=False)) is not None:
-                raise Refusal("identifier_contradiction", f"The item carries another {read.key}.")
+        else:
+            require_consistent(item, content)
 
     def _with_addition(self, pushed: Pushed, item: Item, content: Content, members: dict[str, Any]) -> Pushed:
         """Add the extras of a completed push to its item; already standing there, it becomes an operation now."""

@@ -23,19 +23,21 @@ _ELSEWHERE = {
 }
 
 
-def data_faults(document: Document, pointer: str, *, reserved: bool) -> list[Fault]:
+def data_faults(document: Document, pointer: str, *, reserved: bool, folded: bool = False) -> list[Fault]:
     """Return what is wrong with a free object that stands at `pointer`.
 
-    `reserved` also refuses the names kept from item data; payloads may use them.
+    `reserved` also refuses the names kept from item data; payloads may use them. `folded` allows what a whole item
+    may have.
     """
+    most_keys, most_bytes = (MAX_FOLDED_KEYS, MAX_FOLDED_BYTES) if folded else (MAX_KEYS, MAX_BYTES)
     faults = [fault for key in document for fault in _key_faults(key, pointer, reserved=reserved)]
-    if len(document) > MAX_KEYS:
-        faults.append(Fault("too_many", f"At most {MAX_KEYS} top-level keys.", pointer=pointer))
+    if len(document) > most_keys:
+        faults.append(Fault("too_many", f"At most {most_keys} top-level keys.", pointer=pointer))
     unfit = list(_value_faults(document, pointer, 1))
     if unfit:
         return [*faults, *unfit]
-    if len(canonical(document)) > MAX_BYTES:
-        faults.append(Fault("data_too_large", f"At most {MAX_BYTES} bytes as canonical JSON.", pointer=pointer))
+    if len(canonical(document)) > most_bytes:
+        faults.append(Fault("data_too_large", f"At most {most_bytes} bytes as canonical JSON.", pointer=pointer))
     return faults
 
 
@@ -61,7 +63,7 @@ def _value_faults(value: Any, pointer: str, level: int) -> Iterator[Fault]:
         case bool() | None:
             return
         case str():
-            if not _is_text(value):
+            if not is_text(value):
                 yield Fault("text_not_allowed", "No U+0000 and no lone surrogates.", pointer=pointer)
         case int():
             if abs(value) > MAX_INTEGER:
@@ -73,7 +75,7 @@ def _value_faults(value: Any, pointer: str, level: int) -> Iterator[Fault]:
             yield Fault("data_too_deep", f"At most {MAX_DEPTH} levels.", pointer=pointer)
         case dict():
             for key, member in value.items():
-                if not _is_text(key):
+                if not is_text(key):
                     yield Fault("text_not_allowed", "No U+0000 and no lone surrogates.", pointer=pointer)
                 yield from _value_faults(member, f"{pointer}/{_escaped(key)}", level + 1)
         case tuple():
@@ -85,5 +87,6 @@ def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Tell whether a text can be kept: Unicode scalar values without U+0000."""
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

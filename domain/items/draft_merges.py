@@ -12,6 +12,7 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.instants import strictly_after
 from domain.items.drafts import derived
 from domain.items.families import resealed
+from domain.items.fold import require_fit
 from domain.items.lineage import strategy_data
 from domain.items.values import Alias, DraftContent, Identifier, Item, MergeStrategy
 
@@ -84,7 +85,10 @@ def absorb(
     strategy: MergeStrategy,
     keys: IdentifierKeys,
 ) -> list[Item]:
-    """Return the master, then the drafts it absorbs, as they are to be saved; `known` is what it absorbed before."""
+    """Return the master, then the drafts it absorbs, as they are to be saved; `known` is what it absorbed before.
+
+    Raises Invalid beyond the bounds of an item.
+    """
     drafts = dict(known)
     result = master
     absorbed = []
@@ -97,6 +101,7 @@ def absorb(
         result = united(alone(attrs.evolve(result, own=own, lineage=lineage)), drafts, keys)
         into = attrs.evolve(other.lineage, merged_into=master.key)
         absorbed.append(_touched(act, attrs.evolve(other, status=ItemStatus.MERGED, lineage=into)))
+    require_fit(result)
     return [_touched(act, result), *absorbed]
 
 

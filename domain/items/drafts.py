@@ -63,7 +63,8 @@ def draft_aliases(act: Act, given: tuple[AliasInput, ...]) -> tuple[Alias, ...]:
 def content_of(draft: Item, keys: IdentifierKeys, extras: Submission, *, namespace: str | None = None) -> Content:
     """Return the content of a draft with the extras of a push, as a submission read anew.
 
-    Extras win per data key; identifiers are united. `namespace` is what a circuit fills in for an omitted one.
+    Extras win per data key; identifiers are united, within the bounds of an item. `namespace` is what a circuit fills
+    in for an omitted one.
     """
     stored = stored_submission(draft, keys)
     united = Submission(
@@ -71,7 +72,7 @@ def content_of(draft: Item, keys: IdentifierKeys, extras: Submission, *, namespa
         data=Document({**stored.data, **extras.data}),
         aliases=(*stored.aliases, *extras.aliases),
     )
-    return read_submission(united, keys, namespace=namespace)
+    return read_submission(united, keys, namespace=namespace, whole=True)
 
 
 def stored_submission(draft: Item, keys: IdentifierKeys) -> Submission:

@@ -145,8 +145,14 @@ def require_free(register: Register, item: Item, content: Content, *, force: boo
             dfids = [register.root(claim.item).key]
             raise Refusal("identifier_conflict", "Another item of yours holds this identifier.", dfids=dfids)
         raise Refusal("identifier_claimed", "Somebody else holds this identifier.")
+    if not force:
+        require_consistent(item, content)
+
+
+def require_consistent(item: Item, content: Content) -> None:
+    """Demand that an item carries no other value of a single type. Raises Refusal `identifier_contradiction`."""
     for read in content.identifiers:
-        if not force and contradicted(item, read, content.scope_of(read, creating=False)) is not None:
+        if contradicted(item, read, content.scope_of(read, creating=False)) is not None:
             raise Refusal("identifier_contradiction", f"The item carries another {read.key}.")
 
 

@@ -8,8 +8,11 @@ import attrs
 
 from domain.canonical import digest
 from domain.document import EMPTY, Document
+from domain.errors import Fault, Invalid
 from domain.evolving import evolve
 from domain.identifiers import Evidence, IdentifierKind, IdentifierScope
+from domain.items.data_rules import fold_fits
+from domain.items.submission import MAX_ITEM_ALIASES, MAX_ITEM_IDENTIFIERS
 from domain.items.values import (
     NO_LINEAGE,
     Contribution,
@@ -199,8 +202,11 @@ def _joined(held: Identifier | None, added: Identifier, contribution: Contributi
         return _proved(held, added)
     if held is None:
         return added
-    if not _uncovers(held, added):
-        return held
+    return uncovered(held, added) if _uncovers(held, added) else held
+
+
+def uncovered(held: Identifier, added: Identifier) -> Identifier:
+    """Return what stands when the owner adds what came through a circuit before: proof of the number stays."""
     return _proved(added, held) if held.evidence == Evidence.REGISTRY_OK else added
 
 
@@ -240,6 +246,16 @@ def fingerprint(form: str, owner_id: str, identifiers: Iterable[Identifier]) -> 
         list(identifier.identity) for identifier in identifiers if identifier.scope is IdentifierScope.WORKSPACE
     )
     return digest(["defarm-fingerprint/1", form, owner_id, values]) if values else None
+
+
+def require_fit(item: Item) -> None:
+    """Demand the bounds of a whole item or draft (1.1). Raises Invalid."""
+    if len(item.identifiers) > MAX_ITEM_IDENTIFIERS:
+        raise Invalid([Fault("too_many", f"At most {MAX_ITEM_IDENTIFIERS} identifiers.", pointer="/identifiers")])
+    if len(item.aliases) > MAX_ITEM_ALIASES:
+        raise Invalid([Fault("too_many", f"At most {MAX_ITEM_ALIASES} aliases.", pointer="/aliases")])
+    if not fold_fits(item.data):
+        raise Invalid([Fault("data_too_large", "The item's data would exceed its bounds.", pointer="/data")])
 
 
 def refolded(item: Item, family: Family) -> Item:

@@ -11,7 +11,6 @@ import attrs
 from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.act import Act
 from domain.document import EMPTY, Document
-from domain.errors import Fault, Invalid
 from domain.events.chain import EventDraft
 from domain.events.engine import record
 from domain.events.values import EventType
@@ -21,10 +20,18 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.instants import strictly_after
 from domain.items.contributions import new_contribution
-from domain.items.data_rules import fold_fits
 from domain.items.draft_values import refile
 from domain.items.families import read_contributions, resealed
-from domain.items.fold import Family, confidence, fingerprint, layer_data, own_identifiers, refolded
+from domain.items.fold import (
+    Family,
+    confidence,
+    fingerprint,
+    layer_data,
+    own_identifiers,
+    refolded,
+    require_fit,
+    uncovered,
+)
 from domain.items.pending import close_pushed
 from domain.items.resolution import claim_space, claims_of, counted_place, places_of, references_of
 from domain.items.submission import AliasInput, Content, bind
@@ -48,10 +55,9 @@ from domain.ports.errors import Stale
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CLAIMS, CONTRIBUTIONS, COUNTERS, ENTRIES, ITEMS, MAPPINGS
 
-MAX_ITEM_IDENTIFIERS = 200
-MAX_ITEM_ALIASES = 200
 _ENTRIES_READ = 1000
 _Entries = Mapping[tuple[str, str, str, str], IdentifierEntry]
+_Identity = tuple[str, str, str]
 
 
 @attrs.define
@@ -73,6 +79,7 @@ class Register:
     _places: dict[str, dict[str, None]] = attrs.field(factory=dict)
     _counters: dict[str, ValueCounter | None] = attrs.field(factory=dict)
     _counted: dict[str, int] = attrs.field(factory=dict)
+    _looked_up: dict[str, None] = attrs.field(factory=dict)
     _new_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
     _ended_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
     _hidden_entries: dict[tuple[str, str, str, str], None] = attrs.field(factory=dict)
@@ -81,6 +88,8 @@ class Register:
     _consumed: list[Item] = attrs.field(factory=list)
     _mappings: list[LidMapping] = attrs.field(factory=list)
     _layers: dict[tuple[str, str], Document] = attrs.field(factory=dict)
+    _beside: dict[str, Document] = attrs.field(factory=dict)
+    _through: dict[tuple[str, str], set[_Identity]] = attrs.field(factory=dict)
     _histories: dict[str, list[Contribution]] = attrs.field(factory=dict)
 
     async def load(self, contents: Iterable[Content], items: Iterable[str] = ()) -> None:
@@ -108,6 +117,7 @@ class Register:
 
     async def _load_holders(self, places: list[str]) -> None:
         self._places.update((place, {}) for place in places)
+        self._looked_up.update(dict.fromkeys(places))
         selecting = [place for place in places if 0 < self.count(place) <= LABEL_AFTER]
         query = Select({"place": AnyOf(tuple(selecting))}, ("place", "item"))
         after = None
@@ -149,19 +159,30 @@ class Register:
             self._histories.update(await read_contributions(self.act.unit, missing))
 
     async def load_layers(self, circuit_id: str) -> None:
-        """Read what the acting workspace contributed through a circuit to the items read so far."""
+        """Read what stands on the items read so far through a circuit, and what of it is the acting workspace's."""
         through = [key for key, item in self._items.items() if circuit_id in item.contributed]
         query = Select({"item": AnyOf(tuple(through))}, ("item", "recorded_at", "contribution_id"))
         after = None
         while through:
             page = await self.act.unit.page(CONTRIBUTIONS, query, after, 1000)
             for one in page.items:
-                if one.circuit_id == circuit_id and one.workspace_id == self.act.workspace_id:
-                    layer = self._layers.get((one.item, circuit_id), EMPTY)
-                    self._layers[one.item, circuit_id] = _overlaid(layer, one.data)
+                self._lay(one, circuit_id)
             after = page.after
             if after is None:
                 break
+
+    def _lay(self, one: Contribution, circuit_id: str) -> None:
+        """Put a contribution on what stands through a circuit."""
+        place = (one.item, circuit_id)
+        shown = self._through.setdefault(place, set())
+        shown -= {removed.identity for removed in one.removed_identifiers}
+        if one.circuit_id == circuit_id:
+            shown |= {added.identity for added in one.identifiers}
+        if one.circuit_id is None or one.workspace_id != self.act.workspace_id:
+            return
+        self._beside[one.item] = _overlaid(self._beside.get(one.item, EMPTY), one.data)
+        if one.circuit_id == circuit_id:
+            self._layers[place] = _overlaid(self._layers.get(place, EMPTY), one.data)
 
     def consume(self, draft: Item, dfid: str) -> None:
         """End a draft and all it absorbed: their LIDs stand for the DFID from now on (items-events.md 6.13, 4)."""
@@ -242,11 +263,10 @@ class Register:
         lies in a layer of its own. Raises Invalid beyond the bounds of an item.
         """
         contribution_id = new_id()
-        present = {identifier.identity for identifier in item.identifiers}
+        present = self._present(item, circuit_id)
         bound = self._bound(content, item.key, contribution_id, creating=False, circuit_id=circuit_id)
         identifiers = tuple(identifier for identifier in bound if identifier.identity not in present)
-        layer = self.layer(item) if circuit_id is None else self._layers.get((item.key, circuit_id), EMPTY)
-        data = _news(layer, content.data)
+        data = self._news(item, content.data, circuit_id)
         named = (*aliases, *self._named(content.aliases, item.aliases))
         if not identifiers and not data and not named:
             return None
@@ -255,19 +275,14 @@ class Register:
         )
         merged = _overlaid(item.data, data) if circuit_id is None else item.data
         through = item.contributed if circuit_id is None else tuple(sorted({*item.contributed, circuit_id}))
+        shown, fresh = self._joined(item, item.identifiers, identifiers)
         self.change(
-            evolve(
-                item,
-                identifiers=tuple(sorted((*item.identifiers, *identifiers), key=lambda i: i.order)),
-                data=merged,
-                aliases=(*item.aliases, *named),
-                contributed=through,
-            ),
+            evolve(item, identifiers=shown, data=merged, aliases=(*item.aliases, *named), contributed=through),
             contribution,
         )
         if circuit_id is not None:
-            self._layers[item.key, circuit_id] = _overlaid(layer, data)
-        self._attach(item, identifiers)
+            self._lay(contribution, circuit_id)
+        self._attach(item, fresh)
         self._tell(EventType.ENRICHED, contribution, identifiers, payload)
         return self._items[item.key]
 
@@ -282,10 +297,10 @@ class Register:
         """Patch an item by its owner: data by key (null withdraws), identifiers added and removed."""
         contribution_id = new_id()
         kept = tuple(identifier for identifier in item.identifiers if identifier not in removed)
-        present = {identifier.identity for identifier in kept}
+        present = {identifier.identity for identifier in kept if identifier.circuit_id is None}
         bound = self._bound(content, item.key, contribution_id, creating=False, circuit_id=None)
         added = tuple(identifier for identifier in bound if identifier.identity not in present)
-        data = _news(self.layer(item), content.data)
+        data = self._news(item, content.data, None)
         aliases = tuple(
             alias
             for alias in item.aliases
@@ -297,17 +312,18 @@ class Register:
         contribution = self.contribution(
             item, ContributionSource.UPDATE, added, data, contribution_id=contribution_id, removed=removed
         )
+        shown, fresh = self._joined(item, kept, added)
         self.change(
             evolve(
                 item,
-                identifiers=tuple(sorted((*kept, *added), key=lambda i: i.order)),
+                identifiers=shown,
                 data=_overlaid(item.data, data),
                 aliases=(*aliases, *named),
             ),
             contribution,
         )
         self.detach(item, removed)
-        self._attach(item, added)
+        self._attach(item, fresh)
         self.tell_update(contribution, added=added, removed=removed, data=data, reason=reason)
         return self._items[item.key]
 
@@ -415,9 +431,21 @@ class Register:
                 begun.append(ValueCounter(place, more))
             elif held.count <= LABEL_AFTER:
                 grown.append(ValueCounter(place, held.count + more, held.version + 1))
-        self._counters.update((counter.place, counter) for counter in (*begun, *grown))
         await self.act.unit.add(COUNTERS, *begun)
         await self.act.unit.save(COUNTERS, *grown)
+        await self.act.unit.confirm(COUNTERS, *self._relied_on())
+        self._counters.update((counter.place, counter) for counter in (*begun, *grown))
+        self._looked_up.clear()
+
+    def _relied_on(self) -> list[ValueCounter]:
+        """Return the counters of values that chose an item, or none, and were not attached to it (3.5).
+
+        Those of labels choose nothing.
+        """
+        if not self._changed:
+            return []
+        held = (self._counters.get(place) for place in self._looked_up if place not in self._counted)
+        return [counter for counter in held if counter is not None and counter.count <= LABEL_AFTER]
 
     def _bound(
         self, content: Content, item: str, contribution_id: str, *, creating: bool, circuit_id: str | None
@@ -480,6 +508,48 @@ class Register:
         """Return the owner's values on the item itself, without those of what it absorbed."""
         return layer_data(item.key, self._family(item)) if item.lineage.merged_from else item.data
 
+    def _news(self, item: Item, data: Document, circuit_id: str | None) -> Document:
+        """Return the members of `data` that change what the owner says, or what the workspace says elsewhere.
+
+        Through a circuit that is its layer over all circuits (4.2), and what the readers of this one see of it.
+        """
+        if circuit_id is None:
+            return _changing(self.layer(item), data)
+        seen = self._layers.get((item.key, circuit_id), EMPTY)
+        whole = self._beside.get(item.key, seen)
+        changing = {**_changing(seen, data), **_changing(whole, data)}
+        return Document((key, value) for key, value in data.items() if key in changing)
+
+    def _present(self, item: Item, circuit_id: str | None) -> set[_Identity]:
+        """Return the identifiers to which an addition adds nothing: the owner's, and those shown in its circuit."""
+        shown = self._through.get((item.key, circuit_id or ""), set())
+        return shown | {one.identity for one in item.identifiers if one.circuit_id in (None, circuit_id)}
+
+    def _joined(
+        self, item: Item, held: Iterable[Identifier], added: Iterable[Identifier]
+    ) -> tuple[tuple[Identifier, ...], list[Identifier]]:
+        """Return the identifiers of an item with additions, and those by which it was not found before.
+
+        The owner's replace what came through circuits (4.3); what stands through another circuit stays.
+        """
+        shown = {one.identity: one for one in held}
+        fresh: list[Identifier] = []
+        for one in added:
+            before = shown.get(one.identity)
+            if before is not None and one.circuit_id is not None:
+                continue
+            if before is not None:
+                self._end_entry(item, before)
+            shown[one.identity] = one if before is None else uncovered(before, one)
+            fresh.append(one)
+        return tuple(sorted(shown.values(), key=lambda one: one.order)), fresh
+
+    def _end_entry(self, item: Item, identifier: Identifier) -> None:
+        """Let an item be found by an identifier of its own no more."""
+        if any(one.identity == identifier.identity for one in self.own_identifiers(item)):
+            entry = self._entry(item, identifier)
+            self._ended_entries[entry.item, entry.namespace, entry.key, entry.lookup] = entry
+
     def own_identifiers(self, item: Item) -> tuple[Identifier, ...]:
         """Return the identifiers on the item itself, without those of what it absorbed."""
         return own_identifiers(item.key, self._family(item)) if item.lineage.merged_from else item.identifiers
@@ -511,12 +581,7 @@ class Register:
         if held is not None and held.version != item.version:
             raise Stale(ITEMS.name, item.key)
         item = self._folded(item, made)
-        if len(item.identifiers) > MAX_ITEM_IDENTIFIERS:
-            raise Invalid([Fault("too_many", f"At most {MAX_ITEM_IDENTIFIERS} identifiers.", pointer="/identifiers")])
-        if len(item.aliases) > MAX_ITEM_ALIASES:
-            raise Invalid([Fault("too_many", f"At most {MAX_ITEM_ALIASES} aliases.", pointer="/aliases")])
-        if not fold_fits(item.data):
-            raise Invalid([Fault("data_too_large", "The item's data would exceed its bounds.", pointer="/data")])
+        require_fit(item)
         updated = evolve(
             item,
             updated_at=strictly_after(item.updated_at, self.act.now),
@@ -648,7 +713,7 @@ class Register:
 _ABSENT = object()
 
 
-def _news(layer: Document, data: Document) -> Document:
+def _changing(layer: Document, data: Document) -> Document:
     """Return the members of `data` that change the layer; null withdraws what is there."""
     return Document(
         {

@@ -41,6 +41,11 @@ def alias_mark(workspace_id: str, scheme: str, value: str) -> str:
     return f"#a{sha256_hex(f'{workspace_id} {scheme} {value}'.encode())}"
 
 
+def splits(text: str) -> list[tuple[str, str]]:
+    """Return what `scheme:value` may mean: a scheme may have colons itself."""
+    return [(text[:place], text[place + 1 :]) for place, sign in enumerate(text) if sign == ":"]
+
+
 def stored_tokens(item: Item) -> tuple[str, ...]:
     """Return all words under which a store files an item: those that are searched, and marks of what is filtered."""
     marks: dict[str, None] = {}

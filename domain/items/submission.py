@@ -1,5 +1,6 @@
 """What somebody says about an item, read once: cleaned, checked, its faults collected (items-events.md 3.1)."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -30,12 +31,16 @@ from domain.identifiers import (
     type_of,
 )
 from domain.identifiers.personal import IdentifierKeys
-from domain.items.data_rules import data_faults
+from domain.items.data_rules import data_faults, is_text
 from domain.items.values import Identifier
 from domain.shape import Count, Raw
 
 MAX_IDENTIFIERS = 50
 MAX_ALIASES = 20
+MAX_ITEM_IDENTIFIERS = 200
+MAX_ITEM_ALIASES = 200
+MAX_VALUE = 256
+_SCHEME = re.compile(r"[a-z][a-z0-9_.:-]{0,63}", re.ASCII)
 
 
 @attrs.frozen
@@ -128,10 +133,15 @@ class Content:
 
 
 def read_submission(
-    submission: Submission, keys: IdentifierKeys, *, namespace: str | None = None, fill: bool = True
+    submission: Submission,
+    keys: IdentifierKeys,
+    *,
+    namespace: str | None = None,
+    fill: bool = True,
+    whole: bool = False,
 ) -> Content:
     """Read a submission. `namespace` stands where one is omitted (a circuit's default); without `fill` an omitted
-    namespace stays None, as on drafts."""
+    namespace stays None, as on drafts. `whole` allows what a whole item may have: drafts become one from many."""
     faults: list[Fault] = []
     malformed: list[Fault] = []
     reads: dict[tuple[str, str, str], Read] = {}
@@ -148,7 +158,7 @@ def read_submission(
         earlier = reads.setdefault(read.identity, read)
         if earlier is not read and earlier.asked is not read.asked:
             faults.append(Fault("identifier_duplicate", "The same identifier with two scopes.", pointer=pointer))
-    faults += _count_faults(submission)
+    faults += _count_faults(submission, whole=whole)
     faults += _alias_faults(submission.aliases)
     identifiers = tuple(reads.values())
     content = Content(
@@ -157,7 +167,7 @@ def read_submission(
         tuple(dict.fromkeys(submission.aliases)),
         tuple(faults),
         tuple(malformed),
-        tuple(data_faults(submission.data, "/data", reserved=True)),
+        tuple(data_faults(submission.data, "/data", reserved=True, folded=whole)),
     )
     return evolve(content, warnings=tuple(dict.fromkeys(_warnings(content))))
 
@@ -178,6 +188,14 @@ def _shape_faults(given: IdentifierInput, pointer: str) -> Iterable[Fault]:
     if given.scope is not None and given.scope not in allowed_scopes(key):
         allowed = ", ".join(sorted(allowed_scopes(key)))
         yield Fault("scope_not_allowed", f"{key} can be {allowed}.", pointer=f"{pointer}/scope")
+    yield from _value_faults(given.value, f"{pointer}/value")
+
+
+def _value_faults(value: str, pointer: str) -> Iterable[Fault]:
+    if len(value) > MAX_VALUE:
+        yield Fault("too_long", f"At most {MAX_VALUE} characters.", pointer=pointer)
+    elif not is_text(value):
+        yield Fault("text_not_allowed", "No U+0000 and no lone surrogates.", pointer=pointer)
 
 
 def _read(given: IdentifierInput, pointer: str, keys: IdentifierKeys, namespace: str | None, *, fill: bool) -> Read:
@@ -193,17 +211,24 @@ def _read(given: IdentifierInput, pointer: str, keys: IdentifierKeys, namespace:
     return Read(pointer, place, key, given.value, checked, lookup, given.scope)
 
 
-def _count_faults(submission: Submission) -> Iterable[Fault]:
-    if len(submission.identifiers) > MAX_IDENTIFIERS:
-        yield Fault("too_many", f"At most {MAX_IDENTIFIERS} identifiers.", pointer="/identifiers")
-    if len(submission.aliases) > MAX_ALIASES:
-        yield Fault("too_many", f"At most {MAX_ALIASES} aliases.", pointer="/aliases")
+def _count_faults(submission: Submission, *, whole: bool) -> Iterable[Fault]:
+    identifiers, aliases = (MAX_ITEM_IDENTIFIERS, MAX_ITEM_ALIASES) if whole else (MAX_IDENTIFIERS, MAX_ALIASES)
+    if len(submission.identifiers) > identifiers:
+        yield Fault("too_many", f"At most {identifiers} identifiers.", pointer="/identifiers")
+    if len(submission.aliases) > aliases:
+        yield Fault("too_many", f"At most {aliases} aliases.", pointer="/aliases")
 
 
 def _alias_faults(aliases: tuple[AliasInput, ...]) -> Iterable[Fault]:
     for index, alias in enumerate(aliases):
         if alias.scheme == "lid":
             yield Fault("alias_scheme_reserved", "lid is written by the engine.", pointer=f"/aliases/{index}/scheme")
+        elif _SCHEME.fullmatch(alias.scheme) is None:
+            words = "Schemes are a-z, 0-9, _ . : - and start with a letter."
+            yield Fault("format", words, pointer=f"/aliases/{index}/scheme")
+        if not alias.value:
+            yield Fault("required", "The name itself is missing.", pointer=f"/aliases/{index}/value")
+        yield from _value_faults(alias.value, f"/aliases/{index}/value")
 
 
 def _warnings(content: Content) -> Iterable[str]:

@@ -37,7 +37,7 @@ class ItemsView(View[Item]):
 
     `access` is `own`, `shared`, `circuit` or `all`. `entry` is (key, lookup, namespace or None) of an identifier
     the item carries. `namespace`, `kind` and `evidences` must hold of one identifier that the viewer sees; `alias`
-    is (scheme, value) of the viewer's workspace. `words` are prefixes that must each start a word of the item's
+    is `scheme:value` of the viewer's workspace. `words` are prefixes that must each start a word of the item's
     text. Ordered by (`sort`, key); `sort` is `created_at` or `updated_at`.
     """
 
@@ -50,7 +50,7 @@ class ItemsView(View[Item]):
     namespace: str | None = None
     kind: str | None = None
     evidences: tuple[str, ...] = ()
-    alias: tuple[str, str] | None = None
+    alias: str | None = None
     words: tuple[str, ...] = ()
     created: Between | None = None
     updated: Between | None = None

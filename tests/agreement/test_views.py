@@ -341,7 +341,7 @@ def _filtered_items(viewer: Viewer, random: Random) -> ItemsView:
         namespace=maybe("bovino", "generic"),
         kind=maybe("canonical"),
         evidences=random.choice(((), ("format_ok",))),
-        alias=maybe(("tag", "1")),
+        alias=maybe("tag:1"),
         words=random.choice(((), ("gad",), words("açaí"), ("so", "gado"))),
         created=maybe(Between(INSTANTS[1]), Between(None, INSTANTS[2]), Between()),
         updated=maybe(Between(INSTANTS[1], INSTANTS[2])),

@@ -9,7 +9,7 @@ from application.items import CreateDraft, UpdateDraft
 from application.items.drafts import MergeDrafts, OrganizeDrafts, UnmergeDraft
 from application.items.requests import ItemFilter, StatusFilter
 from domain.document import Document
-from domain.errors import Refusal
+from domain.errors import Invalid, Refusal
 from domain.items.submission import IdentifierInput
 from domain.items.values import MergeStrategy
 from domain.ports.schema import AUDIT, COUNTERS, ENTRIES, ITEMS, MAPPINGS
@@ -106,6 +106,23 @@ async def test_42_a_dry_run_tells_the_numbers_of_the_run(farm: Farm) -> None:
     assert len((await farm.items.drafts(farm.ana)).items) == 2
     assert (await farm.items.draft(farm.rui, theirs)).version == 1
     assert (await farm.items.draft_duplicates(farm.ana)).items == ()
+
+
+async def test_many_drafts_become_one_item_within_the_bounds_of_an_item(farm: Farm) -> None:
+    """A submission has at most 50 identifiers, an item 200 (1.1)."""
+    lids = [
+        await draft(farm, ("sisbov", SISBOV), *((f"k{n}-{one}", "1") for one in range(49)), **{f"v{n}": "x" * 60_000})
+        for n in range(5)
+    ]
+    with pytest.raises(Invalid) as refused:
+        await farm.items.merge_drafts(farm.ana, MergeDrafts(lids[0], tuple(lids[1:])))
+    assert [(fault.code, fault.pointer) for fault in refused.value.faults] == [("too_many", "/identifiers")]
+    for dry_run in (True, False):
+        [step] = (await farm.items.organize(farm.ana, OrganizeDrafts("deduplicate", dry_run=dry_run))).operations
+        assert (step.status, step.reason) == ("skipped", "too_many")
+    await farm.items.merge_drafts(farm.ana, MergeDrafts(lids[0], tuple(lids[1:3])))
+    item = (await farm.items.promote(farm.ana, lids[0])).item
+    assert (len(item.identifiers), sorted(item.data)) == (148, ["v0", "v1", "v2"])
 
 
 async def test_what_unites_drafts_is_found_whatever_became_of_them_and_counted_exactly(farm: Farm) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from adapters.postgres.storage import PostgresStorage
 from application.items import IdentifierReference, ItemOutcome, Items, UpdateItem
-from application.items.requests import CreateBatch
+from application.items.requests import CreateBatch, ItemFilter
 from application.units import DfidSource, Units
 from domain.document import Document
 from domain.errors import Invalid, Refusal
 from domain.instants import wire
 from domain.items.dfid import parse_dfid
+from domain.items.submission import AliasInput, IdentifierInput, Submission
 from domain.items.values import Outcome, PendingReason
 from domain.ports.schema import EVENTS, ITEMS, PENDING
 from domain.ports.storage import Storage
@@ -195,6 +196,23 @@ async def test_30_the_same_body_again_writes_nothing(farm: Farm) -> None:
     again = await made(farm, ("sisbov", SISBOV), ("lote", "1"), peso=412.5)
     assert (again.outcome, again.item.version) == (Outcome.UNCHANGED, 1)
     assert await farm.census() == before
+
+
+async def test_an_identifier_named_twice_is_taken_off_once(farm: Farm) -> None:
+    dfid = str((await made(farm, ("sisbov", SISBOV), ("lote", "1"))).item.dfid)
+    twice = (IdentifierReference("lote", "1"), IdentifierReference("lote", " 1", "generic"))
+    item = await farm.items.update(farm.ana, dfid, UpdateItem(remove_identifiers=twice), None)
+    assert [one.key for one in item.identifiers] == ["sisbov"]
+    (event,) = await farm.rows(EVENTS, event_type="updated")
+    assert len(event.payload["removed"]) == 1
+
+
+async def test_an_item_is_listed_by_what_a_workspace_calls_it_whatever_the_scheme_looks_like(farm: Farm) -> None:
+    named = Submission((IdentifierInput("lote", "1"),), aliases=(AliasInput("urn:erp", "7:b"),))
+    dfid = (await farm.items.create(farm.ana, named)).item.dfid  # type: ignore[union-attr]
+    for text, found in (("urn:erp:7:b", [dfid]), ("urn:erp", []), ("urn:erp:7", [])):
+        assert [one.dfid for one in (await farm.items.page(farm.ana, ItemFilter(alias=text))).items] == found
+    assert (await farm.items.page(farm.rui, ItemFilter(alias="urn:erp:7:b"))).items == ()
 
 
 async def test_an_update_that_says_nothing_is_refused(farm: Farm) -> None:

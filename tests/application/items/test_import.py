@@ -1,5 +1,6 @@
 """Imports: what other people's files look like, and what their faults are told as (items-events.md 6.3)."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -141,9 +142,28 @@ async def test_ndjson_lines_are_create_bodies_taken_strictly(farm: Farm) -> None
     assert {(error["code"], error["pointer"]) for row in rows[1:3] for error in row.errors} == {
         ("type", "/identifiers/0/value"),
         ("unknown_field", "/user_id"),
-        ("identifier_malformed", "/identifiers/0/value"),
+        ("text_not_allowed", "/identifiers/0/value"),
         ("number_out_of_range", "/data/n"),
     }
+
+
+@pytest.mark.parametrize("target", list(Target))
+async def test_no_line_of_a_file_brings_what_no_request_could(farm: Farm, target: Target) -> None:
+    long = json.dumps("x" * 257)
+    lines = [
+        (f'{{"identifiers":[{{"key":"lote","value":{long}}}]}}', "too_long", "/identifiers/0/value"),
+        ('{"identifiers":[{"key":"lote","value":"\\ud800"}]}', "text_not_allowed", "/identifiers/0/value"),
+        ('{"aliases":[{"scheme":"erp","value":"a\\u0000"}]}', "text_not_allowed", "/aliases/0/value"),
+        (f'{{"aliases":[{{"scheme":"erp","value":{long}}}]}}', "too_long", "/aliases/0/value"),
+        ('{"aliases":[{"scheme":"erp","value":""}]}', "required", "/aliases/0/value"),
+        ('{"aliases":[{"scheme":"ERP","value":"7"}]}', "format", "/aliases/0/scheme"),
+        ('{"aliases":[{"scheme":"lid","value":"7"}]}', "alias_scheme_reserved", "/aliases/0/scheme"),
+    ]
+    content = "\n".join(line for line, _, _ in lines).encode()
+    view = await imported(farm, content, ImportOptions(format=Format.NDJSON, target=target))
+    assert view.counts["refused"] == len(lines)
+    told = [{(error["code"], error["pointer"]) for error in row.errors} for row in await results(farm, view)]
+    assert all((code, pointer) in found for (_, code, pointer), found in zip(lines, told, strict=True))
 
 
 async def test_too_many_rows_fail_and_keep_the_whole_units_before(farm: Farm) -> None:

@@ -196,7 +196,7 @@ VIEWS: tuple[Any, ...] = (
     *(ItemsView(Viewer("u", "w"), NOW, access, ("active",), descending=False) for access in ("shared", "circuit")),
     ItemsView(
         Viewer("u", "w"), NOW, "all", ("active",), "C", (("k", "v", None), ("k", "v", "n")), "n", "canonical",
-        ("format_ok",), ("s", "v"), ("word",), Between(NOW), Between(None, NOW), "updated_at",
+        ("format_ok",), "s:v", ("word",), Between(NOW), Between(None, NOW), "updated_at",
     ),
     ItemsView(Viewer("u", "w"), NOW, "circuit", ("active",), "C", words=("word",)),
     ItemsView(Viewer("u", "w"), NOW, "shared", ("active",), "C", sort="updated_at"),
@@ -204,7 +204,7 @@ VIEWS: tuple[Any, ...] = (
     MembersView("C", "an", "viewer"),
     PlacementsView("C", ("active", "merged")),
     DirectoryView(NOW, ("word",)),
-    ItemsView(Viewer("u", "w"), NOW, statuses=("active",), namespace="o'x\\:*", alias=("'", "\\")),
+    ItemsView(Viewer("u", "w"), NOW, statuses=("active",), namespace="o'x\\:*", alias="':\\"),
     EventsView(Viewer("u", "w"), NOW),
     EventsView(Viewer("u", "w"), NOW, dfid="D", by_position=True),
     EventsView(
@@ -280,7 +280,7 @@ HOT_VIEWS = {
         ItemsView(Viewer("u", "big"), NOW, "own", ("active",), namespace="n"),
         "items_by_words",
     ),
-    "items of an alias": (ItemsView(Viewer("u", "big"), NOW, "own", ("active",), alias=("s", "v")), "items_by_words"),
+    "items of an alias": (ItemsView(Viewer("u", "big"), NOW, "own", ("active",), alias="s:v"), "items_by_words"),
     "all events": (EventsView(Viewer("u", "w"), NOW), "events_by_author_workspace_id_recorded_at_event_id"),
     "all events by what happened": (
         EventsView(Viewer("u", "w"), NOW, time="occurred_at"),

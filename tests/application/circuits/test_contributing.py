@@ -1,0 +1,148 @@
+"""What members add to each other's items, and who sees it (items-events.md 3.4, 4.2, 4.3, 4.5, 5, 6.5)."""
+
+from typing import Any
+
+import pytest
+
+from application.events.requests import AppendEvent
+from application.items.lineage import SplitItem, SplitPart
+from application.items.requests import EnrichItem, ItemFilter, UpdateItem
+from application.items.sharing import ShareItem
+from application.items.transfers import OfferItem
+from domain.access.principal import Principal
+from domain.document import Document
+from domain.errors import Refusal
+from domain.items.lineage import SplitMode
+from domain.items.submission import IdentifierInput, Submission
+from domain.items.transferring import TransferDecision
+from domain.ports.schema import CLAIMS, CONTRIBUTIONS, ENTRIES
+from tests.application.circuits.world import World, lot, sisbov
+
+CHIP = IdentifierInput("rfid", "982000123456789")
+
+
+async def refused(code: str, call: Any) -> None:
+    with pytest.raises(Refusal, match=code):
+        await call
+
+
+async def herd(world: World, circuits: int = 1) -> tuple[Principal, Principal, Principal, list[str], str]:
+    """Return an owner, a member and a friend of the owner's, circuits with both in the first, and a placed item."""
+    ana, bia, caio = await world.user("ana"), await world.user("bia"), await world.user("caio")
+    made = [(await world.circuit(ana)).circuit_id for _ in range(circuits)]
+    await world.join(ana, made[0], bia)
+    dfid = await world.item(ana, sisbov(1), lot("7"))
+    for circuit_id in made:
+        await world.circuits.push(ana, circuit_id, dfid)
+    return ana, bia, caio, made, dfid
+
+
+async def keys_seen(world: World, who: Principal, dfid: str) -> set[str]:
+    return {one.key for one in (await world.items.get(who, dfid)).identifiers}
+
+
+async def added(world: World, who: Principal, dfid: str, circuit_id: str, *given: IdentifierInput, **data: Any) -> str:
+    request = EnrichItem(given, Document(data), circuit_id=circuit_id)
+    return (await world.items.enrich(who, dfid, request)).outcome.value
+
+
+@pytest.mark.parametrize("update", [False, True])
+async def test_a_number_that_the_owner_adds_is_the_owner_s_though_a_member_brought_it_before(
+    world: World, update: bool
+) -> None:
+    ana, bia, caio, (circuit_id,), dfid = await herd(world)
+    await world.items.share(ana, dfid, ShareItem(str(caio.user_id)))
+    assert await added(world, bia, dfid, circuit_id, CHIP, lot("b", "brinco")) == "enriched"
+    assert await keys_seen(world, caio, dfid) == {"sisbov", "lote"}
+    if update:
+        await world.items.update(ana, dfid, UpdateItem(add_identifiers=(CHIP, lot("b", "brinco"))), None)
+    else:
+        await world.items.enrich(ana, dfid, EnrichItem((CHIP, lot("b", "brinco"))))
+    assert await keys_seen(world, caio, dfid) == {"sisbov", "lote", "rfid", "brinco"}
+    assert {claim.key: claim.item for claim in await world.rows(CLAIMS)} == {"sisbov": dfid, "rfid": dfid}
+    found = await world.items.create(ana, Submission((CHIP,), Document(peso=1)))
+    assert found.item.dfid == dfid  # type: ignore[union-attr]
+    by_tag = await world.items.create(ana, Submission((lot("b", "brinco"),), Document(peso=2)))
+    assert by_tag.item.dfid == dfid  # type: ignore[union-attr]
+    assert [entry.circuit_id for entry in await world.rows(ENTRIES, item=dfid)] == [None] * 4
+    again = await world.items.enrich(ana, dfid, EnrichItem((CHIP,)))
+    assert again.outcome == "unchanged"
+
+
+async def test_a_member_adds_no_other_number_of_a_kind_that_an_animal_has_once(world: World) -> None:
+    _, bia, _, (circuit_id,), dfid = await herd(world)
+    await refused("identifier_contradiction", added(world, bia, dfid, circuit_id, sisbov(2), peso=1))
+    assert len(await world.rows(CONTRIBUTIONS)) == 1
+    assert await added(world, bia, dfid, circuit_id, sisbov(1), peso=1) == "enriched"
+
+
+async def test_what_stands_through_one_circuit_is_not_known_in_another(world: World) -> None:
+    """Who adds the same through another circuit learns nothing, and the readers there see it."""
+    ana, bia, caio, (here, there), dfid = await herd(world, 2)
+    dora = await world.user("dora")
+    await world.join(ana, there, caio, dora)
+    assert await added(world, bia, dfid, here, CHIP, peso=1) == "enriched"
+    assert await keys_seen(world, dora, dfid) == {"sisbov", "lote"}
+    assert await added(world, caio, dfid, there, CHIP, peso=1) == "enriched"
+    assert await added(world, caio, dfid, there, CHIP, peso=1) == "unchanged"
+    assert await added(world, dora, dfid, there, CHIP) == "unchanged"
+    for who in (ana, bia, caio, dora):
+        shown = await world.items.get(who, dfid)
+        assert ({one.key for one in shown.identifiers}, shown.data) == ({"sisbov", "lote", "rfid"}, {"peso": 1})
+    (chip,) = [one for one in (await world.items.get(dora, dfid)).identifiers if one.key == "rfid"]
+    (mine,) = [row for row in await world.rows(CONTRIBUTIONS) if row.circuit_id == there]
+    assert chip.added_by == mine.contribution_id
+    await world.items.update(ana, dfid, UpdateItem(add_identifiers=(CHIP,)), None)
+    assert await keys_seen(world, dora, dfid) == {"sisbov", "lote", "rfid"}
+
+
+async def test_a_value_said_again_after_another_one_elsewhere_counts(world: World) -> None:
+    """The layer of a workspace goes over all circuits (4.2): what was said last is what readers of both see."""
+    ana, bia, caio, (here, there), dfid = await herd(world, 2)
+    await world.join(ana, there, bia, caio)
+    await world.join(ana, here, caio)
+    for circuit_id, weight in ((here, 1), (there, 2), (here, 1)):
+        assert await added(world, bia, dfid, circuit_id, peso=weight) == "enriched"
+        assert (await world.items.get(caio, dfid)).data == {"peso": weight}
+    assert await added(world, bia, dfid, here, peso=1) == "unchanged"
+
+
+async def test_parts_that_change_hands_are_named_to_those_only_who_see_them(world: World) -> None:
+    ana, bia, caio, (circuit_id,), dfid = await herd(world)
+    await world.items.share(ana, dfid, ShareItem(str(caio.user_id)))
+    parts = (SplitPart((lot("7-a"),)), SplitPart((lot("7-b"),)))
+    done = await world.items.split(ana, dfid, SplitItem(SplitMode.EXTRACT, parts))
+    kept, sold = (str(part.dfid) for part in done.parts)
+    offer = await world.transfers.offer(ana, sold, OfferItem(str(bia.workspace_id)))
+    assert (await world.items.get(bia, sold)).lineage.split_from is None
+    await world.transfers.decide(bia, offer.transfer_id, TransferDecision.ACCEPT)
+    assert (await world.items.get(ana, dfid)).lineage.split_into == (kept,)
+    assert (await world.items.get(caio, dfid)).lineage.split_into == ()
+    assert (await world.items.get(bia, sold)).lineage.split_from == dfid  # It is placed in a circuit of Bia's.
+    [listed] = (await world.items.page(bia, ItemFilter())).items
+    assert listed.lineage.split_from == dfid
+    changed = await world.items.enrich(bia, dfid, EnrichItem(data=Document(a=1), circuit_id=circuit_id))
+    assert changed.item.lineage.split_into == (sold,)
+    assert (await world.circuits.pull(bia, circuit_id, dfid)).item.lineage.split_into == (sold,)  # type: ignore[union-attr]
+    await world.circuits.withdraw(ana, circuit_id, dfid)
+    assert (await world.items.get(bia, sold)).lineage.split_from is None
+    updated = await world.items.update(bia, sold, UpdateItem(Document(a=1)), None)
+    assert updated.lineage.split_from is None
+
+
+async def test_a_list_of_a_circuit_is_for_its_members(world: World) -> None:
+    ana, bia, caio, (circuit_id,), dfid = await herd(world)
+    await world.items.share(ana, dfid, ShareItem(str(caio.user_id)))
+    for who in (ana, bia):
+        found = await world.items.page(who, ItemFilter(circuit_id=circuit_id, access="all"))  # type: ignore[arg-type]
+        assert [one.dfid for one in found.items] == [dfid]
+    await refused("not_found", world.items.page(caio, ItemFilter(circuit_id=circuit_id)))
+    await world.circuits.remove_member(ana, circuit_id, str(bia.user_id))
+    await refused("not_found", world.items.page(bia, ItemFilter(circuit_id=circuit_id)))
+
+
+async def test_whom_an_item_is_offered_to_sees_it_and_writes_nothing_on_it(world: World) -> None:
+    ana, _, caio, _, dfid = await herd(world)
+    await refused("not_found", world.events.append(caio, AppendEvent(dfid, "note")))
+    await world.transfers.offer(ana, dfid, OfferItem(str(caio.workspace_id)))
+    await refused("event_write_denied", world.events.append(caio, AppendEvent(dfid, "note")))
