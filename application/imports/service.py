@@ -240,7 +240,7 @@ class _Run:
         for index, row in enumerate(chunk):
             faults = row.faults
             content = read_submission(row.submission or Submission(), self.service.keys, fill=False)
-            faults = (*faults, *content.faults, *content.data_faults)
+            faults = (*faults, *content.faults, *content.unkept, *content.data_faults)
             if row.submission is None or faults:
                 results.append(self._result(index, row, Outcome.REFUSED, Admission(Outcome.REFUSED, faults=faults)))
                 continue

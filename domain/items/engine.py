@@ -105,7 +105,7 @@ def faults_of(content: Content) -> tuple[Fault, ...]:
 
 def queue_reason(content: Content) -> PendingReason | None:
     """Return the reason under which these faults may wait; faults of shape never do (6.1)."""
-    if content.faults:
+    if content.faults or content.unkept:
         return None
     if not content.identifiers:
         return PendingReason.NO_IDENTIFIERS

@@ -112,7 +112,10 @@ class Read:
 
 @attrs.frozen
 class Content:
-    """A submission, read. `faults` point into the submission; a content with faults is good for a draft at most."""
+    """A submission, read. `faults` point into the submission; a content with faults is good for a draft at most.
+
+    `unkept` are malformed values that not even a draft or the queue may hold: too long, or no text.
+    """
 
     identifiers: tuple[Read, ...]
     data: Document
@@ -121,6 +124,7 @@ class Content:
     malformed: tuple[Fault, ...] = ()
     data_faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+    unkept: tuple[Fault, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -144,6 +148,7 @@ def read_submission(
     namespace stays None, as on drafts. `whole` allows what a whole item may have: drafts become one from many."""
     faults: list[Fault] = []
     malformed: list[Fault] = []
+    unkept: list[Fault] = []
     reads: dict[tuple[str, str, str], Read] = {}
     for index, given in enumerate(submission.identifiers):
         pointer = f"/identifiers/{index}"
@@ -155,6 +160,7 @@ def read_submission(
         if read.check.evidence is Evidence.MALFORMED:
             detail = read.check.reasons[0].detail if read.check.reasons else ""
             malformed.append(Fault("identifier_malformed", detail, pointer=f"{pointer}/value"))
+            unkept += _value_faults(given.value, f"{pointer}/value")
         earlier = reads.setdefault(read.identity, read)
         if earlier is not read and earlier.asked is not read.asked:
             faults.append(Fault("identifier_duplicate", "The same identifier with two scopes.", pointer=pointer))
@@ -168,6 +174,7 @@ def read_submission(
         tuple(faults),
         tuple(malformed),
         tuple(data_faults(submission.data, "/data", reserved=True, folded=whole)),
+        unkept=tuple(unkept),
     )
     return evolve(content, warnings=tuple(dict.fromkeys(_warnings(content))))
 
@@ -188,7 +195,6 @@ def _shape_faults(given: IdentifierInput, pointer: str) -> Iterable[Fault]:
     if given.scope is not None and given.scope not in allowed_scopes(key):
         allowed = ", ".join(sorted(allowed_scopes(key)))
         yield Fault("scope_not_allowed", f"{key} can be {allowed}.", pointer=f"{pointer}/scope")
-    yield from _value_faults(given.value, f"{pointer}/value")
 
 
 def _value_faults(value: str, pointer: str) -> Iterable[Fault]:
