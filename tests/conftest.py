@@ -3,13 +3,15 @@
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from adapters.memory.storage import MemoryBackend
+from tests import problems
 from tests.invariants import HELD, WRITTEN, hold_all, hold_database
 from tests.machines import BYTECODE
 from tests.servers import PostgresServer, RedisServer
@@ -50,6 +52,15 @@ def pytest_collection_finish() -> None:
     # What is loaded by now stays to the end: looking through it for garbage again and again is a fifth of a run.
     gc.collect()
     gc.freeze()
+    problems.watch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    problems.wrong.clear()
+    result = yield
+    assert not problems.wrong, "\n".join(problems.wrong)
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,15 @@ from domain.ports.schema import CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
 
+_BASE = [role.value for role in BaseRole]
+
+
+def _place(view: RoleView) -> Cursor:
+    """Return where a role stands in the list: it keeps its place when others come or go."""
+    if view.created_at is None or view.role_id is None:
+        return (_BASE.index(view.name),)
+    return (len(_BASE), view.created_at, view.role_id)
+
 
 class CircuitGovernance(CircuitReading):
     """What decides who belongs to a circuit, with which rights, and what may enter it."""
@@ -58,11 +67,10 @@ class CircuitGovernance(CircuitReading):
     async def roles(
         self, principal: Principal, circuit_id: str, after: Cursor | None = None, limit: int = 200
     ) -> Page[RoleView]:
-        """Return the base roles and then the custom ones, with how many members carry each."""
+        """Return the base roles and then the custom ones by age, with how many members carry each."""
         views = await self._role_views(principal, circuit_id)
-        start = 0 if after is None else int(str(after[0]))
-        end = start + limit
-        return Page(views[start:end], (end,) if end < len(views) else None)
+        rest = [view for view in views if after is None or _place(view) > after]
+        return Page(tuple(rest[:limit]), _place(rest[limit - 1]) if len(rest) > limit else None)
 
     async def _role_views(self, principal: Principal, circuit_id: str) -> tuple[RoleView, ...]:
         async with self.units.storage.read() as reader:
@@ -71,7 +79,7 @@ class CircuitGovernance(CircuitReading):
             counts = await _role_counts(reader, circuit)
             base = (base_role_view(role, counts.get(role.value, 0)) for role in BaseRole)
             custom = (custom_role_view(role, counts.get(role.name, 0)) for role in circuit.roles)
-            return (*base, *custom)
+            return tuple(sorted((*base, *custom), key=_place))
 
     async def role(self, principal: Principal, circuit_id: str, name: str) -> RoleView:
         """Return one role. Raises Refusal `not_found`."""

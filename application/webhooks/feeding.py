@@ -25,10 +25,14 @@ AT_ONCE = 500
 CANCEL = "cancel_deliveries"
 
 
+def by_age(circuit_id: str) -> Select:
+    """Return the question for the webhooks of a circuit in the order they were made."""
+    return Select({"circuit_id": circuit_id}, ("created_at", "webhook_id"))
+
+
 async def webhooks_of(reader: Reader, circuit_id: str) -> list[Webhook]:
     """Return the webhooks of a circuit in the order they were made."""
-    query = Select({"circuit_id": circuit_id}, ("created_at", "webhook_id"))
-    return list((await reader.page(WEBHOOKS, query, limit=100)).items)
+    return list((await reader.page(WEBHOOKS, by_age(circuit_id), limit=100)).items)
 
 
 async def expand(act: Act, row: OutboxRow) -> Document | None:

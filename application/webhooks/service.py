@@ -8,7 +8,7 @@ import attrs
 
 from application.circuits.requests import given
 from application.units import Units
-from application.webhooks.feeding import MOST_WEBHOOKS, cancel_waiting, listen, webhooks_of
+from application.webhooks.feeding import MOST_WEBHOOKS, by_age, cancel_waiting, listen, webhooks_of
 from application.webhooks.requests import (
     CreateWebhook,
     DeliveryFilter,
@@ -77,11 +77,14 @@ class Webhooks:
 
         return await self.units.perform(principal, work)
 
-    async def webhooks(self, principal: Principal, circuit_id: str) -> Page[WebhookView]:
-        """Return the webhooks of a circuit, at most 20."""
+    async def webhooks(
+        self, principal: Principal, circuit_id: str, after: Cursor | None = None, limit: int = 50
+    ) -> Page[WebhookView]:
+        """Return the webhooks of a circuit in the order they were made."""
         async with self.units.storage.read() as reader:
             await self._visible(reader, principal, circuit_id)
-            return Page(tuple(map(webhook_view, await webhooks_of(reader, circuit_id))))
+            page = await reader.page(WEBHOOKS, by_age(circuit_id), after, limit)
+            return Page(tuple(map(webhook_view, page.items)), page.after)
 
     async def webhook(self, principal: Principal, circuit_id: str, webhook_id: str) -> WebhookView:
         """Return one webhook. Raises Refusal `not_found`."""

@@ -1,15 +1,17 @@
 """Every POST that takes an Idempotency-Key, asked with one and asked again (http.md 9; 18, law 10)."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from domain.ports.schema import FACETS
+from entrypoints.http.app import App
 from entrypoints.http.assembly import engine_routes
 from entrypoints.http.routing import Route
 from tests.access.client import Answer
-from tests.access.rows import ROWS
+from tests.access.rows import ROWS, Row
 from tests.access.test_matrix import _filled, _quiet, world_in
 from tests.access.world import World, enter
 
@@ -28,8 +30,8 @@ def served(world: World, route: Route) -> str | None:
     return min((name for name in group if name in world.people and world.people[name].credential), default=None)
 
 
-async def asked(world: World, route: Route, who: str, **headers: str) -> Answer:
-    row = ROWS[route.operation_id]
+async def asked(world: World, route: Route, who: str, row: Row | None = None, **headers: str) -> Answer:
+    row = row or ROWS[route.operation_id]
     chosen = {**world.objects, **{name: world.objects[other] for name, other in row.objects.items()}}
     path = (route.path + (f"?{row.query}" if row.query else "")).format_map(chosen)
     person = world.people[who]
@@ -88,4 +90,31 @@ async def _faults(world: World, route: Route, who: str) -> list[str]:
         faults.append("the replay does not say that it is one")
     if stored(world) != kept:
         faults.append("the replay wrote something")
+    return [*faults, *await _misused(world, route, who), *await _at_once(world, route, who, kept)]
+
+
+async def _misused(world: World, route: Route, who: str) -> list[str]:
+    """Return what is wrong with the answer to another request of the same key."""
+    row = ROWS[route.operation_id]
+    other = attrs.evolve(row, body={**(row.body or {}), "other": 1}, upload=row.upload and row.upload + "\n")
+    answer = await asked(world, route, who, other, **{"idempotency-key": "once"})
+    taken = (answer.status, answer.code) == (422, "idempotency_key_reused")
+    return [] if taken else [f"another request of the same key: {answer.status} {answer.code}"]
+
+
+async def _at_once(world: World, route: Route, who: str, kept: dict[str, int]) -> list[str]:
+    """Return what is wrong when the same is asked several times at once, through two instances."""
+    world.backend.rewind()
+    world.people["asking"] = world.people[who]
+    other = attrs.evolve(world, app=App(world.app.routes, world.app.kernel, world.app.health))
+    sent = [asked(each, route, who, **{"idempotency-key": "once"}) for each in (world, other, world)]
+    answers = await asyncio.gather(*sent)
+    done = [answer for answer in answers if answer.status < 300]
+    faults = []
+    if not done or len({answer.body for answer in done}) > 1:
+        faults.append(f"at once: {[(answer.status, answer.code) for answer in answers]}")
+    if any(answer.code != "idempotency_running" for answer in answers if answer not in done):
+        faults.append(f"at once: {[(answer.status, answer.code) for answer in answers]}")
+    if stored(world) != kept:
+        faults.append("at once there was more than one effect")
     return faults

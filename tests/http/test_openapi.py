@@ -1,19 +1,26 @@
-"""The document of this release is valid and describes every route of the engine (http.md 15)."""
+"""The document of this release is valid and describes every route of the engine (http.md 15; 18, law 5)."""
 
+import re
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from application.settings import load
-from entrypoints.http.assembly import openapi_document
+from container import container_of, opened
+from entrypoints.http.assembly import engine_routes, openapi_document
 from entrypoints.http.errors import registry
+from entrypoints.serve import Process
+from tests.access.client import call
+
+SECRETS = {"JWT_SECRET": "j" * 40, "DEFARM_SECRET_KEY": "s" * 40, "DEFARM_STORAGE": "memory"}
 
 
 @pytest.fixture(scope="module")
 def api() -> Any:
-    secrets = {"JWT_SECRET": "j" * 40, "DEFARM_SECRET_KEY": "s" * 40}
-    return openapi_document(load({**secrets, "DEFARM_STORAGE": "memory"}))
+    return openapi_document(load(SECRETS))
 
 
 def operations(api: Any) -> list[tuple[str, Any]]:
@@ -35,3 +42,21 @@ def test_operation_ids_are_unique_and_every_refusal_is_catalogued(api: Any) -> N
     for name, operation in operations(api):
         for code in operation.get("x-problem-codes", ()):
             assert str(registry()[code].status) in operation["responses"], (name, code)
+
+
+async def test_law_5_the_serving_process_routes_exactly_what_its_document_says(api: Any, tmp_path: Path) -> None:
+    """Asked of the router of the application that `defarm serve` makes, path by path, and of the document it serves."""
+    container = container_of(load(SECRETS | {"DEFARM_DATA_DIR": str(tmp_path)}))
+    async with opened(container):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            process = Process(container, listener, "127.0.0.1:0")
+        app = process._assembled(*engine_routes(container))
+        process.health.phase = "ready"
+        served = (await call(app, "GET", "/openapi.json", credential={})).json
+        assert served == api
+        routed = {}
+        for path in (route.path_format.replace(":str", "") for route in app.litestar.routes):
+            answer = await call(app, "OPTIONS", re.sub(r"\{\w+\}", "x", path), credential={})
+            routed[path] = set(answer.headers["allow"].lower().split(", ")) - {"head", "options"}
+        assert routed == {path: set(methods) for path, methods in api["paths"].items()}
+    assert len(routed) > 100

@@ -20,6 +20,7 @@ from domain.ports.errors import OutcomeUnknown, Unavailable
 from domain.ports.limits import Policy, Verdict, Window
 from domain.ports.queries import Select
 from domain.ports.schema import API_KEYS
+from entrypoints.http.codec.kinds import members_of
 from entrypoints.http.limits import RequestLimits
 from entrypoints.http.routing import Call, Route
 from tests.access.client import Answer, sent
@@ -115,6 +116,55 @@ async def test_law_1_no_route_but_the_public_ones_opens_without_a_valid_credenti
 def _own_401(route: Route, answer: Answer) -> bool:
     """Tell whether a public route refuses the secret in its body."""
     return route.public and answer.code in route.problems
+
+
+IDENTITIES = (
+    "user_id",
+    "requester_id",
+    "requested_by",
+    "workspace_id",
+    "created_by",
+    "owner_id",
+    "owner_workspace_id",
+    "actor",
+    "actor_user_id",
+    "author_id",
+    "key_id",
+    "session_id",
+    "is_admin",
+)
+
+
+async def test_law_3_nobody_says_in_a_body_or_a_query_who_acts(world: World) -> None:
+    """That the audit names whom the credential names is seen in test_resources.py, where every change is audited."""
+    wrong, seen = [], 0
+    async for request in asked(world):
+        route = request.route
+        if not route.changes or route.uploads:
+            continue
+        other = world.id_of("stranger")
+        bodily = _lacking(route.body) if route.method != "DELETE" else set()
+        queried = _lacking(route.query)
+        body = {**(request.body or {}), **dict.fromkeys(bodily, other)} if route.method != "DELETE" else None
+        query = "&".join(f"{name}={other}" for name in sorted(queried))
+        path = f"{request.path}{'&' if '?' in request.path else '?'}{query}"
+        before = world.backend.commits
+        answer = await attrs.evolve(request, body=body, path=path).ask(world)
+        told = {(fault["code"], fault.get("pointer", fault.get("parameter"))) for fault in answer.json["errors"]}
+        expected = {("unknown_field", f"/{name}") for name in bodily}
+        expected |= {("unknown_parameter", name) for name in queried}
+        if (answer.status, answer.code) != (422, "validation_failed") or not expected <= told:
+            wrong.append(f"{named(route, answer)} takes {expected - told}")
+        if world.backend.commits != before:
+            wrong.append(f"{route.operation_id} wrote {set(world.backend.changed)}")
+        seen += 1
+    assert not wrong, "\n".join(wrong)
+    assert seen > 100
+
+
+def _lacking(shape: Any) -> set[str]:
+    """Return the members that would name somebody and that a shape does not have."""
+    return set(IDENTITIES) - {member.name for member in members_of(shape)} if shape is not None else set(IDENTITIES)
 
 
 BROKEN: Mapping[str, tuple[bytes, str, int, str]] = {

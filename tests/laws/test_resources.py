@@ -141,6 +141,33 @@ async def test_law_9_what_is_known_is_not_sent_again(world: World) -> None:
     assert seen > 50
 
 
+async def test_law_9_after_a_change_that_shows_what_was_known_is_sent_anew(world: World) -> None:
+    readable = {(route.path, route.method) for route in world.app.routes}
+    wrong, seen = [], 0
+    async for request in asked(world):
+        route = request.route
+        if route.if_match is None or route.method == "DELETE" or (route.path, "GET") not in readable:
+            continue
+        known = (await read(world, request, request.path)).headers["etag"]
+        changed = await request.ask(world)
+        after = await world.ask(request.who, "GET", request.path, credential=_knowing(world, request, known))
+        seen += 1
+        if (changed.status, after.status) != (200, 200) or after.headers["etag"] == known:
+            wrong.append(f"{route.operation_id}: changed {changed.status}, then {after.status}")
+        if route.operation_id not in COUNTED and changed.headers.get("etag") != after.headers["etag"]:
+            wrong.append(f"{route.operation_id}: tells {changed.headers.get('etag')}, then {after.headers['etag']}")
+    assert not wrong, "\n".join(wrong)
+    assert seen > 8
+
+
+COUNTED = {"admin_user_update", "admin_workspace_update"}
+"""Whose reads tell counts besides."""
+
+
+def _knowing(world: World, request: Request, tag: str) -> dict[str, str]:
+    return {**world.people[request.who].credential, "if-none-match": tag}
+
+
 UNAUDITED = {
     "session_refresh",
     "ticket_issue",

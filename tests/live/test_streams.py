@@ -159,7 +159,8 @@ async def test_streams_per_user_are_counted_and_given_back(start: Start) -> None
             await heard(two, "hello")
             with pytest.raises(websockets.InvalidStatus) as refused:
                 await socket_of(instance, token)
-            assert refused.value.response.status_code == 429
+            response = refused.value.response
+            assert (response.status_code, json.loads(response.body)["code"]) == (429, "too_many_streams")
         while any(live.counts().values()):
             await asyncio.sleep(0.01)
 

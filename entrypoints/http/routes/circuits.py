@@ -138,7 +138,7 @@ class CircuitHandlers:
         await self.circuits.leave(call.principal, call.path["circuit_id"], call.if_match)
 
     async def roles(self, call: Call) -> Page[RoleView]:
-        return await self.circuits.roles(call.principal, call.path["circuit_id"])
+        return await self.circuits.roles(call.principal, call.path["circuit_id"], call.after, call.limit)
 
     async def role(self, call: Call) -> RoleView:
         return await self.circuits.role(call.principal, call.path["circuit_id"], call.path["name"])

@@ -47,7 +47,7 @@ class WebhookHandlers:
         return await self.do.switch(call.principal, call.path["circuit_id"], call.body, call.if_match)
 
     async def page(self, call: Call) -> Page[WebhookView]:
-        return await self.do.webhooks(call.principal, call.path["circuit_id"])
+        return await self.do.webhooks(call.principal, call.path["circuit_id"], call.after, call.limit)
 
     async def create(self, call: Call) -> WebhookWithSecret:
         return await self.do.create(call.principal, call.path["circuit_id"], call.body)
