@@ -148,14 +148,14 @@ async def test_law_3_nobody_says_in_a_body_or_a_query_who_acts(world: World) -> 
         body = {**(request.body or {}), **dict.fromkeys(bodily, other)} if route.method != "DELETE" else None
         query = "&".join(f"{name}={other}" for name in sorted(queried))
         path = f"{request.path}{'&' if '?' in request.path else '?'}{query}"
-        before = world.backend.commits
+        before = world.backend.stored
         answer = await attrs.evolve(request, body=body, path=path).ask(world)
         told = {(fault["code"], fault.get("pointer", fault.get("parameter"))) for fault in answer.json["errors"]}
         expected = {("unknown_field", f"/{name}") for name in bodily}
         expected |= {("unknown_parameter", name) for name in queried}
         if (answer.status, answer.code) != (422, "validation_failed") or not expected <= told:
             wrong.append(f"{named(route, answer)} takes {expected - told}")
-        if world.backend.commits != before:
+        if world.backend.stored != before:
             wrong.append(f"{route.operation_id} wrote {set(world.backend.changed)}")
         seen += 1
     assert not wrong, "\n".join(wrong)
