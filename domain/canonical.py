@@ -40,6 +40,8 @@ def _written_alike(value: Any) -> bool:
         return True
     if kind is tuple or kind is list:
         return all(_written_alike(member) for member in value)
+    if isinstance(value, str):
+        return True
     if kind is int:
         return bool(-_LARGEST <= value <= _LARGEST)
     return bool(kind is float and 1e-4 <= abs(value) < 1e16 and not value.is_integer())

@@ -16,7 +16,8 @@ class Document(dict[str, JsonValue]):
     __slots__ = ()
 
     def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), /, **more: Any) -> None:
-        super().__init__({key: freeze(value) for key, value in dict(members, **more).items()})
+        given = dict(members, **more)
+        super().__init__({key: value if value.__class__ in _PLAIN else freeze(value) for key, value in given.items()})
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("a Document cannot be changed")
@@ -33,7 +34,7 @@ class Document(dict[str, JsonValue]):
 
 def freeze(value: Any) -> JsonValue:
     """Return `value` with every object a Document and every list a tuple."""
-    if isinstance(value, Document):
+    if value.__class__ in _PLAIN or isinstance(value, Document):
         return value
     if isinstance(value, Mapping):
         return Document(value)
@@ -42,4 +43,5 @@ def freeze(value: Any) -> JsonValue:
     return value
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 EMPTY = Document()

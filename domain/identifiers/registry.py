@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from domain.document import Document
@@ -60,6 +61,7 @@ def namespace_is_valid(namespace: str) -> bool:
     return _NAMESPACE.fullmatch(_lower(namespace)) is not None
 
 
+@lru_cache(256)
 def type_of(key: str) -> IdentifierType | None:
     """Return the canonical type `key` or its alias names, None for a contextual key."""
     return REGISTRY.get(canonical_key(key))
