@@ -84,14 +84,20 @@ class SharedCacheControl:
         try:
             server = await self._cache.server()
             layouts = len(await self._cache.layouts())
-            fills = await self._fills()
         except CacheUnavailable as error:
             return CacheProbe(server=None, reason=error.reason)
+        fills, reason = False, ""
+        try:
+            fills = await self._fills()
+        except CacheUnavailable as error:
+            reason = error.reason
         rights = self._storage.rights
         row = await rights.ledger.read()
         closed = None if row.open or not row.generation else (row.now - row.closed_at).total_seconds()
         elsewhere = row.open and rights.life is not None and row.life != rights.life
-        return CacheProbe(server=server, fills=fills, closed_for=closed, elsewhere=elsewhere, layouts=layouts)
+        return CacheProbe(
+            server=server, reason=reason, fills=fills, closed_for=closed, elsewhere=elsewhere, layouts=layouts
+        )
 
     async def _fills(self) -> bool:
         """Put a value that nobody else uses, and find it again."""

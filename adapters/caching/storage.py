@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import Any, Protocol, TypeVar
@@ -25,6 +25,7 @@ from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
+R = TypeVar("R")
 
 UNIT_SECONDS = 15.0
 BULK_SECONDS = 150.0
@@ -103,14 +104,23 @@ class CachedBackend:
         if seen is None:
             return await self.backend.fetch_each(wanted)
         names, cells = seen
-        return {name: await self._completed(FACET_BY_NAME[name], names[name], cells, _FOLLOWS) for name in wanted}
+        found, asked = {}, {}
+        for name, each in names.items():
+            facet = FACET_BY_NAME[name]
+            found[name], missed = self._told(facet, each, cells)
+            if missed:
+                asked[name] = self._asked(facet, missed, cells, _FOLLOWS)
+        for name, rows in zip(asked, await _all(*asked.values()), strict=True):
+            found[name] |= rows
+        return found
 
     async def _read(self, facet: Facet[V], keys: list[Key], follows: int) -> dict[Key, V]:
         seen = await self._seen({facet.name: keys})
         if seen is None:
             return await self.backend.fetch(facet, keys)
         names, cells = seen
-        return await self._completed(facet, names[facet.name], cells, follows)
+        found, missed = self._told(facet, names[facet.name], cells)
+        return found | await self._asked(facet, missed, cells, follows) if missed else found
 
     async def _seen(self, wanted: Wanted) -> tuple[dict[str, dict[Key, str]], Mapping[str, Cell]] | None:
         """Return the names of cells by facet and key, and the cells; None when the database is to be asked."""
@@ -134,18 +144,20 @@ class CachedBackend:
         self._meet(cells)
         return names, cells
 
-    async def _completed(
-        self, facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell], follows: int
-    ) -> dict[Key, V]:
-        """Return what the cells tell, and what the database knows of the rows that they do not tell."""
-        found, missed = told(facet, names, cells)
+    def _told(
+        self, facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell]
+    ) -> tuple[dict[Key, V], dict[Key, str]]:
+        """Return what the cells tell, and the cells that tell nothing."""
         self._compare_now_and_then(facet, names, cells)
-        if not missed:
-            return found
+        return told(facet, names, cells)
+
+    async def _asked(
+        self, facet: Facet[V], missed: Mapping[Key, str], cells: Mapping[str, Cell], follows: int
+    ) -> dict[Key, V]:
+        """Return what the database knows of rows that the cells do not tell."""
         joined = {key for key, name in missed.items() if follows and self._is_loading(name, cells[name])}
         alone = {key: name for key, name in missed.items() if key not in joined}
-        if alone:
-            found |= await self._load(facet, alone, cells)
+        found = await self._load(facet, alone, cells) if alone else {}
         if joined:
             found |= await self._follow(facet, {key: missed[key] for key in joined}, follows)
         return found
@@ -381,6 +393,11 @@ class CachedStorage(StagedStorage):
         await self._keeper.aclose()
         await super().aclose()
         await self._ledger.aclose()
+
+
+async def _all(*asked: Coroutine[Any, Any, R]) -> Sequence[R]:
+    """Await all at once: what several facets lack leaves together, and while it is true that somebody loads it."""
+    return [await each for each in asked] if len(asked) < 2 else await asyncio.gather(*asked)
 
 
 async def _quietly(work: Coroutine[Any, Any, object]) -> None:

@@ -53,9 +53,10 @@ class CacheReport:
 class CacheProbe:
     """What a look at the server of a cache found.
 
-    `server` is None when it does not answer, `reason` says why. `fills` tells that a value could be put and found
-    again. `closed_for` is the seconds since somebody last had to write without the cache, None while it is open.
-    `elsewhere` tells that the instances in use reach another server, or another life of it, than this process.
+    `server` is None when it does not answer. `fills` tells that a value could be put and found again. `reason` says why
+    the server did not answer, or refused the value. `closed_for` is the seconds since somebody last had to write
+    without the cache, None while it is open. `elsewhere` tells that the instances in use reach another server, or
+    another life of it, than this process.
     """
 
     server: CacheServer | None

@@ -78,7 +78,10 @@ def _use(probe: CacheProbe, settings: Settings) -> Iterator[Found]:
         text = f"{probe.layouts} releases keep keys under {settings.cache_prefix}."
         hint = "During a rolling change that is as it must be; else give every deployment a DEFARM_CACHE_PREFIX."
         yield Level.WARN, text, hint
-    if probe.elsewhere:
+    if probe.reason:
+        hint = "Set maxmemory-policy volatile-lru and raise maxmemory: a full Redis has to let values go."
+        yield Level.FAIL, f"Redis takes no values: {probe.reason}.", hint
+    elif probe.elsewhere:
         hint = "Give every process that writes to this store the same REDIS_URL and DEFARM_CACHE_PREFIX."
         yield Level.FAIL, "The instances use another Redis, prefix or release than this process.", hint
     elif probe.closed_for is not None:
