@@ -4,23 +4,40 @@ import ctypes
 import gc
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.abc import MetaPathFinder
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
+from importlib.metadata import version
+from importlib.util import LazyLoader, find_spec
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Any, Final
 
 LEFT_OUT: Final = frozenset(
-    {"fastapi", "flask", "pydantic", "pydantic_settings", "pygments", "rich", "starlette", "werkzeug"}
+    {
+        # Found by this, the library of tokens loads five more algorithms; ours are signed by HMAC.
+        "cryptography.hazmat.backends",
+        "fastapi", "flask", "pydantic", "pydantic_settings", "pygments", "rich", "starlette", "werkzeug",
+    }
+)  # fmt: skip
+"""What libraries of the engine load for their own extras wherever they find it: 20 MB."""
+
+LATE: Final = frozenset(
+    {"application.imports.structure", "application.invariants", "cryptography.x509", "idna", "pydoc"}
 )
-"""Packages that libraries of the engine load for their own extras wherever they find them: 20 MB of them."""
+"""Modules that are imported for what a server hardly ever does: loaded when they are first used, 4 MB."""
 
-LATE: Final = frozenset({"cryptography.x509", "idna", "pydoc"})
-"""Modules that libraries import for what a server hardly ever does: loaded when they are first used, 3 MB."""
+HOLLOW: Final[Mapping[str, Mapping[str, str]]] = {
+    "redis": {"RedisError": "redis.exceptions"},
+    "redis.asyncio": {"Redis": "redis.asyncio.client"},
+    "uvicorn": {},
+}
+"""Packages of which a server uses some modules, while they would import all, down to command lines. What else is asked
+of one lies in the module that is named, or else its own code runs after all."""
 
-_OBJECTS: Final = (20_000, 5, 5)
+_OBJECTS: Final = 20_000
 _MAPPINGS: Final = Path("/proc/self/smaps")
 _MADV_DONTNEED: Final = 4
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
@@ -31,10 +48,43 @@ class _Chosen(MetaPathFinder):
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if fullname in LEFT_OUT:
             raise ModuleNotFoundError(f"{fullname} is of no use to a server", name=fullname)
-        spec = PathFinder.find_spec(fullname, path) if fullname in LATE else None  # type: ignore[arg-type]
+        if fullname not in LATE and fullname not in HOLLOW:
+            return None
+        spec = PathFinder.find_spec(fullname, path)  # type: ignore[arg-type]
         if spec is not None and spec.loader is not None:
-            spec.loader = LazyLoader(spec.loader)
+            spec.loader = LazyLoader(spec.loader) if fullname in LATE else _Unfilled(spec.loader)
         return spec
+
+
+class _Unfilled(Loader):
+    """Makes a package without running its code."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.whole = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Hollow(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        return
+
+
+class _Hollow(ModuleType):
+    """A package whose modules can be imported; its own code runs when more is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        package = self.__name__
+        if name == "__version__":
+            return version(package)
+        if name in HOLLOW[package]:
+            return getattr(import_module(HOLLOW[package][name]), name)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if find_spec(f"{package}.{name}"):
+            return import_module(f"{package}.{name}")
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        self.__loader__.whole.exec_module(self)  # type: ignore[union-attr]
+        return getattr(self, name)
 
 
 @contextmanager
@@ -47,18 +97,30 @@ def lean() -> Iterator[Callable[[], None]]:
     _give_back_what_is_large()
     chosen, thresholds = _Chosen(), gc.get_threshold()
     sys.meta_path.insert(0, chosen)
-    gc.set_threshold(*_OBJECTS)
+    gc.set_threshold(_OBJECTS)
+    gc.callbacks.append(_freeze)
 
     def settle() -> None:
         linecache.clearcache()
         gc.freeze()
+        restore()
+
+    def restore() -> None:
         gc.set_threshold(*thresholds)
+        with suppress(ValueError):
+            gc.callbacks.remove(_freeze)
 
     try:
         yield settle
     finally:
-        gc.set_threshold(*thresholds)
+        restore()
         sys.meta_path.remove(chosen)
+
+
+def _freeze(phase: str, _: dict[str, int]) -> None:
+    """Let what a search for garbage has left be searched no more: it is there to stay."""
+    if phase == "stop":
+        gc.freeze()
 
 
 def _give_back_what_is_large() -> None:

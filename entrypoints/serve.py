@@ -15,9 +15,10 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import structlog
-import uvicorn
 import uvloop
 from dependency_injector import providers
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from application.notifications.live import EVERY
 from application.settings import Settings
@@ -151,10 +152,10 @@ def _tell(message: str) -> None:
     sys.stderr.flush()
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn without its signal handling and without the loop's way of taking connections in."""
 
-    def __init__(self, config: uvicorn.Config, refuse: Refuse) -> None:
+    def __init__(self, config: Config, refuse: Refuse) -> None:
         super().__init__(config)
         self._crowd = Crowd(refuse)
 
@@ -205,8 +206,8 @@ class Process:
         self.server = _Server(self._uvicorn(), self.door.refuse)
         self.signalled = asyncio.Event()
 
-    def _uvicorn(self) -> uvicorn.Config:
-        return uvicorn.Config(
+    def _uvicorn(self) -> Config:
+        return Config(
             self.door,
             loop="none",
             http=Connection,

@@ -7,7 +7,8 @@ from typing import Any, Final, TypeVar
 
 import structlog
 from limits.aio.storage import RedisStorage
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Redis
+from redis.asyncio.connection import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import attrs
 
+from application.imports import structure
 from application.imports.columns import Column, Row, column_of, row_of
 from application.imports.options import Encoding, FileFault, Format, ImportOptions
-from application.imports.structure import submission_of
 from domain.errors import Fault, Invalid
 
 SNIFFED = 64 * 1024
@@ -87,7 +87,7 @@ def _cells(record: Record, delimiter: str) -> list[str]:
 
 def _json_row(record: Record) -> Row:
     try:
-        return Row(record.line, submission_of(record.text))
+        return Row(record.line, structure.submission_of(record.text))
     except Invalid as invalid:
         return Row(record.line, None, invalid.faults)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from application.invariants import INVARIANTS, breaches
+from application import invariants
 from application.settings import Settings, default_env_file
 from application.store_life import STORE_KEY
 from container import Container, close, container_of
@@ -164,7 +164,7 @@ async def _invariants(container: Container) -> AsyncIterator[Found]:
         return
     await backing.open()
     told = 0
-    async for one in breaches(container.storage()):
+    async for one in invariants.breaches(container.storage()):
         told += 1
         if told > MOST_TOLD:
             yield Level.FAIL, f"More than {MOST_TOLD:,} breaches; the rest is left out.", ""
@@ -172,7 +172,7 @@ async def _invariants(container: Container) -> AsyncIterator[Found]:
         key = one.key if isinstance(one.key, str) else " ".join(one.key)
         yield Level.FAIL, f"{one.rule}: {one.facet} {key} {one.what}.", one.remedy
     if not told:
-        yield Level.OK, f"All {len(INVARIANTS)} invariants hold for every row.", ""
+        yield Level.OK, f"All {len(invariants.INVARIANTS)} invariants hold for every row.", ""
 
 
 async def _hashing(container: Container) -> AsyncIterator[Found]:

@@ -3,14 +3,14 @@
 import sys
 from typing import Any
 
-import uvicorn
+from uvicorn.config import Config
 
 KEEP_ALIVE_SECONDS = 75
 
 
-def server_config(app: Any, **more: Any) -> uvicorn.Config:
+def server_config(app: Any, **more: Any) -> Config:
     """Return the configuration of a server for `app`; `more` are options of uvicorn, as host and port."""
-    return uvicorn.Config(
+    return Config(
         app,
         http="httptools",
         loop="asyncio" if sys.platform == "win32" else "uvloop",
