@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -12,7 +13,6 @@ from application.imports.columns import Row
 from application.imports.options import FileFault, ImportOptions, Target
 from application.imports.reading import rows
 from application.items.requests import OnProblem
-from application.items.service import tell_bulk
 from application.units import Units
 from domain.access.principal import Principal
 from domain.act import Act
@@ -22,7 +22,7 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.items.draft_values import refile
 from domain.items.drafts import new_draft
-from domain.items.engine import Admission, Intake
+from domain.items.engine import Admission, Intake, counts_of
 from domain.items.pending import Origin
 from domain.items.submission import Submission, read_submission
 from domain.items.values import ContributionSource, Import, ImportRow, Item, Outcome
@@ -31,6 +31,9 @@ from domain.ports.queries import Cursor, Page, Select
 from domain.ports.schema import IMPORT_ROWS, IMPORTS, ITEMS
 
 ROWS_PER_UNIT = 1000
+SHOWN = 20
+"""DFIDs that the activity of an import names."""
+
 Progress = Callable[[int], None]
 
 
@@ -86,6 +89,8 @@ class Imports:
         except FileFault as fault:
             return await run.finish("failed", None, fault)
         except (StorageError, Refusal):
+            with suppress(StorageError):
+                await run.finish("interrupted", None, None)
             raise
         except BaseException:
             await run.finish("interrupted", None, None)
@@ -98,14 +103,15 @@ class Imports:
             found = await reader.find(IMPORTS, import_id)
         if found is None or found.workspace_id != principal.workspace_id:
             raise not_found()
-        return view_of(found)
+        return view_of(found, self.units.clock.now())
 
     async def page(self, principal: Principal, after: Cursor | None = None, limit: int = 50) -> Page[ImportView]:
         """Return imports of the own workspace, newest first."""
         query = Select({"workspace_id": principal.workspace_id}, ("started_at", "import_id"), descending=True)
         async with self.units.storage.read() as reader:
             page = await reader.page(IMPORTS, query, after, limit)
-        return Page(tuple(map(view_of, page.items)), page.after)
+        now = self.units.clock.now()
+        return Page(tuple(view_of(one, now) for one in page.items), page.after)
 
     async def rows(
         self,
@@ -140,6 +146,8 @@ class _Run:
     read: int = 0
     counts: dict[str, int] = attrs.field(factory=lambda: {outcome.value: 0 for outcome in Outcome})
     rehearsed: list[ImportRow] = attrs.field(factory=list)
+    changed: int = 0
+    shown: list[str] = attrs.field(factory=list)
 
     async def start(self) -> None:
         """Store the running import."""
@@ -156,6 +164,7 @@ class _Run:
                 status="running",
                 started_at=act.now,
                 counts=Document(self.counts),
+                touched_at=act.now,
             )
             await act.unit.add(IMPORTS, begun)
             return begun
@@ -175,6 +184,7 @@ class _Run:
                     self.stored,
                     rows_read=self.read + len(chunk),
                     counts=counted,
+                    touched_at=act.now,
                     version=self.stored.version + 1,
                 )
                 await act.unit.save(IMPORTS, saved)
@@ -208,6 +218,10 @@ class _Run:
     def _advance(self, results: Sequence[ImportRow]) -> None:
         self.counts = dict(self._counted(results))
         self.read += len(results)
+        if not self.options.dry_run:
+            changed = [one for one in results if one.outcome in (Outcome.CREATED, Outcome.ENRICHED)]
+            self.changed += len(changed)
+            self.shown = [*self.shown, *(one.dfid for one in changed if one.dfid is not None)][:SHOWN]
         self.progress(self.read)
 
     def _counted(self, results: Sequence[ImportRow]) -> Document:
@@ -228,11 +242,17 @@ class _Run:
         payload: dict[str, object] = {"import_id": self.stored.import_id}
         intake = Intake(act, self.service.keys, ContributionSource.IMPORT, queue, payload)
         admissions = await intake.take(submissions, refused)
-        await tell_bulk(act, "items.imported", ("import", self.stored.import_id), admissions)
-        return [
+        results = [
             self._result(index, row, admission.outcome, admission)
             for index, (row, admission) in enumerate(zip(chunk, admissions, strict=True))
         ]
+        if any(one.outcome in (Outcome.CREATED, Outcome.ENRICHED) for one in results):
+            await self._audit(act, counts_of(admissions))
+        return results
+
+    async def _audit(self, act: Act, counts: Document) -> None:
+        resource = ("import", self.stored.import_id)
+        await act.audit("items.imported", resource, workspace_id=act.workspace_id, details={"counts": counts})
 
     async def _draft(self, act: Act, chunk: list[Row]) -> list[ImportRow]:
         drafts: list[Item] = []
@@ -251,8 +271,7 @@ class _Run:
         await act.unit.add(ITEMS, *drafts)
         await refile(act.unit, (), drafts)
         if drafts:
-            await act.audit("items.imported", ("import", self.stored.import_id), workspace_id=act.workspace_id)
-            await act.activity("items_imported", ("import", self.stored.import_id), item_count=len(drafts))
+            await self._audit(act, Document(created=len(drafts)))
         return results
 
     def _result(self, index: int, row: Row, outcome: Outcome, admission: Admission) -> ImportRow:
@@ -268,7 +287,7 @@ class _Run:
         )
 
     async def finish(self, status: str, sha256: str | None, fault: FileFault | None) -> ImportView:
-        """Store how the import ended, and tell its caller."""
+        """Store how the import ended, with one entry of activity for all of it, and tell its caller."""
 
         async def work(act: Act) -> ImportView:
             ended = attrs.evolve(
@@ -283,6 +302,9 @@ class _Run:
             )
             await act.unit.add(IMPORT_ROWS, *self.rehearsed)
             await act.unit.save(IMPORTS, ended)
+            if self.changed:
+                subject, counted = ("import", ended.import_id), {"counts": ended.counts}
+                await act.activity("items_imported", subject, dfids=self.shown, item_count=self.changed, data=counted)
             await act.notify(
                 "import_finished",
                 [act.user_id],
@@ -290,7 +312,7 @@ class _Run:
                 data={"status": status, "counts": ended.counts},
                 myself=True,
             )
-            return view_of(ended)
+            return view_of(ended, act.now)
 
         return await self.service.units.perform(self.principal, work)
 
@@ -330,6 +352,7 @@ def _without_imaginary(result: ImportRow) -> ImportRow:
     return attrs.evolve(result, dfid=None) if minted else result
 
 
-def view_of(stored: Import) -> ImportView:
-    """Return an import as its workspace reads it."""
-    return ImportView(**{field.name: getattr(stored, field.name) for field in attrs.fields(ImportView)})
+def view_of(stored: Import, now: datetime) -> ImportView:
+    """Return an import as its workspace reads it at an instant."""
+    shown = {field.name: getattr(stored, field.name) for field in attrs.fields(ImportView)}
+    return ImportView(**shown | {"status": stored.status_at(now)})

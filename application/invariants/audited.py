@@ -162,7 +162,6 @@ BIRTHS: dict[str, Facet[Any] | None] = {
     "event.recorded": None,
     "item.created": ITEMS,
     "items.batch_created": None,
-    "items.imported": None,
     "webhook.created": None,
     "webhook.deleted": None,
 }

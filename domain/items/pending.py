@@ -96,8 +96,8 @@ def parked_conflict(submission: Submission, origin: Origin, conflict: Conflict) 
 async def park(act: Act, keys: IdentifierKeys, parked: Sequence[Parked]) -> list[PendingSubmission]:
     """Keep submissions for review and return their records in order; an equal open one of the workspace is reused.
 
-    Managers are told once per call, the holders of disputed claims once per identifier and day, without a word
-    about the claimant.
+    Managers are told once per call or import, the holders of disputed claims once per identifier and day, without a
+    word about the claimant.
     """
     records = [_record(act, keys, one) for one in parked]
     known = await _open_ones(act, records)
@@ -111,11 +111,13 @@ async def park(act: Act, keys: IdentifierKeys, parked: Sequence[Parked]) -> list
         result.append(known[name])
     await act.unit.add(PENDING, *new)
     if new:
+        imported = parked[0].origin.import_id
         await act.notify(
             "identifier_conflict",
             await managers_of(act.unit, act.workspace_id),
-            source_id=new[0].pending_id,
+            source_id=imported or new[0].pending_id,
             data={"pending_id": new[0].pending_id, "count": len(new)},
+            once=imported is not None,
         )
     await _tell_holders(act, parked)
     return result

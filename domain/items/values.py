@@ -1,6 +1,6 @@
 """Items, identifiers, contributions and what belongs to them (items-events.md 1)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import attrs
@@ -322,6 +322,10 @@ class PendingSubmission:
     version: int = 1
 
 
+LONGEST_SILENCE = timedelta(minutes=15)
+"""Between two units of a running import; a body that stands still for 20 seconds is cut off (http.md)."""
+
+
 @attrs.frozen
 class Import:
     import_id: str
@@ -340,7 +344,14 @@ class Import:
     finished_at: datetime | None = None
     forgotten: bool = False
     """Whether the results of its rows are past their time and gone."""
+    touched_at: datetime | None = None
+    """When the last unit of it was committed."""
     version: int = 1
+
+    def status_at(self, now: datetime) -> str:
+        """Return the status: who said nothing for so long was cut off by a crash."""
+        silent = self.status == "running" and now - (self.touched_at or self.started_at) > LONGEST_SILENCE
+        return "interrupted" if silent else self.status
 
 
 def reported_at(value: Import) -> datetime | None:

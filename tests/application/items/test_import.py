@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -10,10 +13,14 @@ import pytest
 from application.imports import ImportOptions, ImportView, Target, mapping_from_options
 from application.imports.options import Encoding, Format
 from application.items import ItemFilter, OnProblem
+from domain.access.principal import WorkspaceRole
+from domain.accounts.values import Account
 from domain.errors import Refusal
+from domain.ids import new_id
 from domain.items.values import ImportRow
-from domain.ports.schema import ITEMS, NOTIFICATIONS, PENDING
-from tests.application.items.conftest import Farm
+from domain.ports.errors import Unavailable
+from domain.ports.schema import ACCOUNTS, ACTIVITY, IMPORTS, ITEMS, NOTIFICATIONS, PENDING
+from tests.application.items.conftest import Farm, submission
 
 SICAR = Path(__file__).parents[2] / "data" / "sicar"
 MAPPING = mapping_from_options(["cod_imovel=id:car", "FID=ignore", "area=data:area_ha:number"])
@@ -194,6 +201,60 @@ async def test_a_broken_connection_leaves_a_reported_prefix(farm: Farm) -> None:
     [view] = (await farm.imports.page(farm.ana)).items
     assert view.status == "interrupted"
     assert view.rows_read % 1000 == 0
+
+
+async def test_an_import_is_one_entry_of_activity_and_its_conflicts_are_told_once(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.imports.service.ROWS_PER_UNIT", 2)
+    colleague = Account(
+        new_id(), str(farm.ana.workspace_id), "bea", "bea@example.com", None, farm.clock.now(), farm.clock.now(),
+        workspace_role=WorkspaceRole.MANAGER,
+    )  # fmt: skip
+    async with farm.storage.write() as unit:
+        await unit.add(ACCOUNTS, colleague)
+    for number in range(1, 7, 2):
+        await farm.items.create(farm.rui, submission(("sisbov", f"076{number:012d}")))
+    view = await imported(farm, b"sisbov\n" + b"".join(b"076%012d\n" % n for n in range(1, 7)), ImportOptions())
+    assert (view.counts["created"], view.counts["pending"]) == (3, 3)
+    (entry,) = await farm.rows(ACTIVITY, kind="items_imported")
+    created = [row.dfid for row in await results(farm, view) if row.outcome == "created"]
+    assert (entry.item_count, list(entry.dfids), entry.data["counts"]) == (3, created, view.counts)
+    told = [row for row in await farm.rows(NOTIFICATIONS) if row.type == "identifier_conflict"]
+    assert [(row.user_id, row.source_id) for row in told] == [(colleague.user_id, view.import_id)]
+    dry = await imported(farm, b"sisbov\n076000000000009\n", ImportOptions(dry_run=True))
+    assert dry.counts["created"] == 1 and len(await farm.rows(ACTIVITY, kind="items_imported")) == 1
+
+
+async def test_an_import_that_a_crash_cut_off_is_reported_as_interrupted(farm: Farm) -> None:
+    begun = farm.clock.now()
+    view = await imported(farm, b"lote\n1\n", ImportOptions())
+    [stored] = await farm.rows(IMPORTS)
+    async with farm.storage.write() as unit:
+        await unit.save(IMPORTS, attrs.evolve(stored, status="running", finished_at=None, version=stored.version + 1))
+    assert (await farm.imports.get(farm.ana, view.import_id)).status == "running"
+    farm.clock.instant = begun + timedelta(minutes=16)
+    assert (await farm.imports.get(farm.ana, view.import_id)).status == "interrupted"
+    assert [one.status for one in (await farm.imports.page(farm.ana)).items] == ["interrupted"]
+
+
+async def test_a_store_that_fails_in_the_middle_leaves_no_import_running(farm: Farm) -> None:
+    takes, write = count(), farm.storage.write
+
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(farm.storage, name)
+
+        def write(self) -> Any:
+            if next(takes) == 1:
+                raise Unavailable("gone for a moment")
+            return write()
+
+    farm.units.storage = Failing()
+    with pytest.raises(Unavailable):
+        await imported(farm, b"lote\n1\n", ImportOptions())
+    [view] = (await farm.imports.page(farm.ana)).items
+    assert (view.status, view.rows_read) == ("interrupted", 0)
 
 
 async def test_an_import_of_another_workspace_does_not_exist(farm: Farm) -> None:
