@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Protocol
 
 import attrs
@@ -18,6 +18,8 @@ from domain.ports.schema import AUDIT, AUDIT_DAYS, LOG_CHECKPOINTS, LOG_TILES
 from domain.ports.storage import Reader
 
 BATCH = 500
+FOLDED_FOR = timedelta(seconds=10)
+"""How long the count of a refusal may still be raised, so that a burst of refusals is one entry or two."""
 
 
 class Signer(Protocol):
@@ -37,15 +39,25 @@ async def newest(reader: Reader) -> Checkpoint | None:
     return page.items[0] if page.items else None
 
 
-async def sequence(act: Act, signer: Signer) -> tuple[AuditEntry, ...]:
+@attrs.frozen
+class Sealed:
+    """Entries that were sealed at once; `more` tells that others may wait."""
+
+    entries: tuple[AuditEntry, ...] = ()
+    more: bool = False
+
+
+async def sequence(act: Act, signer: Signer, folded_for: timedelta = FOLDED_FOR) -> Sealed:
     """Give the next entries that have none their places in the log and return them.
 
-    Two that do this at once meet in the unfinished tiles: one of them loses the race and finds less to do.
+    Two that do this at once meet in the unfinished tiles: one of them loses the race and finds less to do. Refusals
+    whose count may still be raised wait.
     """
     waiting = Select({"log_index": None}, ("at", "entry_id"))
-    found = (await act.unit.page(AUDIT, waiting, limit=BATCH)).items
+    page = (await act.unit.page(AUDIT, waiting, limit=BATCH)).items
+    found = [entry for entry in page if not (_folds(entry) and entry.at > act.now - folded_for)]
     if not found:
-        return ()
+        return Sealed()
     last = await newest(act.unit)
     size = 0 if last is None else last.tree_size
     sealed = tuple(
@@ -54,7 +66,12 @@ async def sequence(act: Act, signer: Signer) -> tuple[AuditEntry, ...]:
     await act.unit.save(AUDIT, *sealed)
     await _grow(act, signer, size, sealed)
     await _count(act, sealed)
-    return sealed
+    return Sealed(sealed, len(page) == BATCH)
+
+
+def _folds(entry: AuditEntry) -> bool:
+    """Tell whether repetitions of a refusal raise its count (platform.md 5.3, 6.3)."""
+    return entry.action == "access.denied" or entry.reason == "login_limited"
 
 
 async def _grow(act: Act, signer: Signer, size: int, sealed: Sequence[AuditEntry]) -> None:

@@ -10,6 +10,7 @@ from domain.audit.incidents import (
     HIJACK_WITHIN,
     LOGIN_BURST,
     MOST_ENTRIES,
+    RULES,
     Hit,
     Incident,
     IncidentSeverity,
@@ -22,7 +23,7 @@ from domain.audit.incidents import (
 from domain.audit.values import AuditEntry
 from domain.ids import new_id
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import INCIDENTS, ROSTER, RULE_WINDOWS
+from domain.ports.schema import AUDIT, INCIDENTS, ROSTER, RULE_WINDOWS
 
 Place = tuple[str, str]
 """Rule and group."""
@@ -70,7 +71,8 @@ class _Watch:
         if known is not None:
             ids = (*known.entry_ids, hit.entry_id)[:MOST_ENTRIES]
             last = max(known.last_at, hit.at)
-            self.open[place] = attrs.evolve(known, count=known.count + hit.count, last_at=last, entry_ids=ids)
+            raised = attrs.evolve(known, count=known.count + hit.count, last_at=last, entry_ids=ids)
+            self.open[place] = _about(raised, *rule.subject(entry))
             return
         window = self.windows.get(place)
         hits = rule.with_hit(() if window is None else window.hits, hit)
@@ -105,6 +107,11 @@ class _Watch:
         )
 
     async def _opened(self, incident: Incident) -> None:
+        if incident.subject_kind is SubjectKind.NONE:
+            # Refusals before the name was looked up do not know whose it is; those before them may.
+            (rule,) = (rule for rule in RULES if rule.name == incident.rule)
+            for entry in (await self.act.unit.get_many(AUDIT, incident.entry_ids)).values():
+                incident = _about(incident, *rule.subject(entry))
         await self.act.unit.add(INCIDENTS, incident)
         await announce(self.act, incident)
 
@@ -118,6 +125,13 @@ class _Watch:
                 await self.act.unit.remove(RULE_WINDOWS, known)
             elif known is not None and window != known:
                 await self.act.unit.save(RULE_WINDOWS, attrs.evolve(window, version=known.version + 1))
+
+
+def _about(incident: Incident, kind: str, identity: str) -> Incident:
+    """Return an incident that is about nobody known as one about this subject; any other as it is."""
+    if incident.subject_kind is not SubjectKind.NONE or kind == SubjectKind.NONE:
+        return incident
+    return attrs.evolve(incident, subject_kind=SubjectKind(kind), subject_id=identity)
 
 
 async def announce(act: Act, incident: Incident) -> None:

@@ -59,9 +59,12 @@ async def call(
     return await sent(app, method, quote(address, safe="/-_.~"), query, headers, content)
 
 
-async def sent(app: App, method: str, address: str, query: str, headers: Mapping[str, str], content: bytes) -> Answer:
-    """Send one request as it is: `address` is escaped already, and a header that is empty is not sent."""
-    told = {name: value for name, value in ({"content-length": str(len(content))} | {**headers}).items() if value}
+async def sent(
+    app: App, method: str, address: str, query: str, headers: Mapping[str, str], content: bytes, *, empty: bool = False
+) -> Answer:
+    """Send one request as it is: `address` is escaped already; a header without a value is sent if `empty`."""
+    every = {"content-length": str(len(content))} | {**headers}
+    told = {name: value for name, value in every.items() if value or empty}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},

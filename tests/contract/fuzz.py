@@ -141,7 +141,7 @@ class Fuzz:
         content = request.body.encode() if isinstance(request.body, str) else request.body or b""
         headers = {name.lower(): value for name, value in request.headers.items()}
         headers |= {"host": "engine", **self.world.people[who].credential}
-        answer = await sent(self.world.app, str(request.method), parts.path, parts.query, headers, content)
+        answer = await sent(self.world.app, str(request.method), parts.path, parts.query, headers, content, empty=True)
         packed = answer.headers.get("content-encoding") == "gzip"
         return attrs.evolve(answer, body=gzip.decompress(answer.body)) if packed and answer.body else answer
 

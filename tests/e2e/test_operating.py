@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.e2e.process import Answer, Served, defarm
+from tests.e2e.test_metrics import TOKEN, scrape, value
 from tests.servers import PostgresServer, postgres_server
 
 ANA = {"username": "ana", "email": "ana@example.org", "password": "a long enough secret"}
@@ -128,7 +129,7 @@ def _administrator(server: Served) -> str:
 
 def test_4_no_probe_waits_for_a_password(tmp_path: Path) -> None:
     off = {f"DEFARM_LIMIT_{policy}": "off" for policy in ("LOGIN_PAIR", "LOGIN_USER", "LOGIN_IP")}
-    with Served(tmp_path / "one", DEFARM_ARGON2_TIME="5", **off) as server:
+    with Served(tmp_path / "one", DEFARM_ARGON2_TIME="5", DEFARM_METRICS_TOKEN=TOKEN, **off) as server:
         _bearer(server.ready(), ANA)
         sent = {"username": ANA["username"], "password": ANA["password"]}
         answers: list[Answer] = []
@@ -147,6 +148,10 @@ def test_4_no_probe_waits_for_a_password(tmp_path: Path) -> None:
         assert {answer.status for answer in answers} <= {200, 503}
         assert any(answer.status == 200 for answer in answers)
         assert all("retry-after" in answer.headers for answer in answers if answer.status == 503)
+        _, text = scrape(server)
+        hashes = value(text, "defarm_password_seconds_sum") / value(text, "defarm_password_seconds_count")
+        late = value(text, "defarm_event_loop_lag_seconds_sum") / value(text, "defarm_event_loop_lag_seconds_count")
+        assert late < hashes / 2, (late, hashes)
         assert server.end() == 0
 
 

@@ -28,6 +28,7 @@ def servers(tmp_path: Path, redis: RedisServer) -> Iterator[list[Served]]:
         "USE_REDIS_CACHE": "false",
         "DEFARM_REDIS_TIMEOUT": "2s",
         "DEFARM_LIMIT_ANONYMOUS": f"{QUOTA}/minute",
+        "DEFARM_CACHE_PREFIX": tmp_path.name[-20:].lower().replace("_", "-"),
     }
     with ExitStack() as stack:
         started = [stack.enter_context(Served(tmp_path / name, **variables)) for name in ("one", "two")]
@@ -37,6 +38,20 @@ def servers(tmp_path: Path, redis: RedisServer) -> Iterator[list[Served]]:
 def knock(server: Served) -> Answer:
     """A public request that is charged to the address."""
     return server.ask("/api/auth/refresh", "POST", {"refresh_token": "none"})
+
+
+def test_scenario_6_what_shuts_an_address_out_of_a_name_does_so_on_the_other_instance(servers: list[Served]) -> None:
+    """Scenario 6 of platform.md, over two processes; counted by name and address, whether the name exists or not."""
+    one, two = servers
+    account = {"username": "ana", "email": "ana@example.org", "password": "a long enough secret"}
+    assert two.ask("/api/auth/register", "POST", account).status == 201
+    wrong = {"username": "ana", "password": "a wrong one"}
+    assert [one.ask("/api/auth/login", "POST", wrong).body["code"] for _ in range(10)] == ["login_failed"] * 10
+    limited = two.ask("/api/auth/login", "POST", wrong | {"password": account["password"]})
+    assert (limited.status, limited.body["code"]) == (429, "login_limited")
+    assert int(limited.headers["retry-after"]) >= 1
+    other = {"username": "beto", "password": "a wrong one"}
+    assert two.ask("/api/auth/login", "POST", other).body["code"] == "login_failed"
 
 
 def test_scenarios_28_and_29_processes_share_a_limit_and_count_alone_without_redis(

@@ -282,7 +282,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             summary="List items",
             scope=READ,
             query=ItemList,
-            problems=("personal_identifier_in_url",),
+            problems=("not_found", "personal_identifier_in_url"),
             **listed,
         ),
         Route(
@@ -294,7 +294,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             summary="Search items by parameters",
             scope=READ,
             query=ItemList,
-            problems=("personal_identifier_in_url",),
+            problems=("not_found", "personal_identifier_in_url"),
             **listed,
         ),
         Route(
@@ -306,6 +306,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             summary="Search items by identifiers and filters",
             scope=READ,
             body=ItemLookup,
+            problems=("not_found",),
             reads=True,
             request_example={"identifiers": [{"key": "sisbov", "value": "076000000000001"}]},
             **listed,
@@ -320,7 +321,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             scope=READ,
             query=ByIdentifier,
             kinds={"key": "text", "value": "text"},
-            problems=("personal_identifier_in_url",),
+            problems=("not_found", "personal_identifier_in_url"),
             **listed,
         ),
         Route(

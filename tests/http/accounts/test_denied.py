@@ -23,22 +23,22 @@ async def denials(container: Container) -> list[Any]:
     return list(await rows(container, AUDIT, action="access.denied"))
 
 
-async def test_scenario_36_a_thousand_requests_for_a_foreign_item_are_one_entry_that_counts_them(
+async def test_scenario_36_requests_for_a_foreign_item_are_one_entry_that_counts_them(
     client: httpx.AsyncClient, container: Container
 ):
     ana, bia = await register(client), await register(client, "bia")
     made = await client.post("/api/items", json={"identifiers": [{"key": "lote", "value": "1"}]}, headers=bearer(ana))
     dfid = made.json()["dfid"]
     foreign, absent = f"/api/items/{dfid}", f"/api/items/{DFID}"
-    for _ in range(1000):
+    for _ in range(100):
         assert (await client.get(foreign, headers=bearer(bia))).status_code == 404
     entries = await denials(container)
-    assert len(entries) <= 2 and sum(entry.count for entry in entries) == 1000
+    assert len(entries) <= 2 and sum(entry.count for entry in entries) == 100
     (entry, *_) = entries
     assert (entry.reason, entry.details["route"]) == ("not_found", "GET /api/items/{dfid}")
     assert (entry.resource["id"], entry.actor["user_id"]) == (dfid, bia["user"]["user_id"])
     assert (await client.get(absent, headers=bearer(bia))).status_code == 404
-    assert sum(entry.count for entry in await denials(container)) == 1000
+    assert sum(entry.count for entry in await denials(container)) == 100
 
 
 async def test_scenario_36_the_store_is_asked_the_same_for_a_foreign_and_an_absent_item(
@@ -52,19 +52,27 @@ async def test_scenario_36_the_store_is_asked_the_same_for_a_foreign_and_an_abse
         asked = getattr(MemoryBackend, verb)
 
         async def ask(self: Any, what: Any, *rest: Any) -> Any:
-            calls.append((verb, what.name))
+            calls.append((verb, getattr(what, "name", type(what).__name__)))
             return await asked(self, what, *rest)
 
         monkeypatch.setattr(MemoryBackend, verb, ask)
 
-    for verb in ("fetch", "select", "count"):
+    for verb in ("fetch", "fetch_each", "select", "count", "view"):
         noted(verb)
+    commits: list[int] = []
+    committed = MemoryBackend.commit
+
+    async def commit(self: Any, changes: Any) -> None:
+        commits.append(1)
+        await committed(self, changes)
+
+    monkeypatch.setattr(MemoryBackend, "commit", commit)
     told = []
     for dfid in (made.json()["dfid"], DFID):
         calls.clear()
         assert (await client.get(f"/api/items/{dfid}", headers=bearer(bia))).status_code == 404
         told.append(list(calls))
-    assert told[0] == told[1]
+    assert told[0] == told[1] != [] and not commits
 
 
 async def test_what_a_rule_refuses_is_in_the_audit_once(client: httpx.AsyncClient, container: Container):

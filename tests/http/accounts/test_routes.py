@@ -1,16 +1,21 @@
 """Accounts over HTTP: what a client of the API sees (platform.md 2, 3, 17; http.md)."""
 
+import time
+from statistics import median
 from typing import Any
 
 import httpx
 import pytest
 
+from adapters.memory.limits import MemoryRateLimiter
 from container import Container
 from entrypoints.http.openapi import document
 from entrypoints.http.routes.accounts import account_routes
 from entrypoints.http.routes.workspaces import workspace_routes
+from tests.http.accounts.conftest import client_of
 
 PASSWORD = "seven brown oxen graze"
+TRIES = 80
 
 
 def bearer(pair: dict[str, Any]) -> dict[str, str]:
@@ -193,6 +198,32 @@ async def test_setup_is_done_once(client: httpx.AsyncClient, container: Containe
     assert problem(wrong) == (401, "setup_invalid")
     assert (await client.post("/api/auth/setup", json=body)).status_code == 201
     assert problem(await client.post("/api/auth/setup", json=body)) == (409, "setup_done")
+
+
+async def test_scenario_5_over_http_a_known_name_and_an_unknown_one_cannot_be_told_apart(container: Container):
+    """Not by status, headers or body, and not by the median of the times of tries that take turns."""
+    container.limiter.override(MemoryRateLimiter({}))
+    hashed: list[bool] = []
+    took: dict[str, list[float]] = {"known": [], "unknown": []}
+    async with client_of(container) as client:
+        await register(client, "known")
+        container.passwords().observe = lambda seconds: hashed.append(True)
+        answers = {}
+        for _ in range(TRIES):
+            for name, times in took.items():
+                begun = time.perf_counter()
+                answers[name] = await client.post("/api/auth/login", json={"username": name, "password": "wrong one"})
+                times.append(time.perf_counter() - begun)
+    assert len(hashed) == 2 * TRIES
+    known, unknown = (_comparable(answers[name]) for name in took)
+    assert known == unknown and known[0] == 401
+    medians = [median(times) for times in took.values()]
+    assert max(medians) < 1.2 * min(medians), medians
+
+
+def _comparable(answer: httpx.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
+    told = {name: text for name, text in answer.headers.items() if name not in ("x-request-id", "x-trace-id", "date")}
+    return answer.status_code, told, answer.json() | {"trace_id": None}
 
 
 async def test_ten_wrong_passwords_limit_the_login_with_a_time_to_wait(client: httpx.AsyncClient):

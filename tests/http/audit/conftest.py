@@ -1,21 +1,22 @@
 """A region with an administrator and the container behind it."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import attrs
 import httpx
 import pytest
+from dependency_injector import providers
 
 from adapters.memory.limits import MemoryRateLimiter
 from application.accounts.roster import enrol
 from application.settings import load
-from container import Container, opened
+from container import Container, opened, policies
 from domain.access.principal import system
 from domain.act import Act
+from domain.audit.sequencing import FOLDED_FOR
 from domain.ports.schema import ACCOUNTS
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
 from tests.http.circuits.conftest import OPTIONS, Region, User, _registered
@@ -31,12 +32,25 @@ class Watched:
     admin: User
     container: Container
     visitor: httpx.AsyncClient
+    others: list[Container] = attrs.field(factory=list)
 
-    async def seal(self) -> None:
-        """Do what the workers do every second."""
-        await self.container.denials().flush()
-        while await self.container.sequencer().drain():
+    async def seal(self, *, late: bool = True) -> None:
+        """Do what the workers do every second; `late`, when no refusal is open any more."""
+        for instance in (self.container, *self.others):
+            await instance.denials().flush()
+        sequencer = self.container.sequencer()
+        sequencer.folded_for = timedelta(0) if late else FOLDED_FOR
+        while await sequencer.drain():
             pass
+
+    def second(self, address: str) -> httpx.AsyncClient:
+        """Return a client of another instance, which shares store and limiter with the first."""
+        other = Container(settings=self.container.settings())
+        other.memory_storage.override(providers.Object(self.container.storage()))
+        other.limiter.override(providers.Object(self.container.limiter()))
+        other.identifier_keys.override(providers.Object(self.container.identifier_keys()))
+        self.others.append(other)
+        return _client(other, address)
 
     async def entries(self, user: User | None = None, **asked: Any) -> list[dict[str, Any]]:
         """Return the newest entries that a user sees, the administrator unless another is named."""
@@ -48,25 +62,27 @@ class Watched:
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    settings = load({}, options=OPTIONS | {"DEFARM_DATA_DIR": str(tmp_path)})
-    async with AsyncExitStack() as stack:
-        container = Container(settings=settings)
-        container.limiter.override(MemoryRateLimiter({}))
-        await stack.enter_async_context(opened(container))
-        health = health_of(container, datetime.now(UTC))
-        health.phase = "ready"
-        app = assembled(engine_routes(container), kernel_of(container, health), health)
-
-        async def client(address: str) -> httpx.AsyncClient:
-            transport = httpx.ASGITransport(app=app, client=(address, 4711))
-            return await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://engine"))
-
-        users = [await _registered(await client("203.0.113.7"), name) for name in ("ana", "bia", "caio", "olga")]
-        admin = await _promoted(container, users.pop())
-        yield Watched(Region(*users, container), admin, container, await client("198.51.100.9"))
+    settings = load({}, options=OPTIONS | {"DEFARM_DATA_DIR": str(tmp_path), "DEFARM_REFRESH_GRACE": "0"})
+    container = Container(settings=settings)
+    of_logins = {name: policy for name, policy in policies(settings).items() if name.startswith("login_")}
+    container.limiter.override(MemoryRateLimiter(of_logins))
+    async with opened(container):
+        names = ("ana", "bia", "caio", "olga")
+        users = [await _registered(_client(container, "203.0.113.7"), name) for name in names]
+        admin = await promoted(container, users.pop(), "olga")
+        yield Watched(Region(*users, container), admin, container, _client(container, "198.51.100.9"))
 
 
-async def _promoted(container: Container, user: User) -> User:
+def _client(container: Container, address: str) -> httpx.AsyncClient:
+    """Return a client of one instance, calling from an address. What it holds needs no closing."""
+    health = health_of(container, datetime.now(UTC))
+    health.phase = "ready"
+    app = assembled(engine_routes(container), kernel_of(container, health), health)
+    transport = httpx.ASGITransport(app=app, client=(address, 4711))
+    return httpx.AsyncClient(transport=transport, base_url="http://engine")
+
+
+async def promoted(container: Container, user: User, name: str) -> User:
     """Make a user an administrator, and sign in anew as such."""
 
     async def work(act: Act) -> None:
@@ -75,6 +91,6 @@ async def _promoted(container: Container, user: User) -> User:
         await enrol(act, user.user_id)
 
     await container.units().perform(system(), work)
-    login = await user.client.post("/api/auth/login", json={"username": "olga", "password": PASSWORD})
+    login = await user.client.post("/api/auth/login", json={"username": name, "password": PASSWORD})
     user.client.headers["authorization"] = f"Bearer {login.json()['access_token']}"
     return user

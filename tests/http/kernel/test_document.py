@@ -99,10 +99,11 @@ async def test_docs_can_be_switched_off(start: Any) -> None:
     assert (await client.get("/openapi.json")).status_code == 200
 
 
-async def test_every_code_has_a_page_in_two_forms_and_languages(client: httpx.AsyncClient) -> None:
+async def test_codes_have_pages_in_two_forms_and_languages(client: httpx.AsyncClient) -> None:
+    """Those of all codes are loaded in tests/laws."""
     listed = (await client.get("/problems")).json()["items"]
     assert [entry["code"] for entry in listed] == list(registry())
-    for code in registry():
+    for code in list(registry())[::40]:
         entry = (await client.get(f"/problems/{code}")).json()
         assert entry["example"]["code"] == code
         assert entry["what_to_do"]
