@@ -5,6 +5,7 @@ from typing import Annotated
 
 import attrs
 
+from application.items.owning import named_dfid
 from application.items.requests import Reason
 from application.items.sharing import Shares
 from application.items.views import ItemView, item_view, item_views
@@ -75,10 +76,11 @@ class Lineages(Shares):
 
     async def merge(self, principal: Principal, dfid: str, request: MergeItems, accepted: Versions = None) -> ItemView:
         """Absorb an own item in another one, which survives (6.8)."""
+        absorbed = named_dfid(request.source_dfid, "/source_dfid")
 
         async def work(act: Act) -> ItemView:
             target = await self.owned(act, principal, dfid)
-            source = await self.owned(act, principal, request.source_dfid)
+            source = await self.owned(act, principal, absorbed)
             if source.key == target.key:
                 raise Refusal("merge_with_itself", "An item cannot absorb itself.")
             require_version(accepted, target.version)

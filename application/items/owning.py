@@ -7,7 +7,8 @@ from domain.access.decide import Action, decide, require
 from domain.access.principal import Principal
 from domain.access.vocabulary import ItemStatus
 from domain.act import Act
-from domain.errors import Refusal, not_found
+from domain.errors import Fault, Invalid, Refusal, not_found
+from domain.items.dfid import parse_dfid
 from domain.items.register import Register
 from domain.items.values import Item
 from domain.precondition import Versions, require_version
@@ -63,6 +64,14 @@ class Owning(ItemReading):
         await act.audit(f"item.{verb}", ("item", item.key), workspace_id=item.workspace_id)
         await act.activity("item_status_changed", ("item", item.key), dfids=[item.key], data={"to": status.value})
         return changed
+
+
+def named_dfid(text: str, pointer: str) -> str:
+    """Return the DFID that a body names, in its one spelling. Raises Invalid for a text that is none."""
+    dfid = parse_dfid(text)
+    if dfid is None:
+        raise Invalid([Fault("format", "This is no DFID.", pointer=pointer)])
+    return dfid
 
 
 def require_active(item: Item) -> None:

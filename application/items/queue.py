@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from application.items.lineage import Lineages
-from application.items.owning import require_active
+from application.items.owning import named_dfid, require_active
 from application.items.requests import Identifiers, Reason
 from application.items.views import ItemView, item_view
 from domain.access.principal import Principal
@@ -146,6 +146,8 @@ class Queue(Lineages):
     ) -> Resolution:
         """Decide a record (8.2). A failed `approve` or `modify` is kept on the same record."""
         _check_shape(request)
+        if request.dfid is not None:
+            request = attrs.evolve(request, dfid=named_dfid(request.dfid, "/dfid"))
 
         async def work(act: Act) -> Resolution | Refusal:
             record = await self._record(act.unit, principal, pending_id)

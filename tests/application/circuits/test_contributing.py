@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from application.events.requests import AppendEvent
-from application.items.lineage import SplitItem, SplitPart
-from application.items.requests import EnrichItem, ItemFilter, UpdateItem
+from application.items.lineage import MergeItems, SplitItem, SplitPart
+from application.items.requests import EnrichItem, IdentifierReference, ItemFilter, UpdateItem
 from application.items.sharing import ShareItem
 from application.items.transfers import OfferItem
 from domain.access.principal import Principal
@@ -67,6 +67,26 @@ async def test_a_number_that_the_owner_adds_is_the_owner_s_though_a_member_broug
     assert [entry.circuit_id for entry in await world.rows(ENTRIES, item=dfid)] == [None] * 4
     again = await world.items.enrich(ana, dfid, EnrichItem((CHIP,)))
     assert again.outcome == "unchanged"
+
+
+async def test_an_owner_s_number_stands_on_the_item_it_was_added_to_whatever_was_absorbed(world: World) -> None:
+    """A member brought it to an item that was absorbed since; when that comes out again it has the member's."""
+    ana, bia, caio, (circuit_id,), inner = await herd(world)
+    outer = await world.item(ana, lot("9"))
+    await world.items.share(ana, outer, ShareItem(str(caio.user_id)))
+    assert await added(world, bia, inner, circuit_id, CHIP) == "enriched"
+    await world.items.merge(ana, outer, MergeItems(inner))
+    assert await keys_seen(world, caio, outer) == {"sisbov", "lote"}
+    await world.items.enrich(ana, outer, EnrichItem((CHIP,)))
+    assert await keys_seen(world, caio, outer) == {"sisbov", "lote", "rfid"}
+    await world.items.unmerge(ana, inner)
+    assert await keys_seen(world, caio, outer) == {"lote", "rfid"}
+    await refused("identifier_conflict", world.items.enrich(ana, inner, EnrichItem((CHIP,))))
+    await world.items.update(
+        ana, outer, UpdateItem(remove_identifiers=(IdentifierReference(CHIP.key, CHIP.value),)), None
+    )
+    await world.items.enrich(ana, inner, EnrichItem((CHIP,)))
+    assert [claim.item for claim in await world.rows(CLAIMS) if claim.key == "rfid"] == [inner]
 
 
 async def test_a_member_adds_no_other_number_of_a_kind_that_an_animal_has_once(world: World) -> None:

@@ -217,6 +217,15 @@ async def test_extracting_moves_numbers_and_the_item_lives_on(farm: Farm) -> Non
     await check_rows(farm)
 
 
+async def test_a_body_names_an_item_in_any_case(farm: Farm) -> None:
+    outer, inner = await item_of(farm, ("lote", "1")), await item_of(farm, ("lote", "2"))
+    with pytest.raises(Invalid) as refused:
+        await farm.items.merge(farm.ana, outer, MergeItems(inner[:-1] + "Z"))
+    assert [(fault.code, fault.pointer) for fault in refused.value.faults] == [("format", "/source_dfid")]
+    merged = await farm.items.merge(farm.ana, outer, MergeItems(inner.lower()))
+    assert merged.lineage.merged_from == (inner,)
+
+
 async def test_a_reader_of_one_item_learns_nothing_of_its_kin(farm: Farm) -> None:
     outer, inner = await item_of(farm, ("lote", "1")), await item_of(farm, ("lote", "2"))
     await farm.items.merge(farm.ana, outer, MergeItems(inner))
