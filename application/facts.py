@@ -16,14 +16,12 @@ from domain.circuits.facts import (
     share_fact,
     transfer_fact,
 )
-from domain.circuits.reading import walk
 from domain.circuits.values import Circuit, Membership, Operation, Placement
 from domain.items.values import Item, Share, Transfer
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS
 from domain.ports.storage import Reader
-
-_READ = 1000
+from domain.ports.walking import walk
 
 
 async def circuit_facts(
@@ -88,15 +86,8 @@ def about(facts: Facts, **target: object) -> Facts:
 
 async def placements_of(reader: Reader, dfids: Iterable[str]) -> list[Placement]:
     """Return where items stand, in every circuit."""
-    found: list[Placement] = []
     query = Select({"dfid": AnyOf(tuple(dfids))}, ("dfid", "circuit_id"))
-    after = None
-    while True:
-        page = await reader.page(PLACEMENTS, query, after, _READ)
-        found += page.items
-        after = page.after
-        if after is None:
-            return found
+    return [placement async for placement in walk(reader, PLACEMENTS, query)]
 
 
 async def _standing(
@@ -111,9 +102,9 @@ async def _standing(
     ]
 
 
-async def _shares(reader: Reader, user_id: str, dfids: Sequence[str]) -> tuple[Share, ...]:
+async def _shares(reader: Reader, user_id: str, dfids: Sequence[str]) -> list[Share]:
     query = Select({"recipient_user_id": user_id, "dfid": AnyOf(tuple(dfids))}, ("created_at", "share_id"))
-    return (await reader.page(SHARES, query, limit=_READ)).items
+    return [share async for share in walk(reader, SHARES, query)]
 
 
 async def offers_of(reader: Reader, workspace_id: str, dfids: Iterable[str]) -> list[Transfer]:
@@ -122,9 +113,7 @@ async def offers_of(reader: Reader, workspace_id: str, dfids: Iterable[str]) -> 
     return [transfer async for transfer in walk(reader, TRANSFERS, query)]
 
 
-async def _pulls(reader: Reader, user_id: str, dfids: Sequence[str], circuits: Sequence[str]) -> tuple[Operation, ...]:
-    if not circuits:
-        return ()
+async def _pulls(reader: Reader, user_id: str, dfids: Sequence[str], circuits: Sequence[str]) -> list[Operation]:
     query = Select(
         {
             "circuit_id": AnyOf(tuple(circuits)),
@@ -134,4 +123,4 @@ async def _pulls(reader: Reader, user_id: str, dfids: Sequence[str], circuits: S
             "status": OperationStatus.COMPLETED.value,
         }
     )
-    return (await reader.page(OPERATIONS, query, limit=_READ)).items
+    return [pull async for pull in walk(reader, OPERATIONS, query)]

@@ -12,7 +12,8 @@ from domain.items.storage_records import StorageAction, StorageRecord, StoreName
 from domain.items.values import Item
 from domain.ports.queries import Select
 from domain.ports.schema import ITEMS, STORAGE_RECORDS, STORE
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 FRESH = timedelta(seconds=60)
 
@@ -110,14 +111,8 @@ async def storage_records(
 ) -> list[StorageRecordView]:
     """Return the storage history of an item, the oldest record first."""
     here = await store_name(reader, settings)
-    records: list[StorageRecord] = []
-    after = None
-    while True:
-        page = await reader.page(STORAGE_RECORDS, Select({"dfid": item.key}, ("recorded_at",)), after, MAX_PAGE)
-        records += page.items
-        after = page.after
-        if after is None:
-            break
+    query = Select({"dfid": item.key}, ("recorded_at",))
+    records = [record async for record in walk(reader, STORAGE_RECORDS, query)]
     whole = history(item, records, here)
     active = standing(whole)
     own = item.workspace_id == principal.workspace_id

@@ -35,6 +35,7 @@ from domain.ports.schema import (
     Facet,
 )
 from domain.ports.storage import Unit
+from domain.ports.walking import walk
 
 JOB: Final = "erase_traces"
 AT_ONCE: Final = 500
@@ -100,16 +101,15 @@ async def _require_erasable(act: Act, account: Account) -> None:
 
 async def _revoke_keys(act: Act, account: Account) -> None:
     standing = Select({"created_by": account.user_id, "works_until_at": Between()})
-    page = await act.unit.page(API_KEYS, standing, limit=1000)
-    await act.unit.save(API_KEYS, *(revoked_key(act, key) for key in page.items))
+    await act.unit.save(API_KEYS, *[revoked_key(act, key) async for key in walk(act.unit, API_KEYS, standing)])
 
 
 async def _forget_invitations(act: Act, account: Account) -> None:
     """Take the address out of every invitation that names it; an open one is closed, or anybody could use it."""
     if not account.email:
         return
-    page = await act.unit.page(INVITATIONS, Select({"invitee": account.email.lower()}), limit=1000)
-    await act.unit.save(INVITATIONS, *(_forgotten(act, invitation) for invitation in page.items))
+    theirs = walk(act.unit, INVITATIONS, Select({"invitee": account.email.lower()}))
+    await act.unit.save(INVITATIONS, *[_forgotten(act, invitation) async for invitation in theirs])
 
 
 def _forgotten(act: Act, invitation: Invitation) -> Invitation:

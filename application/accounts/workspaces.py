@@ -14,7 +14,7 @@ from domain.act import Act
 from domain.errors import Refusal, not_found
 from domain.ports.queries import Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, WORKSPACES
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
 
 _MEMBERS = ("created_at", "user_id")
@@ -113,19 +113,9 @@ async def rename_workspace(act: Act, workspace: Workspace, name: str) -> Workspa
 
 async def _view(reader: Reader, workspace: Workspace) -> WorkspaceView:
     own = ("workspace_id", "name", "created_by", "created_at", "updated_at", "version")
-    return WorkspaceView(
-        **{name: getattr(workspace, name) for name in own},
-        member_count=await _count(reader, workspace.workspace_id),
-    )
-
-
-async def _count(reader: Reader, workspace_id: str) -> int:
-    count, after = 0, None
-    while True:
-        page = await reader.page(ACCOUNTS, Select({"workspace_id": workspace_id}, _MEMBERS), after, MAX_PAGE)
-        count, after = count + len(page.items), page.after
-        if after is None:
-            return count
+    here = workspace.workspace_id
+    members = await reader.count(ACCOUNTS, {"workspace_id": here}, "workspace_id")
+    return WorkspaceView(**{name: getattr(workspace, name) for name in own}, member_count=members.get(here, 0))
 
 
 def _refuse_administrator(account: Account) -> None:

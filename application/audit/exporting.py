@@ -23,7 +23,8 @@ from domain.document import Document
 from domain.instants import parse_instant, wire
 from domain.ports.queries import Between, Select
 from domain.ports.schema import AUDIT
-from domain.ports.storage import Reader, Storage
+from domain.ports.storage import Storage
+from domain.ports.walking import pages
 
 READ: Final = 500
 COLUMNS: Final = (
@@ -64,26 +65,14 @@ async def exported(storage: Storage, wanted: AuditFilter, form: ExportFormat) ->
         digest.update(header)
         if header:
             yield header
-        async for entries in _batches(reader, wanted, head):
+        sealed = Between(0, 0 if head is None else head.tree_size)
+        query = Select({**wanted.where, "log_index": sealed}, ("log_index", "at"))
+        async for entries in pages(reader, AUDIT, query, size=READ):
             chunk = b"".join(map(_row if form is ExportFormat.CSV else _line, entries))
             digest.update(chunk)
             count += len(entries)
             yield chunk
     yield _trailer(form, count, digest.hexdigest(), head)
-
-
-async def _batches(
-    reader: Reader, wanted: AuditFilter, head: Checkpoint | None
-) -> AsyncIterator[tuple[AuditEntry, ...]]:
-    if head is None:
-        return
-    sealed = Between(0, head.tree_size)
-    query, after = Select({**wanted.where, "log_index": sealed}, ("log_index", "at")), None
-    while True:
-        page = await reader.page(AUDIT, query, after, READ)
-        yield page.items
-        if (after := page.after) is None:
-            return
 
 
 def _line(entry: AuditEntry) -> bytes:

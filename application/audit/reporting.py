@@ -13,6 +13,7 @@ from domain.audit.merkle import WIDTH, Tree, edge
 from domain.audit.reports import Report, ReportKind
 from domain.audit.sequencing import newest
 from domain.items.values import Contribution, Identifier, Item
+from domain.ports import walking
 from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
 from domain.ports.schema import (
     ACCOUNTS,
@@ -34,7 +35,7 @@ from domain.ports.schema import (
     WORKSPACES,
     Facet,
 )
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
 
 V = TypeVar("V")
 Line = Mapping[str, Any]
@@ -66,14 +67,9 @@ class Pages:
 async def _rows(
     pages: Pages, facet: Facet[V], where: Mapping[str, Any], order: str, mine: Callable[[V], bool] | None = None
 ) -> AsyncIterator[V]:
-    after = None
-    while True:
-        page = await pages.page(facet, Select(where, (order,)), after, MAX_PAGE)
-        for row in page.items:
-            if mine is None or mine(row):
-                yield row
-        if (after := page.after) is None:
-            return
+    async for row in walking.walk(pages, facet, Select(where, (order,))):
+        if mine is None or mine(row):
+            yield row
 
 
 async def lines(pages: Pages, report: Report) -> AsyncIterator[tuple[str, Line]]:
@@ -264,14 +260,10 @@ async def _audit_trail(pages: Pages, report: Report, as_of: datetime) -> AsyncIt
     if head is None:
         return
     where: dict[str, Condition] = {"at": _period(report, as_of), "log_index": Between(0, head.tree_size)}
-    after = None
-    while True:
-        page = await pages.page(AUDIT, Select(where, ("at",)), after, _SOME)
-        paths = await inclusions(pages.reader, head.tree_size, [int(entry.log_index or 0) for entry in page.items])
-        for entry, path in zip(page.items, paths, strict=True):
+    async for entries in walking.pages(pages, AUDIT, Select(where, ("at",)), size=_SOME):
+        paths = await inclusions(pages.reader, head.tree_size, [int(entry.log_index or 0) for entry in entries])
+        for entry, path in zip(entries, paths, strict=True):
             yield "audit_entries", {**_shown(entry), "path": path}
-        if (after := page.after) is None:
-            break
     yield "checkpoint", _shown(head)
 
 

@@ -17,6 +17,7 @@ from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
 from domain.ports.queries import Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, REPORT_CHUNKS, REPORTS
+from domain.ports.walking import pages
 from domain.shape import Id
 
 LONGEST: Final = timedelta(days=366)
@@ -111,15 +112,11 @@ class Reports:
         return Digested(self._chunks(report_id), report.sha256)
 
     async def _chunks(self, report_id: str) -> AsyncIterator[bytes]:
-        after = None
+        query = Select({"report_id": report_id}, ("place",))
         async with self.units.storage.read() as reader:
-            while True:
-                query = Select({"report_id": report_id}, ("place",))
-                page = await reader.page(REPORT_CHUNKS, query, after, 4)
-                for chunk in page.items:
+            async for chunks in pages(reader, REPORT_CHUNKS, query, size=4):
+                for chunk in chunks:
                     yield gzip.decompress(b64decode(chunk.packed))
-                if (after := page.after) is None:
-                    return
 
 
 def _check_period(request: AskReport) -> None:

@@ -24,7 +24,6 @@ from domain.access.facts import PageFact
 from domain.access.principal import Principal
 from domain.access.vocabulary import EventVisibility, PageState, PublicAccessMode
 from domain.circuits.facts import circuit_fact, item_fact, placement_fact
-from domain.circuits.reading import walk
 from domain.circuits.scene import Scene, Visit, scene
 from domain.circuits.values import Circuit, Placement
 from domain.errors import Refusal, not_found
@@ -35,6 +34,7 @@ from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
 from domain.ports.schema import CHAINS, CIRCUITS, EVENTS, ITEMS, PLACEMENTS, WORKSPACES
 from domain.ports.storage import Reader
 from domain.ports.views import DirectoryView
+from domain.ports.walking import walk
 
 V = TypeVar("V")
 

@@ -28,7 +28,6 @@ from domain.access.principal import Principal
 from domain.access.vocabulary import CircuitStatus, MembershipStatus, OperationStatus
 from domain.circuits.extras import taken
 from domain.circuits.facts import circuit_fact, member_fact, operation_fact, placement_fact
-from domain.circuits.reading import walk
 from domain.circuits.requirements import filled_namespace
 from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Circuit, Membership, Operation, Placement
@@ -41,6 +40,7 @@ from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
 from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
 from domain.ports.storage import Reader
 from domain.ports.views import PlacementsView
+from domain.ports.walking import walk
 
 _THROUGH = frozenset({GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL})
 

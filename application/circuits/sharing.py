@@ -37,6 +37,7 @@ from domain.items.values import Item
 from domain.ports.queries import Page, Select
 from domain.ports.schema import EVENTS
 from domain.ports.storage import Reader
+from domain.ports.walking import pages
 from domain.shape import Faulty
 
 FIRST_EVENTS = 50
@@ -131,12 +132,9 @@ class CircuitSharing(CircuitPeople):
     async def _first_events(self, reader: Reader, principal: Principal, dfid: str) -> Page[EventView]:
         """Return the first visible events of an item, those staged in the unit included."""
         now, found = self.units.clock.now(), list[Event]()
-        query, after = Select({"dfid": dfid}, ("position",)), None
-        while len(found) <= FIRST_EVENTS:
-            page = await reader.page(EVENTS, query, after, READ_EVENTS)
-            found += await visible(reader, principal, page.items, now)
-            after = page.after
-            if after is None:
+        async for events in pages(reader, EVENTS, Select({"dfid": dfid}, ("position",)), size=READ_EVENTS):
+            found += await visible(reader, principal, events, now)
+            if len(found) > FIRST_EVENTS:
                 break
         views = await event_views(reader, principal, found[:FIRST_EVENTS], now)
         return Page(tuple(views), (views[-1].position,) if len(found) > FIRST_EVENTS else None)

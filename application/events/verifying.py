@@ -9,9 +9,10 @@ from domain.events.chain import ChainFault, is_erased
 from domain.events.history import commits, first_fault
 from domain.events.values import ChainHead, Event
 from domain.items.values import Contribution
-from domain.ports.queries import AnyOf, Cursor, Select
+from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CHAINS, CONTRIBUTIONS, EVENTS, ITEMS, Facet
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
+from domain.ports.walking import pages, walk
 
 V = TypeVar("V")
 AT_ONCE = 200
@@ -45,13 +46,8 @@ async def check_chains(reader: Reader, dfids: Sequence[str]) -> list[Chain]:
 
 async def registered(reader: Reader) -> AsyncIterator[list[str]]:
     """Yield the DFIDs of all items, some at a time."""
-    after: Cursor | None = None
-    while True:
-        page = await reader.page(ITEMS, Select(), after, AT_ONCE)
-        yield [item.dfid for item in page.items if item.dfid is not None]
-        after = page.after
-        if after is None:
-            return
+    async for items in pages(reader, ITEMS, size=AT_ONCE):
+        yield [item.dfid for item in items if item.dfid is not None]
 
 
 def _checked(
@@ -81,12 +77,6 @@ async def _all(
     found: dict[str, list[V]] = {dfid: [] for dfid in dfids}
     query = Select({column: AnyOf(tuple(dfids))}, (column, *order))
     item: Callable[[Any], Any] = facet.columns[column]
-    after: Cursor | None = None
-    while dfids:
-        page = await reader.page(facet, query, after, MAX_PAGE)
-        for row in page.items:
-            found[item(row)].append(row)
-        after = page.after
-        if after is None:
-            break
+    async for row in walk(reader, facet, query):
+        found[item(row)].append(row)
     return found

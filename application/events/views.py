@@ -18,7 +18,8 @@ from domain.events.values import Event, EventType
 from domain.items.values import Outcome
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import EVENTS, ITEMS
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 
 @attrs.frozen
@@ -136,19 +137,10 @@ async def event_views(reader: Reader, principal: Principal, events: Sequence[Eve
 
 
 async def _corrections(reader: Reader, events: Sequence[Event]) -> list[Event]:
-    if not events:
-        return []
     dfids = tuple(sorted({event.dfid for event in events}))
     corrected = tuple(event.event_id for event in events)
     query = Select({"dfid": AnyOf(dfids), "corrects": AnyOf(corrected)}, ("dfid", "position"))
-    found: list[Event] = []
-    after = None
-    while True:
-        page = await reader.page(EVENTS, query, after, MAX_PAGE)
-        found += page.items
-        after = page.after
-        if after is None:
-            return found
+    return [event async for event in walk(reader, EVENTS, query)]
 
 
 def event_view(event: Event, corrected_by: Iterable[str] = ()) -> EventView:

@@ -9,7 +9,6 @@ from domain.accounts.rules import is_active
 from domain.accounts.values import Account, AdminRoster, Workspace
 from domain.audit.record import entry_hash, personal_digest
 from domain.audit.values import AuditEntry
-from domain.circuits.reading import walk
 from domain.circuits.values import Membership
 from domain.keys.values import ApiKey
 from domain.ports.queries import AnyOf, Between, Select
@@ -26,6 +25,7 @@ from domain.ports.schema import (
     Facet,
 )
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 HASH = re.compile("[0-9a-f]{64}")
 

@@ -13,7 +13,6 @@ from domain.access.vocabulary import MembershipStatus, TransferStatus
 from domain.audit.log import Checkpoint, LogTile
 from domain.audit.merkle import TilesMissing
 from domain.audit.values import AuditEntry
-from domain.circuits.reading import walk
 from domain.circuits.values import Circuit, JoinRequest, Membership, Operation, Placement
 from domain.items.values import Item, Share, Transfer
 from domain.keys.values import ApiKey
@@ -35,6 +34,7 @@ from domain.ports.schema import (
     Facet,
 )
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 from domain.webhooks.values import Webhook
 
 TILE = 256

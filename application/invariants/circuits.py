@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from application.invariants.core import invariant
 from domain.access.permissions import ALL_PERMISSIONS, ROLE_PERMISSIONS, BaseRole, Permission
 from domain.access.vocabulary import CircuitStatus, JoinRequestStatus, MembershipStatus, PublicAccessMode
-from domain.circuits.reading import walk
 from domain.circuits.values import Circuit, JoinRequest, Membership
 from domain.ports.queries import Select
 from domain.ports.schema import CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS, OUTBOX
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 WAITING = "Start a worker: it cancels what waits in closed circuits. If it stays, reject or cancel it by its route."
 

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from domain.ports.queries import Cursor, Select
 from domain.ports.schema import Facet, Key
 from domain.ports.storage import Reader, Storage
+from domain.ports.walking import pages
 
 V = TypeVar("V")
 
@@ -77,14 +77,9 @@ async def breaches(storage: Storage, only: Iterable[str] = ()) -> AsyncIterator[
 
 async def _breaches(storage: Storage, one: Invariant) -> AsyncIterator[Breach]:
     async with storage.read() as reader:
-        after: Cursor | None = None
-        while True:
-            page = await reader.page(one.facet, Select(), after, PAGE)
-            for row, what in await _standing(reader, one, page.items):
+        async for rows in pages(reader, one.facet, size=PAGE):
+            for row, what in await _standing(reader, one, rows):
                 yield Breach(one.rule, one.name, one.facet.name, one.facet.key_of(row), what, one.remedy)
-            after = page.after
-            if after is None:
-                return
 
 
 async def _standing(reader: Reader, one: Invariant, rows: Sequence[Any]) -> list[tuple[Any, str]]:

@@ -7,13 +7,13 @@ import attrs
 from application.events.verifying import AT_ONCE, check_chains
 from application.invariants.core import invariant
 from domain.access.vocabulary import EventVisibility, ItemStatus
-from domain.circuits.reading import walk
 from domain.document import EMPTY
 from domain.events.values import ChainHead, Event, EventType
 from domain.items.values import Item
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ACCOUNTS, CHAINS, EVENTS, ITEMS
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 TOLD = (EventType.MERGED, EventType.UNMERGED, EventType.STATUS_CHANGED, EventType.TRANSFERRED)
 SETTLED = frozenset({ItemStatus.ACTIVE, ItemStatus.DEPRECATED})

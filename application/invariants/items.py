@@ -9,7 +9,6 @@ import attrs
 from application.invariants.core import invariant
 from application.invariants.sharing import AT_ONCE, items_by_key
 from domain.access.vocabulary import ItemStatus
-from domain.circuits.reading import walk
 from domain.events.values import EventType
 from domain.identifiers import Evidence, IdentifierKind, Privacy, check, type_of
 from domain.items.contributions import contribution_hash
@@ -47,6 +46,7 @@ from domain.ports.schema import (
     SHARES,
 )
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 SEALED = "v1."
 """How a sealed personal value begins."""

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from application.invariants.core import invariant
 from application.invariants.sharing import items_by_key
 from domain.access.vocabulary import TransferStatus
-from domain.circuits.reading import walk
 from domain.document import EMPTY
 from domain.events.values import EventType
 from domain.items.dfid import numbered
@@ -14,6 +13,7 @@ from domain.items.values import Item, Transfer
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import EVENTS, ITEMS, STORAGE_RECORDS, STORE, TRANSFERS
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 from domain.store import StoreRecord
 
 DERIVED = frozenset({StorageAction.CREATED})

@@ -7,7 +7,6 @@ from application.facts import placements_of
 from application.invariants.circuits import WAITING, circuits_of, is_being_cancelled
 from application.invariants.core import invariant
 from domain.access.vocabulary import CircuitStatus, MembershipStatus, OperationStatus, OperationType
-from domain.circuits.reading import walk
 from domain.circuits.values import FingerprintEntry, Membership, Operation, OperationOrigin, Placement
 from domain.events.values import Event, EventType
 from domain.items.values import Item
@@ -24,6 +23,7 @@ from domain.ports.schema import (
     PLACEMENTS,
 )
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 from domain.webhooks.triggers import Trigger
 
 ERASED = ""

@@ -10,7 +10,6 @@ from typing import Any
 from application.invariants.core import V, invariant
 from application.invariants.sharing import AT_ONCE
 from domain.access.vocabulary import MembershipStatus, OperationStatus, OperationType
-from domain.circuits.reading import walk
 from domain.circuits.values import Operation
 from domain.events.values import EventType
 from domain.ports.queries import AnyOf, Between, Condition, Select
@@ -27,6 +26,7 @@ from domain.ports.schema import (
     Facet,
 )
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 from domain.webhooks.rules import PAUSES
 from domain.webhooks.triggers import Trigger
 from domain.webhooks.values import TEST, Delivery, DeliveryStatus, Webhook

@@ -13,7 +13,8 @@ from domain.items.families import read_holders
 from domain.items.values import Item, drafts_of
 from domain.ports.queries import AnyOf, Between, Select
 from domain.ports.schema import COUNTERS, ITEMS
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
+from domain.ports.walking import pages, walk
 
 _PLACES_AT_ONCE = 100
 
@@ -28,17 +29,12 @@ async def twins(
     """
     met = _Met(reader)
     query = Select({"shared_in": drafts_of(workspace_id), "place": Between(after)}, ("place",))
-    at = None
-    while True:
-        page = await reader.page(COUNTERS, query, at, _PLACES_AT_ONCE)
-        drafts = await met.connected({counter.place for counter in page.items} - {after})
+    async for counters in pages(reader, COUNTERS, query, size=_PLACES_AT_ONCE):
+        drafts = await met.connected({counter.place for counter in counters} - {after})
         groups = [(_first_place(group), group) for group in duplicates(drafts, namespace)]
         for place, group in sorted(groups, key=lambda one: (one[0], one[1].drafts[0].key)):
             if place > after:
                 yield place, group
-        at = page.after
-        if at is None:
-            return
 
 
 def _first_place(group: Group) -> str:
@@ -68,10 +64,5 @@ class _Met:
         rows = await self.reader.get_many(ITEMS, sorted(holders - known.keys()))
         found = {draft.key: draft for draft in rows.values()}
         query = Select({"draft_place": AnyOf(tuple(sorted(places)))}, ("draft_place", "key"))
-        after = None
-        while True:
-            page = await self.reader.page(ITEMS, query, after, MAX_PAGE)
-            found.update((draft.key, draft) for draft in page.items if draft.key not in known)
-            after = page.after
-            if after is None:
-                return {key: draft for key, draft in found.items() if draft.status is ItemStatus.LOCAL}
+        found |= {draft.key: draft async for draft in walk(self.reader, ITEMS, query) if draft.key not in known}
+        return {key: draft for key, draft in found.items() if draft.status is ItemStatus.LOCAL}

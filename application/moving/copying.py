@@ -1,6 +1,6 @@
 """Copying a whole store into an empty one (platform.md 13.2)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,13 +14,14 @@ from domain.access.principal import system
 from domain.audit.record import audit_entry
 from domain.events.values import ChainHead
 from domain.ids import new_id
+from domain.items.families import read_contributions
 from domain.items.storage_records import StorageRecord, StoreName, copied, item_digest
-from domain.items.values import Contribution, Item
+from domain.items.values import Item
 from domain.ports.clock import Clock
 from domain.ports.moving import PARTS, CannotMove, Holding, Row, Sealed, Source, Target
-from domain.ports.queries import AnyOf, Cursor, Select
-from domain.ports.schema import AUDIT, CHAINS, CONTRIBUTIONS, ITEMS, STORAGE_RECORDS, Facet, Key
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.schema import AUDIT, CHAINS, ITEMS, STORAGE_RECORDS, Facet, Key
+from domain.ports.storage import Reader
+from domain.ports.walking import pages
 from domain.store import CopyMark, StoreRecord, Tally
 
 ITEMS_AT_ONCE: Final = 200
@@ -207,7 +208,7 @@ class Copy:
         """Verify the event chain of every item; return how many there are, and which are broken."""
         checked, done, broken = 0, 0, list[str]()
         async with self.target.storage.read() as reader:
-            async for items in _pages(reader, None):
+            async for items in pages(reader, ITEMS, size=ITEMS_AT_ONCE):
                 dfids = [item.dfid for item in items if item.dfid is not None]
                 broken += [chain.dfid for chain in await check_chains(reader, dfids) if chain.fault is not None]
                 checked += len(dfids)
@@ -218,9 +219,9 @@ class Copy:
     async def _tell_items(self) -> int:
         """Append to the storage history of every item that it was copied; return of how many."""
         total = next(tally.rows for tally in self._mark.tallies if tally.part == ITEMS.name)
-        done = 0
+        done, told = 0, None if self._mark.told is None else (self._mark.told,)
         async with self.target.storage.read() as reader:
-            async for items in _pages(reader, self._mark.told):
+            async for items in pages(reader, ITEMS, after=told, size=ITEMS_AT_ONCE):
                 records = await self._records(reader, items)
                 rows = [(record, canonical_row(record)) for record in records]
                 await self._take(STORAGE_RECORDS, rows, told=items[-1].key)
@@ -232,16 +233,7 @@ class Copy:
     async def _records(self, reader: Reader, items: Sequence[Item]) -> list[StorageRecord]:
         keys = [item.key for item in items if item.dfid is not None]
         heads: dict[Key, ChainHead] = await reader.get_many(CHAINS, keys)
-        made: dict[str, list[Contribution]] = {key: [] for key in keys}
-        query = Select({"item": AnyOf(tuple(keys))}, ("item", "recorded_at"))
-        after = None
-        while keys:
-            page = await reader.page(CONTRIBUTIONS, query, after, MAX_PAGE)
-            for one in page.items:
-                made[one.item].append(one)
-            after = page.after
-            if after is None:
-                break
+        made = await read_contributions(reader, keys)
         now = self.clock.now()
         return [
             copied(
@@ -267,15 +259,3 @@ class Copy:
 
 def _key(part: Facet[Any], after: tuple[str, ...] | None) -> Key | None:
     return after[0] if after is not None and len(part.key) == 1 else after
-
-
-async def _pages(reader: Reader, after: str | None) -> AsyncIterator[Sequence[Item]]:
-    """Yield all items in the order of their keys, some at a time."""
-    cursor: Cursor | None = None if after is None else (after,)
-    while True:
-        page = await reader.page(ITEMS, Select(), cursor, ITEMS_AT_ONCE)
-        if page.items:
-            yield page.items
-        cursor = page.after
-        if cursor is None:
-            return

@@ -1,6 +1,6 @@
 """What users are told, and what they do with it (platform.md 8.3): own rows only."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -23,7 +23,8 @@ from domain.outbox.values import OutboxRow
 from domain.ports.bus import Wake
 from domain.ports.queries import Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, MEMBERSHIPS, NOTIFICATIONS
-from domain.ports.storage import MAX_PAGE, Reader, Unit
+from domain.ports.storage import Reader
+from domain.ports.walking import walk
 from domain.shape import About, Id, Range
 
 Position = Annotated[int, Range(0, 2**53 - 1)]
@@ -161,7 +162,7 @@ class Notifications:
             where["position"] = Between(None, up_to_position + 1)
 
         async def work(act: Act) -> Updated:
-            rows = [row async for row in _every(act.unit, Select(where, ("position",)))]
+            rows = [row async for row in walk(act.unit, NOTIFICATIONS, Select(where, ("position",)))]
             await act.unit.save(NOTIFICATIONS, *(_marked(row, act.now) for row in rows))
             act.told.add(_own(principal))
             return Updated(len(rows))
@@ -194,7 +195,8 @@ class Notifications:
             raise Invalid([Fault("not_allowed", "Only read=true removes several at once.", parameter="read")])
 
         async def work(act: Act) -> None:
-            rows = _every(act.unit, Select({"user_id": _own(principal), "unread": False}, ("position",)))
+            query = Select({"user_id": _own(principal), "unread": False}, ("position",))
+            rows = walk(act.unit, NOTIFICATIONS, query)
             await act.unit.remove(NOTIFICATIONS, *[row async for row in rows])
 
         await self.units.perform(principal, work)
@@ -272,17 +274,6 @@ def _view(row: Notification, title: str, message: str, link: str | None) -> Noti
 
 def _marked(row: Notification, read_at: datetime | None) -> Notification:
     return attrs.evolve(row, read_at=read_at, version=row.version + 1)
-
-
-async def _every(unit: Unit, query: Select) -> AsyncIterator[Notification]:
-    after = None
-    while True:
-        page = await unit.page(NOTIFICATIONS, query, after, MAX_PAGE)
-        for row in page.items:
-            yield row
-        after = page.after
-        if after is None:
-            return
 
 
 def _own(principal: Principal) -> str:

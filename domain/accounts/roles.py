@@ -7,6 +7,7 @@ from domain.accounts.values import Account, AccountStatus
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ACCOUNTS
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 
 async def managers_of(reader: Reader, *workspace_ids: str) -> list[str]:
@@ -16,16 +17,9 @@ async def managers_of(reader: Reader, *workspace_ids: str) -> list[str]:
 
 async def manager_accounts(reader: Reader, workspace_ids: Iterable[str]) -> list[Account]:
     """Return the accounts of the active managers of workspaces, a thousand accounts per statement."""
-    found: list[Account] = []
     query = Select({"workspace_id": AnyOf(tuple(sorted(set(workspace_ids))))}, ("created_at", "user_id"))
-    after = None
-    while True:
-        page = await reader.page(ACCOUNTS, query, after, limit=1000)
-        found += [
-            account
-            for account in page.items
-            if account.workspace_role is WorkspaceRole.MANAGER and account.status is AccountStatus.ACTIVE
-        ]
-        after = page.after
-        if after is None:
-            return found
+    return [
+        account
+        async for account in walk(reader, ACCOUNTS, query)
+        if account.workspace_role is WorkspaceRole.MANAGER and account.status is AccountStatus.ACTIVE
+    ]

@@ -6,13 +6,13 @@ from typing import Any, Final
 from domain.access.permissions import Permission
 from domain.access.vocabulary import MembershipStatus
 from domain.act import Act
-from domain.circuits.reading import walk
 from domain.document import Document
 from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of
 from domain.notifications.values import NotificationType
 from domain.ports.queries import Condition, Select
 from domain.ports.schema import MEMBERSHIPS
 from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 _HOLDING: Final = {Permission.APPROVE: "can_approve", Permission.MANAGE_MEMBERS: "can_manage_members"}
 """The permissions whose holders are told, and the column that each is found by."""

@@ -13,7 +13,7 @@ from domain.access.principal import Principal
 from domain.access.vocabulary import EventVisibility, OperationStatus, OperationType
 from domain.act import Act
 from domain.circuits.facts import item_fact, placement_fact
-from domain.circuits.reading import Reading, reading, walk
+from domain.circuits.reading import Reading, reading
 from domain.circuits.recipients import tell_owners
 from domain.circuits.rules import placed
 from domain.circuits.scene import Scene
@@ -25,6 +25,7 @@ from domain.events.values import EventType
 from domain.items.values import Item
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
+from domain.ports.walking import walk
 from domain.webhooks.triggers import Trigger, fire
 
 _RESHARING = (GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL)

@@ -1,7 +1,7 @@
 """The facts on which a user reads, and may pass on, items of others (circuits.md 2.2)."""
 
-from collections.abc import AsyncIterator, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -10,22 +10,9 @@ from domain.access.vocabulary import MembershipStatus, OperationStatus, Operatio
 from domain.circuits.facts import circuit_fact, member_fact, placement_fact, pull_fact, share_fact, transfer_fact
 from domain.circuits.values import Circuit, Membership, Placement
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS, Facet
-from domain.ports.storage import MAX_PAGE, Reader
-
-V = TypeVar("V")
-
-
-async def walk(reader: Reader, facet: Facet[V], query: Select) -> AsyncIterator[V]:
-    """Yield all rows of a query, a thousand per statement."""
-    after = None
-    while True:
-        page = await reader.page(facet, query, after, MAX_PAGE)
-        for row in page.items:
-            yield row
-        after = page.after
-        if after is None:
-            return
+from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS
+from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 
 @attrs.frozen
@@ -54,9 +41,7 @@ async def reading(reader: Reader, principal: Principal, dfids: Iterable[str]) ->
     mine = Select({"user_id": user, "status": MembershipStatus.ACTIVE}, ("joined_at", "circuit_id"))
     memberships = {row.circuit_id: row async for row in walk(reader, MEMBERSHIPS, mine)}
     where = {"dfid": wanted, "circuit_id": AnyOf(tuple(sorted(memberships)))}
-    found = (
-        [row async for row in walk(reader, PLACEMENTS, Select(where, ("dfid", "circuit_id")))] if memberships else []
-    )
+    found = [row async for row in walk(reader, PLACEMENTS, Select(where, ("dfid", "circuit_id")))]
     circuits = {
         row.circuit_id: row
         for row in (await reader.get_many(CIRCUITS, sorted({row.circuit_id for row in found}))).values()
@@ -78,8 +63,6 @@ async def _pulls(
     reader: Reader, user: str, placements: list[Placement], circuits: dict[str, Circuit]
 ) -> tuple[Any, ...]:
     asking = [row for row in placements if circuits[row.circuit_id].require_approval_for_pull]
-    if not asking:
-        return ()
     query = Select(
         {
             "circuit_id": AnyOf(tuple(sorted({row.circuit_id for row in asking}))),

@@ -10,7 +10,8 @@ from domain.act import Act
 from domain.items.values import Item
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ACCOUNTS
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 
 @attrs.frozen
@@ -33,18 +34,11 @@ async def owners_sides(reader: Reader, items: Iterable[Item]) -> Sides:
     wanted = list(items)
     creators = {item.created_by for item in wanted}
     sides: dict[str, list[Account]] = {item.workspace_id: [] for item in wanted}
-    if not sides:
-        return Sides(sides)
     query = Select({"workspace_id": AnyOf(tuple(sorted(sides)))}, ("workspace_id", "created_at", "user_id"))
-    after = None
-    while True:
-        page = await reader.page(ACCOUNTS, query, after, MAX_PAGE)
-        for account in page.items:
-            if account.workspace_role is WorkspaceRole.MANAGER or account.user_id in creators:
-                sides[account.workspace_id].append(account)
-        after = page.after
-        if after is None:
-            return Sides(sides)
+    async for account in walk(reader, ACCOUNTS, query):
+        if account.workspace_role is WorkspaceRole.MANAGER or account.user_id in creators:
+            sides[account.workspace_id].append(account)
+    return Sides(sides)
 
 
 async def tell_owners(

@@ -8,7 +8,6 @@ from domain.access.decide import Action
 from domain.access.permissions import BaseRole, Permission
 from domain.access.vocabulary import MembershipStatus
 from domain.act import Act
-from domain.circuits.reading import walk
 from domain.circuits.rules import changed, custom_role
 from domain.circuits.scene import Scene, known, scene, settle
 from domain.circuits.values import Circuit, CustomRole, Membership
@@ -17,6 +16,7 @@ from domain.ids import new_id
 from domain.instants import strictly_after
 from domain.ports.queries import Condition, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
+from domain.ports.walking import walk
 from domain.precondition import Versions
 
 MAX_ROLES = 50

@@ -8,7 +8,6 @@ from domain.access.decide import Action, Decision, require
 from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.act import Act
 from domain.circuits.facts import placement_fact
-from domain.circuits.reading import walk
 from domain.circuits.recipients import tell_owners
 from domain.circuits.rules import published, unpublished
 from domain.circuits.scene import Scene, scene
@@ -21,6 +20,7 @@ from domain.events.values import EventType
 from domain.items.values import Item
 from domain.ports.queries import Select
 from domain.ports.schema import FINGERPRINTS, ITEMS, PLACEMENTS
+from domain.ports.walking import walk
 from domain.webhooks.triggers import Trigger, fire
 
 

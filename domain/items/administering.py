@@ -12,8 +12,7 @@ from domain.items.values import Contribution, ContributionSource, Identifier, It
 from domain.ports.queries import Select
 from domain.ports.schema import CONTRIBUTIONS, COUNTERS, ENTRIES
 from domain.ports.storage import Reader, Unit
-
-_READ = 1000
+from domain.ports.walking import walk
 
 
 def carried(register: Register, item: Item, key: str, lookup: str | None) -> Identifier | None:
@@ -66,19 +65,11 @@ def blanked(identifier: Identifier) -> Identifier:
 
 async def mentions(reader: Reader, item: str, key: str, lookup: str) -> list[Contribution]:
     """Return the contributions of an item that name an identifier."""
-    found: list[Contribution] = []
-    query = Select({"item": item}, ("recorded_at", "contribution_id"))
-    after = None
-    while True:
-        page = await reader.page(CONTRIBUTIONS, query, after, _READ)
-        found += [
-            made
-            for made in page.items
-            if any((one.key, one.lookup) == (key, lookup) for one in (*made.identifiers, *made.removed_identifiers))
-        ]
-        after = page.after
-        if after is None:
-            return found
+    return [
+        made
+        async for made in walk(reader, CONTRIBUTIONS, Select({"item": item}, ("recorded_at", "contribution_id")))
+        if any((one.key, one.lookup) == (key, lookup) for one in (*made.identifiers, *made.removed_identifiers))
+    ]
 
 
 async def forget_count(unit: Unit, workspace_id: str, key: str, lookup: str) -> None:

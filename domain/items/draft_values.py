@@ -14,7 +14,8 @@ from domain.identifiers import GENERIC_NAMESPACE, IdentifierKind, IdentifierScop
 from domain.items.values import Identifier, IdentifierEntry, Item, ValueCounter, drafts_of
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import COUNTERS, ENTRIES
-from domain.ports.storage import MAX_PAGE, Reader, Unit
+from domain.ports.storage import Reader, Unit
+from domain.ports.walking import walk
 
 
 def draft_places(draft: Item) -> Iterator[str]:
@@ -62,16 +63,8 @@ async def _count(unit: Unit, more: dict[str, int]) -> None:
 
 async def stored_entries(reader: Reader, drafts: list[str]) -> list[IdentifierEntry]:
     """Return the entries that drafts have."""
-    found: list[IdentifierEntry] = []
     query = Select({"item": AnyOf(tuple(sorted(drafts)))}, ("item", "namespace", "key", "lookup"))
-    after = None
-    while drafts:
-        page = await reader.page(ENTRIES, query, after, MAX_PAGE)
-        found += page.items
-        after = page.after
-        if after is None:
-            break
-    return found
+    return [entry async for entry in walk(reader, ENTRIES, query)]
 
 
 def draft_entries(draft: Item) -> Iterator[IdentifierEntry]:

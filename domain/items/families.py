@@ -9,7 +9,8 @@ from domain.items.drafts import is_personal
 from domain.items.values import Contribution, Identifier, Item
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CONTRIBUTIONS, ENTRIES, ITEMS
-from domain.ports.storage import MAX_PAGE, Reader
+from domain.ports.storage import Reader
+from domain.ports.walking import walk
 
 
 async def read_absorbed(reader: Reader, items: Iterable[Item]) -> dict[str, Item]:
@@ -27,14 +28,8 @@ async def read_contributions(reader: Reader, items: Iterable[str]) -> dict[str, 
     """Return the contributions of items by item, each in their order."""
     found: dict[str, list[Contribution]] = {key: [] for key in items}
     query = Select({"item": AnyOf(tuple(sorted(found)))}, ("item", "recorded_at", "contribution_id"))
-    after = None
-    while found:
-        page = await reader.page(CONTRIBUTIONS, query, after, MAX_PAGE)
-        for contribution in page.items:
-            found[contribution.item].append(contribution)
-        after = page.after
-        if after is None:
-            break
+    async for contribution in walk(reader, CONTRIBUTIONS, query):
+        found[contribution.item].append(contribution)
     return found
 
 
@@ -42,14 +37,8 @@ async def read_holders(reader: Reader, places: Iterable[str]) -> dict[str, list[
     """Return the keys of the items or drafts that carry the values of these places, by place."""
     found: dict[str, list[str]] = {place: [] for place in places}
     query = Select({"place": AnyOf(tuple(sorted(found)))}, ("place", "item"))
-    after = None
-    while found:
-        page = await reader.page(ENTRIES, query, after, MAX_PAGE)
-        for entry in page.items:
-            found[entry.place or ""].append(entry.item)
-        after = page.after
-        if after is None:
-            break
+    async for entry in walk(reader, ENTRIES, query):
+        found[entry.place or ""].append(entry.item)
     return found
 
 

@@ -23,6 +23,7 @@ from domain.notifications.values import NotificationType
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ITEMS, PENDING
 from domain.ports.storage import Reader
+from domain.ports.walking import pages
 
 LOW, NORMAL, HIGH, CRITICAL = 1, 2, 3, 4
 
@@ -143,9 +144,7 @@ async def close_pushed(act: Act, mappings: Sequence[Mapping], but: str | None) -
     """Resolve the open records of drafts that became items, except the record being resolved by itself."""
     dfids = {mapping.local_id: mapping.dfid for mapping in mappings}
     query = Select({"local_id": AnyOf(tuple(dfids)), "status": PendingStatus.OPEN.value}, ("local_id",))
-    after = None
-    while dfids:
-        page = await act.unit.page(PENDING, query, after, 1000)
+    async for records in pages(act.unit, PENDING, query):
         closed = [
             attrs.evolve(
                 record,
@@ -156,13 +155,10 @@ async def close_pushed(act: Act, mappings: Sequence[Mapping], but: str | None) -
                 updated_at=act.now,
                 version=record.version + 1,
             )
-            for record in page.items
+            for record in records
             if record.pending_id != but and record.workspace_id == act.workspace_id
         ]
         await act.unit.save(PENDING, *closed)
-        after = page.after
-        if after is None:
-            break
 
 
 async def _tell_holders(act: Act, parked: Sequence[Parked]) -> None:

@@ -21,7 +21,7 @@ from domain.ids import new_id
 from domain.instants import strictly_after
 from domain.items.contributions import new_contribution
 from domain.items.draft_values import refile
-from domain.items.families import read_contributions, resealed
+from domain.items.families import read_contributions, read_holders, resealed
 from domain.items.fold import (
     Family,
     confidence,
@@ -54,8 +54,8 @@ from domain.items.values import (
 from domain.ports.errors import Stale
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CLAIMS, CONTRIBUTIONS, COUNTERS, ENTRIES, ITEMS, MAPPINGS
+from domain.ports.walking import walk
 
-_ENTRIES_READ = 1000
 _Entries = Mapping[tuple[str, str, str, str], IdentifierEntry]
 _Identity = tuple[str, str, str]
 
@@ -119,15 +119,8 @@ class Register:
         self._places.update((place, {}) for place in places)
         self._looked_up.update(dict.fromkeys(places))
         selecting = [place for place in places if 0 < self.count(place) <= LABEL_AFTER]
-        query = Select({"place": AnyOf(tuple(selecting))}, ("place", "item"))
-        after = None
-        while selecting:
-            page = await self.act.unit.page(ENTRIES, query, after, _ENTRIES_READ)
-            for entry in page.items:
-                self._places[entry.place or ""][entry.item] = None
-            after = page.after
-            if after is None:
-                break
+        for place, holders in (await read_holders(self.act.unit, selecting)).items():
+            self._places[place] = dict.fromkeys(holders)
 
     async def load_claims(self, identifiers: Iterable[Identifier], workspace_id: str) -> None:
         """Read the claims that identifiers about to leave an item hold."""
@@ -162,14 +155,8 @@ class Register:
         """Read what stands on the items read so far through a circuit, and what of it is the acting workspace's."""
         through = [key for key, item in self._items.items() if circuit_id in item.contributed]
         query = Select({"item": AnyOf(tuple(through))}, ("item", "recorded_at", "contribution_id"))
-        after = None
-        while through:
-            page = await self.act.unit.page(CONTRIBUTIONS, query, after, 1000)
-            for one in page.items:
-                self._lay(one, circuit_id)
-            after = page.after
-            if after is None:
-                break
+        async for one in walk(self.act.unit, CONTRIBUTIONS, query):
+            self._lay(one, circuit_id)
 
     def _lay(self, one: Contribution, circuit_id: str) -> None:
         """Put a contribution on what stands through a circuit."""

@@ -16,7 +16,6 @@ from domain.access.vocabulary import ItemStatus, TransferStatus
 from domain.accounts.roles import manager_accounts, managers_of
 from domain.act import Act
 from domain.circuits.facts import transfer_fact
-from domain.circuits.reading import walk
 from domain.circuits.rules import unpublished
 from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.identifiers.personal import IdentifierKeys
@@ -25,6 +24,7 @@ from domain.items.register import Register
 from domain.items.values import Item, Share, Transfer
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ITEMS, PLACEMENTS, SHARES, TRANSFERS, WORKSPACES
+from domain.ports.walking import walk
 from domain.precondition import Versions, require_version
 
 LONGEST, USUAL = timedelta(days=30), timedelta(days=7)

@@ -11,7 +11,8 @@ from domain.ids import new_id
 from domain.notifications.values import NEVER_MUTED, Notification, NotificationType
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ACCOUNTS, NOTIFICATIONS
-from domain.ports.storage import MAX_PAGE, Unit
+from domain.ports.storage import Unit
+from domain.ports.walking import walk
 
 DIRECT_RECIPIENTS = 500
 """Beyond this many a worker adds the notifications, as many in each unit (platform.md 8.2)."""
@@ -88,12 +89,5 @@ async def _not_told(unit: Unit, told: Sequence[tuple[str, Message]]) -> list[tup
         "type": AnyOf(tuple(sorted({message.type.value for _, message in told}))),
         "source_id": AnyOf(tuple(sorted({message.source_id for _, message in told}))),
     }
-    known: set[tuple[str, str, str]] = set()
-    after = None
-    while told:
-        page = await unit.page(NOTIFICATIONS, Select(asked), after, MAX_PAGE)
-        known.update((row.user_id, row.type, row.source_id) for row in page.items)
-        after = page.after
-        if after is None:
-            break
+    known = {(row.user_id, row.type, row.source_id) async for row in walk(unit, NOTIFICATIONS, Select(asked))}
     return [one for one in told if (one[0], one[1].type.value, one[1].source_id) not in known]

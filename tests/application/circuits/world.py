@@ -26,6 +26,7 @@ from domain.items.submission import IdentifierInput, Submission
 from domain.ports.queries import Select
 from domain.ports.schema import ACCOUNTS, ACTIVITY, AUDIT, NOTIFICATIONS, OUTBOX, WORKSPACES, Facet
 from domain.ports.storage import Storage
+from domain.ports.walking import walk
 
 V = TypeVar("V")
 
@@ -122,15 +123,8 @@ class World:
 
     async def rows(self, facet: Facet[V], **where: Any) -> list[V]:
         """Return all rows that match."""
-        found: list[V] = []
-        after = None
         async with self.storage.read() as reader:
-            while True:
-                page = await reader.page(facet, Select(where), after, 1000)
-                found += page.items
-                after = page.after
-                if after is None:
-                    return found
+            return [row async for row in walk(reader, facet, Select(where))]
 
     async def trail(self) -> Trail:
         """Return what was recorded since the last look."""
