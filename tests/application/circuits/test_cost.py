@@ -103,14 +103,14 @@ async def test_deciding_sixty_operations_asks_the_store_as_often_as_deciding_six
 
 
 async def crowd(world: World, owner: Any, circuit_id: str, count: int) -> None:
-    """Make `count` users members, as many of them managers as are needed to be many."""
+    """Make `count` users members whose roles were changed since they joined, which no audit entry has to tell."""
     now = world.clock.now()
     role = ROLE_PERMISSIONS[BaseRole.ADMIN]
     accounts = [
         Account(new_id(), owner.workspace_id, f"m{circuit_id}{number}", f"m{number}@{circuit_id}.test", None, now, now)
         for number in range(count)
     ]
-    members = [Membership(circuit_id, one.user_id, BaseRole.ADMIN, role, now, "added") for one in accounts]
+    members = [Membership(circuit_id, one.user_id, BaseRole.ADMIN, role, now, "added", version=2) for one in accounts]
     async with world.storage.write() as unit:
         await unit.add(ACCOUNTS, *accounts)
         await unit.add(MEMBERSHIPS, *members)
