@@ -97,6 +97,7 @@ async def test_scenario_60_a_store_moves_from_memory_to_postgresql_and_back_as_i
     assert [one async for one in breaches(back.storage)] == []
 
 
+@pytest.mark.tampers
 async def test_rows_of_every_part_have_the_same_digest_in_every_store(database: PostgresPlace, tmp_path: Path) -> None:
     """Of every shape that a part may have, not only of those that the engine made in the store that is copied."""
     memory, record = MemoryPlace(MemoryStorage()), StoreRecord(STORE_KEY, new_id(), "key", SystemClock().now())
