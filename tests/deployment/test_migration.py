@@ -15,7 +15,7 @@ from tests.servers import PostgresServer, RedisServer, redis_server
 from tests.unit.cli.conftest import Defarm
 
 GUIDE = (ROOT / "docs/migration.md").read_text(encoding="utf-8")
-SECRETS = {"JWT_SECRET": "j" * 20 + "wxyzabcdefgh", "DEFARM_SECRET_KEY": "s" * 20 + "abcdefghijkl"}
+KEYS = ("JWT_SECRET", "DEFARM_SECRET_KEY")
 # The machine of the tests is shared: how fast Redis answers is not what these steps are about.
 PATIENT = {"DEFARM_REDIS_TIMEOUT": "2s"}
 
@@ -84,6 +84,13 @@ class Farm:
         assert self.seen(there, self.item)["data"]["by"] == here.port
 
 
+def _carried_over(folder: Path, defarm: Defarm, variables: dict[str, str]) -> dict[str, str]:
+    """Return the secrets that nobody set, of which `defarm config` says that they lie in the data directory."""
+    told = {row["name"]: row["source"] for row in json.loads(defarm("--json", "config", **variables).out)}
+    assert [told[name] for name in KEYS] == ["data directory"] * 2
+    return {name: (folder / name).read_text(encoding="utf-8").strip() for name in KEYS}
+
+
 def _faults(defarm: Defarm, variables: dict[str, str], *words: str) -> list[str]:
     found = json.loads(defarm("doctor", "--json", *words, **variables).out)
     return [each["text"] for each in found if each["level"] == "fail"]
@@ -93,14 +100,15 @@ def test_every_step_of_the_guide_shows_what_was_there_before(
     database: str, redis: RedisServer, tmp_path: Path, defarm: Defarm
 ) -> None:
     folder = tmp_path / "one" / ".defarm"
-    one = SECRETS | {"DEFARM_STORAGE": "write_through", "DEFARM_DATA_DIR": str(folder)}
-    several = SECRETS | PATIENT | {"DATABASE_URL": database, "REDIS_URL": redis.url, "USE_REDIS_CACHE": "true"}
+    one = {"DEFARM_STORAGE": "write_through", "DEFARM_DATA_DIR": str(folder)}
     backup = str(tmp_path / "before.defarm")
     with Served(tmp_path / "one", **one) as single:
         farm = Farm(single.ready())
         # 1: a copy in a file, beside the running server, and a doctor without complaint
         assert defarm("storage", "snapshot", backup, **one).code == 0
         assert _faults(defarm, one) == []
+        secrets = _carried_over(folder, defarm, one)
+        several = secrets | PATIENT | {"DATABASE_URL": database, "REDIS_URL": redis.url, "USE_REDIS_CACHE": "true"}
         # 3 before 2 is refused: memory would not learn of it
         early = defarm("storage", "copy", "--from", f"embedded:{folder}", "--to", database, "--yes", **several)
         assert early.code == 4 and "stop it first" in early.err
@@ -110,6 +118,7 @@ def test_every_step_of_the_guide_shows_what_was_there_before(
     moved = defarm("--json", "storage", "copy", "--from", f"embedded:{folder}", "--to", database, "--yes", **several)
     assert moved.code == 0, moved.err
     assert json.loads(moved.out)["sound"]
+    assert "takes no changes" in defarm("doctor", "--only", "store", "--json", **one).out
     # 4 and 5: a Redis, and the settings of every instance
     assert _faults(defarm, several, "--only", "cache") == []
 
@@ -125,20 +134,21 @@ def test_every_step_of_the_guide_shows_what_was_there_before(
             farm.look(second)
             # a writer of another kind is refused meanwhile
             words = ("admin", "create", "--username", "other", "--email", "o@example.org", "--generate")
-            refused = defarm(*words, **SECRETS, DATABASE_URL=database)
+            refused = defarm(*words, **secrets, DATABASE_URL=database)
             assert refused.code == 4 and "redis_cached" in refused.err, refused
             assert second.end() == 0
         assert first.end() == 0
 
-    # back again: the same database, one instance, no Redis
-    with Served(tmp_path / "back", **SECRETS, DATABASE_URL=database, DEFARM_STORAGE="write_through") as back:
+    # back again: the same database, one instance, and a Redis that was thrown away
+    redis.kill()
+    with Served(tmp_path / "back", **secrets, DATABASE_URL=database, DEFARM_STORAGE="write_through") as back:
         farm.is_whole(back.ready())
         assert back.end() == 0
     # the old store is declared out of use, and says so to whoever starts it
-    retired = defarm("storage", "release", "--from", f"embedded:{folder}", "--retire", "--yes", **SECRETS,
+    retired = defarm("storage", "release", "--from", f"embedded:{folder}", "--retire", "--yes", **secrets,
                      DATABASE_URL=database)  # fmt: skip
     assert retired.code == 0, retired.err
-    again = defarm("storage", "release", "--from", f"embedded:{folder}", "--yes", **SECRETS, DATABASE_URL=database)
+    again = defarm("storage", "release", "--from", f"embedded:{folder}", "--yes", **secrets, DATABASE_URL=database)
     assert again.code == 4 and "out of use" in again.err
 
 
