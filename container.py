@@ -228,6 +228,11 @@ def _redis_limiter(settings: Settings, limits: Policies) -> RateLimiter:
 _EXACT_POLICIES = {"login_pair", "login_user", "login_ip", "page_password", "page_password_circuit"}
 
 
+def _base(settings: Settings) -> str:
+    """Return what links begin with: the external address without a slash at its end, or nothing."""
+    return (settings.public_url or "").rstrip("/")
+
+
 def policies(settings: Settings) -> Policies:
     """Return every limit of the configuration by the name of its policy (platform.md 5.2, 5.3)."""
     limits = {
@@ -456,7 +461,8 @@ class Container(containers.DeclarativeContainer):
     meter = providers.Singleton(_meter, settings)
     crew = providers.Singleton(Crew, providers.Callable(_workers, store_life, settings, workers))
     activities = providers.Singleton(Activities, units)
-    notifications = providers.Singleton(Notifications, units)
+    base = providers.Callable(_base, settings)
+    notifications = providers.Singleton(Notifications, units, base)
     audit = providers.Singleton(Audit, units)
     reports = providers.Singleton(Reports, units)
     dashboards = providers.Singleton(Dashboards, units, audit)
@@ -469,6 +475,7 @@ class Container(containers.DeclarativeContainer):
         bus,
         settings.provided.streams_per_user,
         settings.provided.stream_max_age,
+        base,
     )
 
     engine = providers.Singleton(

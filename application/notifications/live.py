@@ -153,7 +153,7 @@ class Connection:
             query = Select({"user_id": self.user_id, "position": Between(position + 1)}, ("position",))
             async with self.live.storage.read() as reader:
                 rows = (await reader.page(NOTIFICATIONS, query, limit=AT_ONCE)).items
-                shown = await views(reader, rows, self.principal.locale)
+                shown = await views(reader, rows, self.principal.locale, self.live.base)
             for view in shown:
                 position = view.position
                 yield Told(position, view)
@@ -197,7 +197,7 @@ class Connection:
 
 @attrs.define(eq=False)
 class Live:
-    """The open streams of this process."""
+    """The open streams of this process. Links in what they tell begin with `base`."""
 
     storage: Storage
     clock: Clock
@@ -205,6 +205,7 @@ class Live:
     bus: Bus
     per_user: int
     max_age: timedelta
+    base: str = ""
     every: float = EVERY
     closing: bool = False
     delivered: Callable[[str, float], None] = lambda transport, seconds: None

@@ -77,7 +77,7 @@ class Updated:
 
 @attrs.frozen
 class NotificationView:
-    """A notification in the reader's language; `link` is a path of this API."""
+    """A notification in the reader's language; `link` is a path of this API, at its external address if it has one."""
 
     notification_id: str
     position: int
@@ -96,9 +96,10 @@ class NotificationView:
 
 @attrs.frozen
 class Notifications:
-    """Reading and marking."""
+    """Reading and marking. `base` is the external address of the API, empty for none."""
 
     units: Units
+    base: str = ""
 
     async def page(
         self, principal: Principal, wanted: NotificationFilter, after: Cursor | None = None, limit: int = 50
@@ -112,7 +113,7 @@ class Notifications:
             query = Select({**where, "position": Between(wanted.after_position + 1)}, ("position",))
         async with self.units.storage.read() as reader:
             page = await reader.page(NOTIFICATIONS, query, after, limit)
-            return Page(tuple(await views(reader, page.items, principal.locale)), page.after)
+            return Page(tuple(await views(reader, page.items, principal.locale, self.base)), page.after)
 
     async def unread(self, principal: Principal) -> Unread:
         """Count what is unread."""
@@ -123,7 +124,7 @@ class Notifications:
         """Return one. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
             row = await self._own(reader, principal, Action.NOTIFICATION_VIEW, notification_id)
-            return (await views(reader, [row], principal.locale))[0]
+            return (await views(reader, [row], principal.locale, self.base))[0]
 
     async def mark(self, principal: Principal, notification_id: str, read: bool) -> NotificationView:
         """Mark one as read or unread; repeating changes nothing. Raises Refusal `not_found`."""
@@ -134,7 +135,7 @@ class Notifications:
                 row = _marked(row, act.now if read else None)
                 await act.unit.save(NOTIFICATIONS, row)
                 act.told.add(row.user_id)
-            return (await views(act.unit, [row], principal.locale))[0]
+            return (await views(act.unit, [row], principal.locale, self.base))[0]
 
         view = await self.units.perform(principal, work)
         if read:
@@ -251,17 +252,21 @@ async def count_unread(reader: Reader, user_id: str) -> int:
     return (await reader.count(NOTIFICATIONS, {"user_id": user_id, "unread": True}, "unread")).get(True, 0)
 
 
-async def views(reader: Reader, rows: Sequence[Notification], locale: str) -> list[NotificationView]:
-    """Return notifications of one user in a language, with the names of today; circuits are named to members."""
+async def views(reader: Reader, rows: Sequence[Notification], locale: str, base: str) -> list[NotificationView]:
+    """Return notifications of one user in a language, with the names of today; circuits are named to members.
+
+    Links begin with `base`.
+    """
     names = await actor_names(reader, [row.actor_user_id for row in rows])
     keys = sorted({(row.circuit_id, row.user_id) for row in rows if row.circuit_id is not None})
     members = (await reader.get_many(MEMBERSHIPS, keys)).values()
     wanted = [member.circuit_id for member in members if member.status is MembershipStatus.ACTIVE]
     circuits = {circuit.circuit_id: circuit.name for circuit in (await reader.get_many(CIRCUITS, wanted)).values()}
-    return [_view(row, *rendered(row, locale, names, circuits)) for row in rows]
+    return [_view(row, base, *rendered(row, locale, names, circuits)) for row in rows]
 
 
-def _view(row: Notification, title: str, message: str, link: str | None) -> NotificationView:
+def _view(row: Notification, base: str, title: str, message: str, path: str | None) -> NotificationView:
+    link = None if path is None else base + path
     members: dict[str, Any] = {
         name: getattr(row, name)
         for name in (

@@ -89,7 +89,10 @@ class Settings:
         "processes sharing the socket; more than 1 is refused for `memory` and `write_through`",
     )
     public_url: str | None = _setting(
-        "DEFARM_PUBLIC_URL", PublicUrl(), "", "external base of links in notifications and QR codes"
+        "DEFARM_PUBLIC_URL",
+        PublicUrl(),
+        "",
+        "external base of links in notifications and in what the start prints",
     )
     database_url: str | None = _setting(
         "DATABASE_URL",

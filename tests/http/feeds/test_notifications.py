@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import attrs
+
+from application.notifications.service import NotificationFilter
+from domain.access.principal import Principal, PrincipalKind
 from tests.http.circuits.conftest import Region, User
 
 ROOT = "/api/notifications"
@@ -93,3 +97,12 @@ async def test_words_come_in_the_language_of_the_reader(region: Region) -> None:
     assert changed.status_code == 200, changed.text
     [entry] = await told(region.bia)
     assert entry["title"] == "Incluído em um circuito"
+
+
+async def test_links_begin_with_the_external_address_where_there_is_one(region: Region) -> None:
+    path = await region.circuit(region.bia)
+    reader = Principal(PrincipalKind.USER, user_id=region.bia.user_id)
+    here = region.container.notifications()
+    for base in ("", "https://trace.example.org"):
+        page = await attrs.evolve(here, base=base).page(reader, NotificationFilter())
+        assert [view.link for view in page.items] == [base + path]
