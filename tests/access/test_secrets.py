@@ -2,6 +2,7 @@
 (platform.md 16.5; scenario 52)."""
 
 import io
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -26,6 +27,12 @@ CONNECTIONS = {
     "REDIS_URL": "redis://canary-role:canary-cache-word@127.0.0.1:1/0",
 }
 """Of servers that are not there, so that what says so is among what is searched."""
+CONFIGURED = {
+    "DEFARM_JWT_SECRET_PREVIOUS": "canary-jwt-before-0123456789-0123456789",
+    "DEFARM_SECRET_KEY_PREVIOUS": "canary-root-before-9876543210-9876543210",
+    "DEFARM_METRICS_TOKEN": "canary-scraper-0123456789",
+    "DEFARM_LOG_KEY": "Y2FuYXJ5LXNlZWQtb2YtdGhlLWxvZy0zMi1ieXRlcyE=",
+}
 CONNECTION_WORDS = {"canary-store-word", "canary-other-word", "canary-cache-word"}
 SHAPED = re.compile(r"df[a-z]_[0-9A-Za-z]{20,}|eyJ[A-Za-z0-9_.-]{20,}|whsec_[A-Za-z0-9+/=]{20,}")
 MADE_UP = {
@@ -64,7 +71,7 @@ def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    configure("info", "json", instance_id="i", version="9", stream=stream)
+    configure("debug", "json", instance_id="i", version="9", stream=stream)
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -137,8 +144,8 @@ class Written:
 async def test_scenario_52_no_secret_and_no_private_text_occurs_where_it_should_not(
     tmp_path: Path, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, url in CONNECTIONS.items():
-        monkeypatch.setitem(OPTIONS, name, url)
+    for name, text in (CONNECTIONS | CONFIGURED).items():
+        monkeypatch.setitem(OPTIONS, name, text)
     async with world_in(tmp_path) as world:
         container = world.container
         meter = container.meter()
@@ -162,10 +169,13 @@ async def test_scenario_52_no_secret_and_no_private_text_occurs_where_it_should_
     told = written.told | {text.removeprefix("Bearer ") for text in credentials}
     assert len(written.told) > 20 and len(written.errors) > 100 and len(written.audit) > 50
     kept = {PASSWORD, *SENT.values(), OPTIONS["JWT_SECRET"], OPTIONS["DEFARM_SECRET_KEY"], *CONNECTION_WORDS}
+    kept |= set(CONFIGURED.values())
     secret = kept | told | {"$argon2"}
     logs, metrics = lines.getvalue(), meter.text([]).decode()
     assert logs.count("http.request") > 500
-    _absent(secret | set(PRIVATE), {"logs": logs, "metrics": metrics})
+    _absent(secret, {"logs of every level": logs})
+    usual = [line for line in logs.splitlines() if json.loads(line)["level"] != "debug"]
+    _absent(secret | set(PRIVATE), {"logs": "\n".join(usual), "metrics": metrics})
     _absent(secret | {text for text in PRIVATE if "@" not in text}, {"audit": "\n".join(written.audit)})
     _absent(secret, {"errors": "\n".join(written.errors)})
     _absent(kept | told, {"store": "\n".join(written.rows)})
