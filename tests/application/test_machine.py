@@ -38,7 +38,7 @@ from application.circuits.service import clear_waiting
 from application.events import Events
 from application.events.erasing import EraseEvent
 from application.events.requests import AppendEvent
-from application.items import EnrichItem, Items, UpdateItem
+from application.items import EnrichItem, IdentifierReference, Items, UpdateItem
 from application.items.administration import ItemAdministration
 from application.items.drafts import MergeDrafts, UnmergeDraft
 from application.items.lineage import MergeItems, SplitItem, SplitMode, SplitPart
@@ -64,6 +64,7 @@ from domain.errors import Invalid, Refusal
 from domain.events.values import EventType
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
+from domain.items.submission import IdentifierInput
 from domain.ports.schema import (
     ACCOUNTS,
     CIRCUITS,
@@ -190,20 +191,28 @@ def tag(number: int) -> Any:
     return (sisbov(number + 1), lot(str(number % 3)))[number % 2]
 
 
+CHIP = IdentifierInput("rfid", "982000123456789")
+"""A number that several items may come to carry, though one at a time claims it."""
+
+
 async def create(m: Machine, who: Principal, one: int, two: int) -> None:
     await m.world.item(who, tag(one), tag(two), kg=one)
 
 
 async def enrich(m: Machine, who: Principal, one: int, two: int) -> None:
-    circuit_id = await m.circuit(two) if two % 2 else None
-    data = Document({f"d{two}": one})
-    await m.world.items.enrich(who, await m.item(one), EnrichItem((tag(two),), data, circuit_id=circuit_id))
+    """As the owner, or through a circuit where an item of somebody else stands."""
+    circuit_id, dfid = await m.key(PLACEMENTS, one) if two % 2 else (None, await m.item(one))
+    request = EnrichItem((tag(one + two), CHIP), Document({f"d{two}": one}), circuit_id=circuit_id)
+    await m.world.items.enrich(who, dfid, request)
 
 
 async def update(m: Machine, who: Principal, one: int, two: int) -> None:
     dfid = await m.item(one)
-    version = (await m.world.items.get(who, dfid)).version
-    await m.world.items.update(who, dfid, UpdateItem(data=Document(kg=two)), frozenset({version}))
+    seen = await m.world.items.get(who, dfid)
+    named = [IdentifierReference(each.key, str(each.value), each.namespace) for each in seen.identifiers[one % 2 :: 3]]
+    taken, given = (tuple(named), ()) if two % 3 == 1 else ((), (tag(one + two), CHIP) if two % 3 == 2 else ())
+    change = UpdateItem(Document(kg=two), add_identifiers=given, remove_identifiers=taken)
+    await m.world.items.update(who, dfid, change, frozenset({seen.version}))
 
 
 async def merge(m: Machine, who: Principal, one: int, two: int) -> None:
