@@ -50,8 +50,9 @@ class Told:
     events: Events
 
     @classmethod
-    async def of(cls, all_of: World) -> "Told":
-        storage = MemoryStorage()
+    async def of(cls, all_of: World, storage: Storage | None = None) -> "Told":
+        """Return the services over a world laid in an empty store, in memory when none is given."""
+        storage = storage or MemoryStorage()
         async with storage.write() as unit:
             await unit.add(STORE, StoreRecord(STORE_KEY, "store", "sealed", NOW))
             for facet, values in all_of.rows():

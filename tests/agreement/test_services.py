@@ -6,9 +6,10 @@ from random import Random
 from typing import Any
 
 import attrs
-from hypothesis import given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from adapters.postgres.storage import PostgresStorage
 from application.circuits import Circuits
 from application.circuits.requests import Include, MemberFilter, OperationFilter, PlacementFilter
 from application.circuits.views import PlacementWithItem
@@ -26,9 +27,11 @@ from domain.errors import Refusal
 from domain.identifiers.personal import IdentifierKeys
 from domain.ports.limits import RateLimiter
 from domain.ports.schema import ACCOUNTS, JOIN_REQUESTS
+from domain.ports.storage import Storage
 from domain.ports.views import Viewer
 from tests.agreement.test_explaining import Told, answers, principal
 from tests.agreement.test_views import facts
+from tests.agreement.wiping import wipe
 from tests.agreement.worlds import CIRCUIT_IDS, DFIDS, INSTANTS, NOW, VIEWERS, World, world
 
 random_worlds = settings(max_examples=15, deadline=None)
@@ -52,11 +55,12 @@ class Asked:
 @random_worlds
 @given(seed=st.integers(0, 2**32))
 def test_what_is_got_searched_and_exported_is_what_the_decision_allows(seed: int) -> None:
-    asyncio.run(_items_and_events(world(seed)))
+    asyncio.run(_items_and_events(seed))
 
 
-async def _items_and_events(all_of: World) -> None:
-    told = await Told.of(all_of)
+async def _items_and_events(seed: int, storage: Storage | None = None) -> None:
+    all_of = world(seed)
+    told = await Told.of(all_of, storage)
     for viewer in VIEWERS:
         asked = Asked(all_of, principal(viewer))
         for dfid in DFIDS:
@@ -113,11 +117,12 @@ async def _search(told: Told, asked: Asked, key: str, value: str) -> None:
 @random_worlds
 @given(seed=st.integers(0, 2**32))
 def test_what_a_circuit_lists_and_counts_is_what_the_decision_allows(seed: int) -> None:
-    asyncio.run(_circuits(world(seed)))
+    asyncio.run(_circuits(seed))
 
 
-async def _circuits(all_of: World) -> None:
-    told = await Told.of(all_of)
+async def _circuits(seed: int, storage: Storage | None = None) -> None:
+    all_of = world(seed)
+    told = await Told.of(all_of, storage)
     circuits = _circuits_of(told)
     for viewer in VIEWERS:
         asked = Asked(all_of, principal(viewer))
@@ -146,9 +151,9 @@ def test_numbers_are_those_of_the_lists_that_their_reader_may_read(seed: int) ->
     asyncio.run(_numbers(seed))
 
 
-async def _numbers(seed: int) -> None:
+async def _numbers(seed: int, storage: Storage | None = None) -> None:
     all_of, requests = _busy(world(seed), Random(seed))
-    told = await Told.of(all_of)
+    told = await Told.of(all_of, storage)
     async with told.storage.write() as unit:
         await unit.add(JOIN_REQUESTS, *requests)
         await unit.add(ACCOUNTS, *(_account(viewer) for viewer in VIEWERS))
@@ -177,6 +182,27 @@ async def _numbers(seed: int) -> None:
         *(circuits.members(ANONYMOUS, circuit_id, MemberFilter()) for circuit_id in CIRCUIT_IDS),
     ):
         assert not await _reached(call)
+
+
+@settings(
+    max_examples=2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=set(Phase) - {Phase.shrink},
+)
+@given(seed=st.integers(0, 2**32))
+def test_all_of_it_holds_in_postgresql(migrated_url: str, seed: int) -> None:
+    async def on_postgres() -> None:
+        storage = PostgresStorage(migrated_url)
+        await storage.open()
+        try:
+            for part in (_items_and_events, _circuits, _numbers):
+                await wipe(migrated_url)
+                await part(seed, storage)
+        finally:
+            await storage.aclose()
+
+    asyncio.run(on_postgres())
 
 
 def _busy(all_of: World, random: Random) -> tuple[World, tuple[JoinRequest, ...]]:
