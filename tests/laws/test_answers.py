@@ -176,3 +176,38 @@ async def test_law_4_refusals_that_no_other_test_meets(world: World) -> None:
     for code, (who, path, body) in refused.items():
         answer = await world.ask(who, "POST", path, body)
         assert (answer.status, answer.code) == (409, code), answer.text
+
+
+SECURITY = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+VARY = {"Authorization", "X-API-Key", "X-Page-Token", "Accept-Language", "Accept-Encoding", "Origin"}
+OPEN = {"/openapi.json", "/docs", "/docs/{asset}", "/problems", "/problems/{code}"}
+
+
+async def test_every_answer_has_the_headers_of_all_and_is_kept_by_nobody_who_should_not(world: World) -> None:
+    """http.md 4, 8, 12, 14: what may be kept, what a browser is told, and which traces lead to it."""
+    wrong = set()
+    async for route, answer in answers(world):
+        told = answer.headers
+        if answer.status >= 400 or route.method != "GET" or route.export or route.secret or route.live:
+            kept = {"no-store"}
+        elif route.path.startswith("/api/"):
+            kept = {"no-cache", "no-store"} if route.public else {"private, no-cache"}
+        else:
+            kept = {"public, max-age=300"} if route.path in OPEN else {"no-store", "no-cache", "private, no-cache"}
+        if told.get("cache-control") not in kept:
+            wrong.add(f"{route.operation_id} {answer.status}: {told.get('cache-control')}, not {kept}")
+        if not SECURITY.items() <= told.items() or "frame-ancestors 'none'" not in told.get(POLICY, ""):
+            wrong.add(f"{route.operation_id} {answer.status}: {told}")
+        if not set(told["vary"].split(", ")) >= VARY and route.path not in OPEN:
+            wrong.add(f"{route.operation_id} varies by {told['vary']}")
+        if not re.fullmatch(r"[0-9a-f]{32}", told["x-trace-id"]) or told["x-request-id"] != told["x-trace-id"]:
+            wrong.add(f"{route.operation_id}: {told['x-trace-id']}")
+        if answer.status >= 400 and told.get("content-language") != "en":
+            wrong.add(f"{route.operation_id} {answer.status} does not tell its language")
+        if "set-cookie" in told or answer.status in (301, 302, 303, 307, 308):
+            wrong.add(f"{route.operation_id} {answer.status}: {told}")
+    assert not wrong, "\n".join(sorted(wrong))

@@ -13,7 +13,22 @@ import attrs
 from application.retention import Retention
 from domain.audit import merkle
 from domain.ports.queries import Select
-from domain.ports.schema import ACTIVITY, AUDIT, CONTRIBUTIONS, ITEMS, NOTIFICATIONS, REPORT_CHUNKS, SESSIONS, SHARES
+from domain.ports.schema import (
+    ACTIVITY,
+    API_KEYS,
+    AUDIT,
+    CONTRIBUTIONS,
+    EVENTS,
+    INCIDENTS,
+    ITEMS,
+    JOIN_REQUESTS,
+    MEMBERSHIPS,
+    NOTIFICATIONS,
+    REPORT_CHUNKS,
+    SESSIONS,
+    SHARES,
+    TRANSFERS,
+)
 from tests.http.audit.conftest import Watched
 from tests.http.circuits.conftest import User
 
@@ -42,6 +57,7 @@ async def test_scenario_39_every_section_counts_what_is_stored_and_foreign_data_
     dfids = [await region.item(ana, str(number)) for number in range(3)]
     await ana.client.post(f"{path}/push/{dfids[0]}", json={})
     await ana.client.post(f"/api/items/{dfids[1]}/share", json={"recipient_user_id": region.caio.user_id})
+    await _more_about(watched, dfids)
     await watched.seal()
     report, lines = await built(watched, watched.admin, kind="subject_access", subject_user_id=ana.user_id)
     counted = {section["name"]: section["count"] for section in report["sections"]}
@@ -51,19 +67,30 @@ async def test_scenario_39_every_section_counts_what_is_stored_and_foreign_data_
 
         async def count(facet: Any, **where: Any) -> int:
             rows = (await reader.page(facet, Select(where), limit=1000)).items
-            return sum(
-                next(getattr(row, name) for name in ("at", "created_at", "recorded_at") if hasattr(row, name)) < as_of
-                for row in rows
-            )
+            times = ("at", "created_at", "recorded_at", "requested_at", "joined_at")
+            return sum(next(getattr(row, name) for name in times if hasattr(row, name)) < as_of for row in rows)
 
-        assert counted["items"] == await count(ITEMS) == 3
-        assert counted["contributions"] == await count(CONTRIBUTIONS) == 3
+        home = {"workspace_id": (await ana.client.get("/api/workspace")).json()["workspace_id"]}
+        assert counted["items"] == await count(ITEMS, **home) == 3
+        assert counted["contributions"] == await count(CONTRIBUTIONS, user_id=ana.user_id) == 3
         assert counted["sessions"] == await count(SESSIONS, user_id=ana.user_id)
-        assert counted["shares_given"] == await count(SHARES) == 1
+        assert counted["api_keys"] == await count(API_KEYS, **home) == 1
+        assert counted["memberships"] == await count(MEMBERSHIPS, user_id=ana.user_id) == 1
+        assert counted["join_requests"] == await count(JOIN_REQUESTS, requester_id=ana.user_id) == 1
+        authored = {"author_workspace_id": home["workspace_id"]}
+        assert counted["events"] == await count(EVENTS, **authored) > 3
+        assert counted["shares_given"] == await count(SHARES, shared_by=ana.user_id) == 1
+        assert counted["shares_received"] == await count(SHARES, recipient_user_id=ana.user_id) == 1
+        assert counted["transfers"] == await count(TRANSFERS) == 1
+        assert counted["incidents"] == await count(INCIDENTS, subject=f"user {ana.user_id}") == 1
         assert counted["activity"] == await count(ACTIVITY, actor_user_id=ana.user_id)
         assert counted["notifications"] == await count(NOTIFICATIONS, user_id=ana.user_id)
-        assert counted["audit_entries"] == await count(AUDIT, actor_user_id=ana.user_id)
-    assert (counted["account"], counted["api_keys"], counted["incidents"]) == (1, 0, 0)
+        about = await count(AUDIT, resource_kind="user", resource_id=ana.user_id)
+        assert counted["audit_entries"] == await count(AUDIT, actor_user_id=ana.user_id) + about - await count(
+            AUDIT, actor_user_id=ana.user_id, resource_kind="user", resource_id=ana.user_id
+        )
+    assert (counted["account"], counted["workspace"]) == (1, 1)
+    assert all(counted.values()), counted
     recipients = [(line["kind"], line["id"]) for line in lines if line["section"] == "recipients"]
     assert recipients[0] == ("circuit", path.rsplit("/", 1)[1])
     assert [kind for kind, _ in recipients[1:]] == ["workspace", "workspace"]
@@ -79,6 +106,28 @@ async def test_scenario_39_every_section_counts_what_is_stored_and_foreign_data_
     told = (await ana.client.get("/api/notifications", params={"type": "report_ready"})).json()["items"]
     assert [entry["source_id"] for entry in told] == [own["report_id"]]
     assert [each["report_id"] for each in (await ana.client.get(ROOT)).json()["items"]] == [own["report_id"]]
+
+
+async def _more_about(watched: Watched, dfids: list[str]) -> None:
+    """Leave one of everything else that a report about Ana tells."""
+    region, ana = watched.region, watched.region.ana.client
+    key = {"name": "scales", "scopes": ["items:read"]}
+    theirs = {"name": "Boi Verde", "allow_public_visibility": True}
+    opened = (await region.bia.client.post("/api/circuits", json=theirs)).json()["circuit_id"]
+    given = await region.item(region.bia, "given")
+    to = {"to_workspace_id": (await region.bia.client.get("/api/workspace")).json()["workspace_id"]}
+    odd = {"title": "Odd", "severity": "low", "category": "other"}
+    about = {**odd, "subject": {"kind": "user", "id": region.ana.user_id}}
+    for client, path, body in (
+        (ana, "/api/api-keys", key),
+        (ana, f"/api/circuits/{opened}/requests", {}),
+        (ana, "/api/events", {"dfid": dfids[0], "category": "weighing", "payload": {"kg": 400}}),
+        (ana, f"/api/items/{dfids[2]}/transfer", to),
+        (region.bia.client, f"/api/items/{given}/share", {"recipient_user_id": region.ana.user_id}),
+        (watched.admin.client, "/api/audit/incidents", about),
+    ):
+        answer = await client.post(path, json=body)
+        assert answer.status_code in (201, 202), answer.text
 
 
 async def test_the_trail_of_a_period_comes_with_its_proofs(watched: Watched) -> None:
