@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import httpx
+from structlog.testing import capture_logs
 
 from container import Container
 from domain.ports.queries import Select
@@ -37,7 +38,9 @@ async def test_scenario_47_a_ticket_is_no_good_after_30_seconds_nor_on_a_data_ro
     as_bearer = await client.get("/api/auth/profile", headers={"authorization": f"Bearer {ticket}"})
     assert problem(as_bearer) == (401, "unauthenticated")
     clock.ahead += timedelta(seconds=31)
-    assert problem(await opened(client, ticket)) == (401, "token_expired")
+    with capture_logs() as logs:
+        assert problem(await opened(client, ticket)) == (401, "token_expired")
+    assert [log["event"] for log in logs] == ["http.request"] and ticket not in repr(logs)
 
 
 async def test_a_ticket_falls_with_its_session_and_an_access_token_is_no_ticket(client: httpx.AsyncClient):

@@ -73,3 +73,13 @@ def test_anything_else_is_left_to_the_command_line(words: tuple[str, ...]) -> No
 def test_a_wrong_setting_is_told_alike_however_serve_was_read(defarm: Defarm, words: tuple[str, ...]) -> None:
     ended = defarm(*words, "--port", "no port", DEFARM_STORAGE="memory")
     assert ended.code == 2 and "PORT" in ended.err and not ended.out
+
+
+def test_scenario_3_all_wrong_settings_end_the_start_with_one_message_and_no_secret(defarm: Defarm) -> None:
+    """Scenario 3 of platform.md."""
+    short = "canary-0123456789-0123456789-01"
+    assert len(short) == 31
+    ended = defarm("serve", JWT_SECRET=short, PORT="abc")
+    assert ended.code == 2 and not ended.out
+    assert ended.err.count("JWT_SECRET") == ended.err.count("PORT") == 1
+    assert "canary" not in ended.err and "Traceback" not in ended.err
