@@ -32,7 +32,8 @@ SHARED = ("postgres", "redis_cached")
 """Stacks that several instances share."""
 SMALL = 1_000
 _OPERATIONS = tuple(one.name for block in BLOCKS for one in block.operations)
-_OF_STACKS = ("start to ready", "resident memory", "items loaded", "bytes of a loaded item", "Redis outages")
+MEMORY = "resident memory"
+_OF_STACKS = ("start to ready", MEMORY, "items loaded", "bytes of a loaded item", "Redis outages")
 GENERATOR, READER, FOUND = "load generator on R0", f"reader p99 during {LOGINS} logins", "writes found after SIGKILL"
 ON_REQUEST = ("overload", "circuit")
 NAMES = (GENERATOR, *(one.name for one in DIRECT), READER, *_OPERATIONS, *_OF_STACKS, FOUND, *ON_REQUEST)
@@ -69,10 +70,15 @@ class Options:
             if (instances == 1 or stack in SHARED) and (stack != "memory" or SCALES[scale] <= IN_MEMORY)
         ]
 
+    @property
+    def carried_out(self) -> str:
+        """A part of the names of the operations that are carried out: all, when it is memory that is asked for."""
+        return "" if self.named(MEMORY) else self.only
+
     def copies(self) -> bool:
-        """Tell whether a row is wanted that is held against C0."""
-        return not self.minutes and self.wants(
-            *(one.name for block in BLOCKS if block.copies for one in block.operations)
+        """Tell whether an operation is carried out that is held against C0."""
+        return not self.minutes and any(
+            self.carried_out in one.name for block in BLOCKS if block.copies for one in block.operations
         )
 
     def on_stacks(self) -> bool:
@@ -167,15 +173,15 @@ def _served_rows(options: Options, stage: Stage, copied: Copy | None) -> Iterato
     if options.wants("start to ready"):
         slowest = max(served.ready_after for served in stage.engines)
         yield Row("start to ready", slowest, " s", instances=instances)
-    if options.wants("resident memory"):
-        yield _resident("resident memory, idle", stage.engines)
+    if options.wants(MEMORY):
+        yield _resident(f"{MEMORY}, idle", stage.engines)
     for block in BLOCKS:
         held_against = attrs.evolve(block, baselines=(copied,)) if block.copies and copied else block
-        yield from block_rows(held_against, stage, options.rounds, options.only)
-        if options.wants("resident memory"):
-            name = "resident memory, after bulk" if block.copies else "resident memory, after load"
-            if block in BLOCKS[-2:]:
-                yield _resident(name, stage.engines)
+        for row in block_rows(held_against, stage, options.rounds, options.carried_out):
+            if not options.named(MEMORY):
+                yield row
+        if options.wants(MEMORY) and block in BLOCKS[-2:]:
+            yield _resident(f"{MEMORY}, after {'bulk' if block.copies else 'load'}", stage.engines)
 
 
 def _resident(name: str, served: tuple[Served, ...]) -> Row:
@@ -201,7 +207,7 @@ def estimated(options: Options) -> float:
         return total + 8
     total += 30.0 if "redis_cached" in options.stacks and options.wants("Redis outages") else 0.0
     for scale, _, instances in options.places():
-        total += 6 + seconds_of(instances, options.rounds, options.seconds, options.only)
+        total += 6 + seconds_of(instances, options.rounds, options.seconds, options.carried_out)
         total += IMPORTS.get(scale, 100_000) / 3_000 if instances == 1 and options.wants("import") else 0.0
     return total + _filling(options)
 
