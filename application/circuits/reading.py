@@ -256,7 +256,7 @@ class CircuitReading(CircuitSharing):
         return at.decide(visit, Action.OPERATION_PREVIEW, facts=known, operation_id=row.operation_id).allowed
 
     def _with_extras(self, circuit: Circuit, operation: Operation, draft: Item) -> Item:
-        """Return a draft as it would be pushed, with the extras of its operation."""
+        """Return a draft as it would be pushed, with the extras of its operation, which brings all of it."""
         extras = taken(operation, self.keys)
         content = content_of(draft, self.keys, extras, namespace=filled_namespace(circuit))
         bound = (
@@ -266,7 +266,7 @@ class CircuitReading(CircuitSharing):
                 item=draft.key,
                 scope=content.scope_of(read, creating=True),
                 workspace_id=draft.workspace_id,
-                contribution_id=draft.key,
+                contribution_id=operation.operation_id,
             )
             for read in content.identifiers
         )

@@ -107,7 +107,6 @@ async def _tell_local(act: Act, desk: Desk, work: Tokenising, pushed: Pushed) ->
     await tell_contributed(act, work, pushed.operation.operation_id)
     details = {
         "dfid": dfid,
-        "local_id": pushed.local_id,
         "operation_id": pushed.operation.operation_id,
         "outcome": pushed.outcome,
         "item_outcome": pushed.item_outcome,

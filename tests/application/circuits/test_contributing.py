@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from application.events.requests import AppendEvent
+from application.items.drafts import MergeDrafts
 from application.items.lineage import MergeItems, SplitItem, SplitPart
 from application.items.requests import EnrichItem, IdentifierReference, ItemFilter, UpdateItem
 from application.items.sharing import ShareItem
@@ -15,7 +16,15 @@ from domain.errors import Refusal
 from domain.items.lineage import SplitMode
 from domain.items.submission import IdentifierInput, Submission
 from domain.items.transferring import TransferDecision
-from domain.ports.schema import CLAIMS, CONTRIBUTIONS, ENTRIES
+from domain.ports.schema import (
+    ACTIVITY,
+    AUDIT,
+    CLAIMS,
+    CONTRIBUTIONS,
+    ENTRIES,
+    MAPPINGS,
+    NOTIFICATIONS,
+)
 from tests.application.circuits.world import World, lot, sisbov
 
 CHIP = IdentifierInput("rfid", "982000123456789")
@@ -166,3 +175,21 @@ async def test_whom_an_item_is_offered_to_sees_it_and_writes_nothing_on_it(world
     await refused("not_found", world.events.append(caio, AppendEvent(dfid, "note")))
     await world.transfers.offer(ana, dfid, OfferItem(str(caio.workspace_id)))
     await refused("event_write_denied", world.events.append(caio, AppendEvent(dfid, "note")))
+
+
+async def test_an_approver_sees_what_would_stand_there_and_not_of_which_drafts_it_was_made(world: World) -> None:
+    ana, bia = await world.user("ana"), await world.user("bia")
+    circuit_id = (await world.circuit(ana, require_approval_for_push=True)).circuit_id
+    await world.join(ana, circuit_id, bia)
+    first, second = await world.draft(bia, sisbov(1), peso=1), await world.draft(bia, CHIP, cor="roxa")
+    await world.items.merge_drafts(bia, MergeDrafts(first, (second,)))
+    await world.push_local(bia, circuit_id, first)
+    [waiting] = (await world.circuits.pending_operations(ana, circuit_id)).items
+    assert waiting.preview is not None
+    assert {one.key for one in waiting.preview.identifiers} == {"sisbov", "rfid"}
+    assert waiting.preview.data == {"peso": 1, "cor": "roxa"}
+    await world.circuits.approve_operation(ana, waiting.operation_id, circuit_id)
+    await world.push_local(bia, (await world.circuit(bia)).circuit_id, await world.draft(bia, sisbov(2)))
+    told = [row for facet in (AUDIT, ACTIVITY, NOTIFICATIONS) for row in await world.rows(facet) if row.circuit_id]
+    for lid in (first, second, *(row.local_id for row in await world.rows(MAPPINGS))):
+        assert lid not in repr((waiting, told))
