@@ -18,6 +18,7 @@ from domain.events.values import EventType
 from domain.items.values import Item
 from domain.ports.queries import Select
 from domain.ports.schema import ITEMS, OPERATIONS, PLACEMENTS
+from domain.ports.walking import walk
 
 READ = "read"
 
@@ -68,8 +69,7 @@ async def _earlier(act: Act, placement: Placement, member: Membership) -> dict[O
             "member_since": member.joined_at,
         }
     )
-    page = await act.unit.page(OPERATIONS, query, limit=1000)
-    return {row.status: row for row in page.items}
+    return {row.status: row async for row in walk(act.unit, OPERATIONS, query)}
 
 
 async def _pull_anew(act: Act, at: Scene, placement: Placement, item: Item, waiting: Operation | None) -> Pulled:
