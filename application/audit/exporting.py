@@ -129,6 +129,12 @@ def _trailer(form: ExportFormat, count: int, sha256: str, head: Checkpoint | Non
     return msgspec.json.encode(end) + b"\n"
 
 
+def empty_export() -> str:
+    """Return what an export of an empty log is as a spreadsheet."""
+    head = _csv(COLUMNS)
+    return (head + _trailer(ExportFormat.CSV, 0, hashlib.sha256(head).hexdigest(), None)).decode()
+
+
 def verify_export(lines: Callable[[], Iterable[bytes]]) -> Verdict:
     """Check an export in JSON lines without a store: every entry, the whole, and the root if all entries are there.
 

@@ -231,7 +231,8 @@ class _Operation:
             content = self._content(status)
             if self._recorded.get("status") == status and "answer" in self._recorded:
                 content["example"] = self._recorded["answer"]
-            answer["content"] = {route.media_type or "application/json": content}
+            others = {kind: {"schema": {"type": "string"}, "example": text} for kind, text in route.other_forms.items()}
+            answer["content"] = {route.media_type or "application/json": content, **others}
         return answer
 
     def _content(self, status: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+PAGE_EXAMPLE: Final = '<!doctype html><html lang="en"><body>Not found: absent, or not yours to know.</body></html>'
 ASSETS: Final = {
     "reference.js": "text/javascript; charset=utf-8",
     "reference.css": "text/css; charset=utf-8",
@@ -145,13 +146,21 @@ def _problems() -> list[Route]:
         return _described(problem)
 
     return [
-        _public("/problems", "problems_list", "Every problem code.", several, answer=dict[str, Any]),
+        _public(
+            "/problems",
+            "problems_list",
+            "Every problem code.",
+            several,
+            answer=dict[str, Any],
+            other_forms={"text/html": PAGE_EXAMPLE},
+        ),
         _public(
             "/problems/{code}",
             "problem_show",
             "What a problem code means and what to do.",
             one,
             answer=dict[str, Any],
+            other_forms={"text/html": PAGE_EXAMPLE},
             problems=("not_found",),
         ),
     ]

@@ -92,7 +92,8 @@ class Route:
     effect too, on what that unit returned: with an Idempotency-Key the answer is made there, so a handler returns
     just that. Pages of the kernel itself may return an `Answer`.
 
-    `answer` is the class of the representation, `answers` those of single statuses. `page` marks lists; with
+    `answer` is the class of the representation, `answers` those of single statuses, `other_forms` has examples of the
+    texts that it may be sent as instead, by media type. `page` marks lists; with
     `framed` the page stands as `items` among those members, and `answer` is the whole. `bulk` and `uploads` mark
     long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and `live` streams,
     `socket` a WebSocket, both with the shapes of their `messages` by name. `policy` names a limit of the route's
@@ -131,6 +132,7 @@ class Route:
     answer: Any = None
     answers: Mapping[int, Any] = attrs.field(factory=dict, repr=False)
     media_type: str | None = None
+    other_forms: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     messages: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     versioned: bool = False
     if_match: IfMatch | None = None

@@ -7,7 +7,7 @@ import attrs
 
 from application.audit import Audit
 from application.audit.dashboard import Dashboard, DashboardPeriod, Dashboards
-from application.audit.exporting import export
+from application.audit.exporting import empty_export, export
 from application.audit.requests import AuditFilter, ExportFormat
 from application.audit.service import AuditEntryView, ConsistencyProof, InclusionProof
 from domain.audit.log import Checkpoint
@@ -117,6 +117,7 @@ def audit_routes(audit: Audit, dashboards: Dashboards) -> Sequence[Route]:
             export=True,
             policy="export",
             media_type="application/x-ndjson",
+            other_forms={"text/csv": empty_export()},
             **proves,
         ),
         Route(
