@@ -1,5 +1,6 @@
 """Loading what the access decision needs to know (circuits.md 2.1), for any number of items at once."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -20,7 +21,7 @@ from domain.circuits.values import Circuit, Membership, Operation, Placement
 from domain.items.values import Item, Share, Transfer
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS
-from domain.ports.storage import Reader
+from domain.ports.storage import Place, Reader
 from domain.ports.walking import walk
 
 
@@ -54,10 +55,8 @@ async def items_facts(reader: Reader, principal: Principal, items: Sequence[Item
     facts = Facts(items=tuple(map(item_fact, items)))
     if not foreign or principal.user_id is None:
         return facts
-    placements = await placements_of(reader, foreign)
+    placements, shares, offers = await _grounds(reader, principal, foreign)
     circuits, members = await _standing(reader, principal.user_id, placements)
-    shares = await _shares(reader, principal.user_id, foreign)
-    offers = await offers_of(reader, str(principal.workspace_id), foreign)
     asking = [circuit.circuit_id for circuit in circuits.values() if circuit.require_approval_for_pull]
     pulls = await _pulls(reader, principal.user_id, foreign, asking)
     return attrs.evolve(
@@ -74,9 +73,18 @@ async def items_facts(reader: Reader, principal: Principal, items: Sequence[Item
 async def absent_facts(reader: Reader, principal: Principal, dfid: str) -> None:
     """Ask of an absent item what is asked of a foreign one, so that both take as long (platform.md 17.36)."""
     if principal.user_id is not None:
-        await placements_of(reader, [dfid])
-        await _shares(reader, principal.user_id, [dfid])
-        await offers_of(reader, str(principal.workspace_id), [dfid])
+        await _grounds(reader, principal, [dfid])
+
+
+async def _grounds(
+    reader: Reader, principal: Principal, dfids: Sequence[str]
+) -> tuple[list[Placement], list[Share], list[Transfer]]:
+    """Return what may open items of others; all is asked at once."""
+    return await asyncio.gather(
+        placements_of(reader, dfids),
+        _shares(reader, str(principal.user_id), dfids),
+        offers_of(reader, str(principal.workspace_id), dfids),
+    )
 
 
 def about(facts: Facts, **target: object) -> Facts:
@@ -95,11 +103,13 @@ async def _standing(
 ) -> tuple[dict[str, Circuit], list[Membership]]:
     """Return the circuits of these placements in which the user has a membership, and the memberships."""
     wanted = sorted({placement.circuit_id for placement in placements})
-    members = await reader.get_many(MEMBERSHIPS, [(circuit_id, user_id) for circuit_id in wanted])
-    circuits = await reader.get_many(CIRCUITS, [member.circuit_id for member in members.values()])
-    return {circuit.circuit_id: circuit for circuit in circuits.values()}, [
-        member for member in members.values() if member.circuit_id in circuits
-    ]
+    if not wanted:
+        return {}, []
+    members: list[Place] = [(MEMBERSHIPS, (circuit_id, user_id)) for circuit_id in wanted]
+    found = await reader.find_each(*members, *((CIRCUITS, circuit_id) for circuit_id in wanted))
+    both = zip(found[: len(wanted)], found[len(wanted) :], strict=True)
+    standing = [(member, circuit) for member, circuit in both if member is not None and circuit is not None]
+    return {circuit.circuit_id: circuit for _, circuit in standing}, [member for member, _ in standing]
 
 
 async def _shares(reader: Reader, user_id: str, dfids: Sequence[str]) -> list[Share]:

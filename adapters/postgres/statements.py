@@ -314,6 +314,8 @@ def _clause(name: str, condition: Any) -> tuple[str, list[Any]]:
     match condition:
         case None:
             return f'"{name}" is null', []
+        case AnyOf(values) if len(values) == 1:
+            return _clause(name, values[0])
         case AnyOf(values) if None in values:
             others = [value for value in values if value is not None]
             return f'("{name}" is null or "{name}" = any(%s::{column_type(name)}[]))', [others]

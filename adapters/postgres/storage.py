@@ -32,6 +32,8 @@ from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
+Rows = list[tuple[Any, ...]]
+Query = tuple[str, Parameters]
 Address = str | Callable[[], str]
 """A libpq URL, or what tells it once the server is there."""
 
@@ -43,7 +45,10 @@ logging.getLogger("psycopg").addFilter(
 MOST_JOINED = 200
 """Keys of a read that may wait for others, and leave with them."""
 
-READ_LANES, COMMIT_LANES = 2, 3
+MOST_QUERIES = 16
+"""Queries that leave together."""
+
+READ_LANES, QUERY_LANES, COMMIT_LANES = 2, 3, 3
 """Joined round trips under way at a time; while they are, the next ones gather."""
 
 _PREPARED = 500
@@ -103,6 +108,7 @@ class PostgresBackend:
         )
 
         self._reads: Joiner[Wanted, Found] = Joiner(READ_LANES, _taken, self._answer, _GONE)
+        self._queries: Joiner[Query, Rows] = Joiner(QUERY_LANES, _several, self._answer_each, _GONE)
         self._commits: Joiner[Transaction, None] = Joiner(COMMIT_LANES, _joinable, self._commit_joined, _GONE)
 
     def __repr__(self) -> str:
@@ -142,8 +148,8 @@ class PostgresBackend:
             wish.settle(found)
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
-        text, parameters = STATEMENTS[facet.name].select(query, after, limit)
-        return [_value(facet, row) for row in await self._query(text, parameters)]
+        asked = STATEMENTS[facet.name].select(query, after, limit)
+        return [_value(facet, row) for row in await self._queries.ask(asked)]
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         text, parameters = STATEMENTS[facet.name].count(where, by)
@@ -154,7 +160,19 @@ class PostgresBackend:
         rows = await self._query(text, parameters)
         return [(tuple(row[1:]), decode_again(kind, row[0])) for row in rows]
 
-    async def _query(self, text: str, parameters: Parameters, *, writing: bool = False) -> list[tuple[Any, ...]]:
+    async def _answer_each(self, wishes: list[Wish[Query, Rows]]) -> None:
+        if len(wishes) == 1:
+            wishes[0].settle(await self._query(*wishes[0].wanted))
+            return
+        with translating():
+            async with self._connection() as connection:
+                with patience(connection, self._bounds.statement_timeout + _MARGIN):
+                    async with connection.pipeline():
+                        cursors = [await connection.execute(*wish.wanted) for wish in wishes]
+                    for wish, cursor in zip(wishes, cursors, strict=True):
+                        wish.settle(await cursor.fetchall())
+
+    async def _query(self, text: str, parameters: Parameters, *, writing: bool = False) -> Rows:
         with translating():
             async with self._connection() as connection:
                 if writing:
@@ -251,6 +269,10 @@ class PostgresBackend:
 def _taken(waiting: deque[Wish[Wanted, Found]]) -> list[Wish[Wanted, Found]]:
     """Take the next reads that leave together."""
     return [waiting.popleft() for _ in range(min(len(waiting), MOST_JOINED))]
+
+
+def _several(waiting: deque[Wish[Query, Rows]]) -> list[Wish[Query, Rows]]:
+    return [waiting.popleft() for _ in range(min(len(waiting), MOST_QUERIES))]
 
 
 def _joinable(waiting: deque[Wish[Transaction, None]]) -> list[Wish[Transaction, None]]:
