@@ -24,7 +24,7 @@ from entrypoints.http.routing import Route
 from tests.access.client import Answer
 from tests.access.people import members
 from tests.access.rows import CANARIES, KNOWN, REACHED_WITHOUT_CIRCUIT, ROWS, Row
-from tests.access.world import STATES, World, absent, container_in, enter, issue_keys, populate
+from tests.access.world import STATES, World, absent, container_in, enter, issue_keys, populate, take_back_keys
 
 WRONG_CREDENTIAL = frozenset({"anonymous", "frozen"})
 GATES = frozenset({"manager_required", "admin_required", "session_required", "scope_missing"})
@@ -57,6 +57,8 @@ async def world_in(folder: Path, *, taken: int = 0) -> Any:
         world = World(container, backend, app)
         await populate(world)
         yield world
+        world.backend.rewind()
+        await take_back_keys(world)
 
 
 @attrs.define

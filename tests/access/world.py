@@ -354,9 +354,8 @@ async def _webhook(world: World) -> None:
 
 async def issue_keys(world: World, scope: str) -> None:
     """Give everybody API keys with this scope and without it, in place of those that they were given before."""
+    await take_back_keys(world)
     async with world.container.storage().write() as unit:
-        await unit.remove(API_KEYS, *world.issued)
-        world.issued.clear()
         for name, person in world.people.items():
             if person.user_id:
                 account = await unit.get(ACCOUNTS, person.user_id)
@@ -368,6 +367,13 @@ async def issue_keys(world: World, scope: str) -> None:
                 world.people[name] = attrs.evolve(person, **shown)
         await unit.add(API_KEYS, *world.issued)
     world.backend.keep()
+
+
+async def take_back_keys(world: World) -> None:
+    """Remove the keys that were given; no audit entry tells of them."""
+    async with world.container.storage().write() as unit:
+        await unit.remove(API_KEYS, *world.issued)
+    world.issued.clear()
 
 
 def _issued(world: World, account: Account, scopes: set[str]) -> tuple[ApiKey, str]:
