@@ -171,6 +171,7 @@ async def _opened_once(url: str, redis_url: str) -> None:
     await storage.aclose()
 
 
+@pytest.mark.tampers
 @reproduces("keys vanish again", "writes take 1.3 s once")
 def test_keys_do_not_fill_because_somebody_writes_without_redis(doctor: Findings, migrated_url: str) -> None:
     missing = f"redis://127.0.0.1:{free_port()}/0"
