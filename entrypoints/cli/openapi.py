@@ -10,12 +10,16 @@ import typer
 from application.settings import load
 from entrypoints.cli.context import DIFFERENT, USAGE, Halt, output_of, seen_secret
 from entrypoints.http.assembly import openapi_document
+from entrypoints.http.compatibility import breaks
+
+TOLD = 20
+"""Breaks that are told one by one."""
 
 
 def openapi(
     context: typer.Context,
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
-    check: Annotated[Path | None, typer.Option(help="Compare with this file; exit code 5 if different.")] = None,
+    check: Annotated[Path | None, typer.Option(help="Exit code 5 if clients of this older document break.")] = None,
 ) -> None:
     """Print the OpenAPI document of this release; it depends on no configuration."""
     output = output_of(context)
@@ -24,7 +28,7 @@ def openapi(
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     if check is not None:
         _compare(check, document)
-        output.say(f"{check} is the document of this release.")
+        output.say(f"What clients know from {check} holds in this release.")
     elif out is not None:
         out.write_text(text, encoding="utf-8")
         output.say(f"{out} written.")
@@ -34,8 +38,16 @@ def openapi(
 
 def _compare(path: Path, document: dict[str, object]) -> None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Halt(f"{path} cannot be read: {error}", USAGE) from error
-    if found != json.loads(json.dumps(document)):
-        raise Halt(f"{path} differs from the document of this release; write it anew with --out.", DIFFERENT)
+        known = json.loads(path.read_text(encoding="utf-8"))
+        broken = breaks(known, json.loads(json.dumps(document)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Halt(f"{path} cannot be read as an OpenAPI document: {error!r}", USAGE) from error
+    if broken:
+        told = "\n".join(f"  {each}" for each in broken[:TOLD])
+        more = f"\n  and {len(broken) - TOLD} more" if len(broken) > TOLD else ""
+        raise Halt(
+            f"This release breaks what clients know from {path}:\n{told}{more}\n"
+            "Leave the old route as it is beside a new one (http.md 1), or record a decision and write the file anew "
+            "with --out.",
+            DIFFERENT,
+        )

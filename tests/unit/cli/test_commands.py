@@ -133,14 +133,18 @@ def test_identifiers_are_checked_without_a_store(defarm: Defarm, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_document_written_is_the_document_compared(defarm: Defarm, tmp_path: Path) -> None:
+def test_a_document_written_is_one_whose_clients_are_served(defarm: Defarm, tmp_path: Path) -> None:
     assert defarm("openapi", "--out", "openapi.json").code == 0
     assert defarm("openapi", "--check", "openapi.json").code == 0
     document = json.loads((tmp_path / "openapi.json").read_text())
     assert document["openapi"] == "3.1.0"
     assert "/api/items" in document["paths"]
-    (tmp_path / "openapi.json").write_text(json.dumps({**document, "paths": {}}))
-    assert defarm("openapi", "--check", "openapi.json").code == 5
+    known = {**document["paths"], "/api/gone": document["paths"]["/api/items"]}
+    (tmp_path / "openapi.json").write_text(json.dumps({**document, "paths": known}))
+    broken = defarm("openapi", "--check", "openapi.json")
+    assert (broken.code, "GET /api/gone is gone" in broken.err) == (5, True)
+    (tmp_path / "openapi.json").write_text("{}")
+    assert defarm("openapi", "--check", "openapi.json").code == 2
     assert defarm("openapi", "--check", "absent.json").code == 2
 
 
