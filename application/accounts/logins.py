@@ -1,5 +1,9 @@
 """Signing in, and changing what one signs in with (platform.md 3.5)."""
 
+import asyncio
+from collections.abc import MutableMapping
+from weakref import WeakValueDictionary
+
 import attrs
 
 from application.accounts.desk import Desk, account_named, as_user
@@ -32,6 +36,7 @@ class Logins:
 
     desk: Desk
     guard: LoginGuard
+    _turns: MutableMapping[str, asyncio.Lock] = attrs.field(factory=WeakValueDictionary, init=False, repr=False)
 
     async def login(self, principal: Principal, request: Login) -> TokenPair:
         """Open a session. Raises Refusal `login_limited`, `overloaded`, `login_failed`, `account_frozen`."""
@@ -39,7 +44,9 @@ class Logins:
         await self.guard.admit(principal, name)
         for _ in range(ATTEMPTS):
             verified = await self._proven(principal, name, request.password)
-            pair = await self._enter(principal, verified)
+            # Each opening saves the account: many at once of one user would lose race after race to each other.
+            async with self._turns.setdefault(name, asyncio.Lock()):
+                pair = await self._enter(principal, verified)
             if pair is not None:
                 await self.guard.passed(principal, name)
                 return pair

@@ -162,6 +162,13 @@ async def test_logins_at_once_count_each_other(world: World):
     assert len(alive) == 2
 
 
+async def test_many_logins_of_one_user_at_once_all_succeed(world: World):
+    await world.register()
+    addresses = [f"203.0.113.{n}" for n in range(24)]
+    pairs = await asyncio.gather(*(world.login(address=each) for each in addresses))
+    assert len({pair.refresh_token for pair in pairs}) == len(addresses)
+
+
 async def _refused(world: World, pair: TokenPair) -> bool:
     return "token_revoked" in codes(await asyncio.gather(world.who(pair), return_exceptions=True))
 
