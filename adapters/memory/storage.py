@@ -113,7 +113,7 @@ class MemoryTable:
         columns = self.facet.columns
         matching = (
             value
-            for value in self._walk(query, after)
+            for value in self.walk(query, after)
             if query.matches({name: columns[name](value) for name in query.where})
         )
         return list(islice(matching, limit))
@@ -124,12 +124,13 @@ class MemoryTable:
         return dict(
             Counter(
                 columns[by](value)
-                for value in self._walk(query, None)
+                for value in self.walk(query, None)
                 if query.matches({name: columns[name](value) for name in where})
             )
         )
 
-    def _walk(self, query: Select, after: Cursor | None) -> Iterator[Any]:
+    def walk(self, query: Select, after: Cursor | None) -> Iterator[Any]:
+        """Yield rows in the query's order, by a declared index where one serves; not all of them need match it."""
         fixed = {name for name, condition in query.where.items() if not attrs.has(type(condition))}
         order = tuple(name for name in dict.fromkeys((*query.order, *self.facet.key)) if name not in fixed)
         index = self._index_for(fixed, order)

@@ -1,6 +1,7 @@
 """Lists that span facets, evaluated over the tables: the oracle that SQL must agree with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 from adapters.changes import order_key
@@ -22,7 +23,7 @@ from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.search import search_tokens
 from domain.items.values import Alias, IdentifierEntry, Item
-from domain.ports.queries import Cursor
+from domain.ports.queries import Cursor, Select
 from domain.ports.schema import MEMBERSHIPS
 from domain.ports.views import (
     ActivityTallies,
@@ -42,9 +43,11 @@ Tables = dict[str, Any]
 
 
 def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
-    """Return up to `limit` rows of a view after a cursor, by walking everything."""
+    """Return up to `limit` rows of a view after a cursor, by walking everything but for own items."""
     rows: list[tuple[Cursor, Any]]
     match view:
+        case ItemsView(access="own", circuit_id=None):
+            return list(islice(_own(tables, view, after), limit))
         case ItemsView():
             rows = [((getattr(item, view.sort), item.key), item) for item in _items(tables, view)]
         case MembersView():
@@ -127,6 +130,13 @@ def _offered(tables: Tables, view: ItemsView | EventsView, dfid: str | None) -> 
         and transfer.expires_at > view.now
         for transfer in tables["transfers"].rows.values()
     )
+
+
+def _own(tables: Tables, view: ItemsView, after: Cursor | None) -> Iterator[tuple[Cursor, Any]]:
+    query = Select({"workspace_id": view.viewer.workspace_id}, (view.sort,), view.descending)
+    for item in tables["items"].walk(query, after):
+        if item.workspace_id == view.viewer.workspace_id and item.status in view.statuses and _fits(tables, view, item):
+            yield (getattr(item, view.sort), item.key), item
 
 
 def _items(tables: Tables, view: ItemsView) -> Iterable[Item]:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 import attrs
@@ -35,11 +35,16 @@ class _Routed(Driver):
         return self.run(CLIENTS), dict(self.routes)
 
 
+def _told(failed: Counter[str]) -> str:
+    told = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()) if count)
+    return f"FAILED: {told}" if told else "none failed"
+
+
 def lasting_rows(stage: Stage, minutes: float) -> Iterator[Row]:
     """Send the mixed load for so many minutes, telling the memory as it goes, and yield what came of it."""
     routes: dict[str, list[float]] = defaultdict(list)
     memory: list[float] = []
-    done = failed = 0
+    done, failed = 0, Counter[str]()
     begun = time.perf_counter()
     while (spent := time.perf_counter() - begun) < minutes * 60:
         driver = _Routed(stage.addresses, mixed(stage), min(EVERY, max(1.0, minutes * 60 - spent)))
@@ -47,17 +52,16 @@ def lasting_rows(stage: Stage, minutes: float) -> Iterator[Row]:
         for route, latencies in found.items():
             routes[route] += latencies
         done += sum(load.statuses.values())
-        failed += load.failed + load.lost
+        failed.update({str(status): n for status, n in load.statuses.items() if not 200 <= status < 400})
+        failed["lost"] += load.lost
         memory.append(max(served.resident() for served in stage.engines))
         each = " ".join(f"{served.resident():.0f}" for served in stage.engines)
         note(
-            f"{(time.perf_counter() - begun) / 60:5.1f} min  {done:>10,} requests  {failed} failed  "
+            f"{(time.perf_counter() - begun) / 60:5.1f} min  {done:>10,} requests  {_told(failed)}  "
             f"{load.per_second:,.0f}/s  p99 {load.p99:.1f} ms  resident {each} MB"
         )
     warm = memory[min(len(memory) - 1, int(len(memory) * WARM))]
-    remark = (
-        f"{done:,} requests in {minutes:g} minutes, {failed} FAILED" if failed else f"{done:,} requests, none failed"
-    )
+    remark = f"{done:,} requests in {minutes:g} minutes, {_told(failed)}"
     place = Row("", instances=len(stage.engines), clients=CLIENTS)
     yield attrs.evolve(place, name="mixed run", value=done / (minutes * 60), remark=remark, memory=memory[-1])
     flat = "flat" if memory[-1] <= FLAT * warm else "NOT FLAT"
