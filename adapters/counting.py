@@ -17,7 +17,7 @@ from domain.ports.limits import Policies, Policy, Verdict, Window
 _OFF = Policy(())
 
 BLOCKS_FROM: Final = 600
-"""Quotas from here on are taken from the server in blocks of one in a hundred."""
+"""Quotas from here on are taken from the storage in blocks of one in a hundred."""
 MOST_BLOCKS: Final = 100_000
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+REMEMBERED = 512
+"""Values that one place remembers what it made of."""
+
 V = TypeVar("V")
 R = TypeVar("R")
 
@@ -10,7 +13,7 @@ R = TypeVar("R")
 class Remembered(Generic[V, R]):
     """Finds by the very same value, not an equal one, what was made of it; remembers the last `size` values."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int = REMEMBERED) -> None:
         self._size = size
         self._held: dict[int, tuple[V, R]] = {}
 

@@ -4,7 +4,7 @@ import ctypes
 import gc
 import linecache
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -45,12 +45,14 @@ _LARGE: Final = 1 << 20
 
 
 class _Chosen(MetaPathFinder):
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname in LEFT_OUT:
             raise ModuleNotFoundError(f"{fullname} is of no use to a server", name=fullname)
         if fullname not in LATE and fullname not in HOLLOW:
             return None
-        spec = PathFinder.find_spec(fullname, path)  # type: ignore[arg-type]
+        spec = PathFinder.find_spec(fullname, path)
         if spec is not None and spec.loader is not None:
             spec.loader = LazyLoader(spec.loader) if fullname in LATE else _Unfilled(spec.loader)
         return spec

@@ -1,5 +1,6 @@
 """Stored bodies: one JSON document per row, written and read by msgspec straight from the attrs classes."""
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -22,9 +23,7 @@ def _restore(kind: type, value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder()
-_decoders: dict[str, msgspec.json.Decoder[Any]] = {
-    facet.name: msgspec.json.Decoder(facet.value, dec_hook=_restore) for facet in FACETS
-}
+_NAMES = {facet.value: facet.name for facet in FACETS}
 
 
 @cache
@@ -39,10 +38,7 @@ def encode(value: Any) -> str:
 
 def decode(facet: Facet[V], body: bytes) -> V:
     """Return the value of a stored row. Raises Corrupt."""
-    try:
-        value: V = _decoders[facet.name].decode(body)
-    except msgspec.MsgspecError as error:
-        raise Corrupt(facet.name) from error
+    value: V = _decoded(facet.value, body)
     return value
 
 
@@ -51,14 +47,15 @@ def decode_again(kind: type[V], body: bytes) -> V:
 
     While its bytes are the same it is the very same value, so that what was made of it can be found again by it.
     """
-    known: Any = kind
-    value: V = _decoded(known, body)
+    value: V = _remembered(kind, body)
     return value
 
 
-@lru_cache(REMEMBERED)
 def _decoded(kind: Any, body: bytes) -> Any:
     try:
         return _decoder(kind).decode(body)
     except msgspec.MsgspecError as error:
-        raise Corrupt(kind.__name__) from error
+        raise Corrupt(_NAMES.get(kind, kind.__name__)) from error
+
+
+_remembered: Callable[[Any, bytes], Any] = lru_cache(REMEMBERED)(_decoded)

@@ -137,7 +137,7 @@ Through = Mapping[str, frozenset[str]]
 """The circuits through which the reader may view an item, by DFID."""
 
 
-_ROW_VIEWS: Remembered[Item, ItemView | None] = Remembered(512)
+_ROW_VIEWS: Remembered[Item, ItemView | None] = Remembered()
 
 
 async def item_views(

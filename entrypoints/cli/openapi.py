@@ -39,9 +39,11 @@ def openapi(
 def _compare(path: Path, document: dict[str, object]) -> None:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-        broken = breaks(known, json.loads(json.dumps(document)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Halt(f"{path} cannot be read as an OpenAPI document: {error!r}", USAGE) from error
+    except (OSError, ValueError) as error:
+        raise Halt(f"{path} cannot be read: {error}", USAGE) from error
+    if not isinstance(known, dict) or not known.keys() >= document.keys():
+        raise Halt(f"{path} is no OpenAPI document.", USAGE)
+    broken = breaks(known, json.loads(json.dumps(document)))
     if broken:
         told = "\n".join(f"  {each}" for each in broken[:TOLD])
         more = f"\n  and {len(broken) - TOLD} more" if len(broken) > TOLD else ""

@@ -95,7 +95,7 @@ class _Comparison:
         known, found = _resolved(self.before, before), _resolved(self.after, after)
         yield from self._alternatives(where, known, found, sent=sent)
         wider, narrower = (found, known) if sent else (known, found)
-        if "type" in wider and not _types(narrower) <= _types(wider):
+        if "type" in wider and "anyOf" not in narrower and not _fit(_types(narrower), _types(wider)):
             yield f"{where} is {sorted(_types(found))}, was {sorted(_types(known))}"
         if sent:
             yield from _narrowed(where, known, found)
@@ -138,6 +138,11 @@ def _resolved(document: Schema, schema: Schema) -> Schema:
         own = {name: value for name, value in schema.items() if name not in ("$ref", "allOf")}
         schema = {name: value for part in (*parts, own) for name, value in part.items()}
     return schema
+
+
+def _fit(narrower: frozenset[str], wider: frozenset[str]) -> bool:
+    """Tell whether all of one side are types of the other; no types at all stand for any."""
+    return bool(narrower) and narrower <= wider
 
 
 def _types(schema: Schema) -> frozenset[str]:

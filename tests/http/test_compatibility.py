@@ -61,9 +61,10 @@ BREAKING: dict[str, Edit] = {
     ),
     "ItemView as told has no dfid any more": lambda api: schema("ItemView")(api)["properties"].pop("dfid"),
     "ItemView as told may leave version out": lambda api: schema("ItemView")(api)["required"].remove("version"),
-    "ItemView as told.version is ['integer', 'null'], was ['integer']": lambda api: schema("ItemView")(api)[
-        "properties"
-    ]["version"].update(type=["integer", "null"]),
+    "ItemView as told.version is ['integer', 'null'], was ['integer']": lambda api: member(
+        api, "ItemView", "version"
+    ).update(type=["integer", "null"]),
+    "ItemView as told.version is [], was ['integer']": lambda api: member(api, "ItemView", "version").pop("type"),
     "Submission as sent has no aliases any more": lambda api: schema("Submission")(api)["properties"].pop("aliases"),
     "Submission as sent insists on data": lambda api: schema("Submission")(api).update(required=["data"]),
     "Submission as sent.identifiers has a smaller maxItems": lambda api: member(

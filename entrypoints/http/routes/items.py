@@ -147,21 +147,21 @@ def _successor(found: ItemRead) -> tuple[tuple[str, str], ...]:
     return () if found.successor is None else ((f"/api/items/{found.successor}", "successor-version"),)
 
 
-_READY: Remembered[ItemView, Ready] = Remembered(512)
+_READY: Remembered[ItemView, Ready] = Remembered()
 
 
-def _ready(view: ItemView) -> Ready:
+def _made_ready(view: ItemView) -> Ready:
     body = encode(view)
     return Ready(body, view.version, etag(body, view.version))
 
 
-def _listed_view(view: ItemView) -> Ready:
-    return _READY.of(view, _ready)
+def _ready_view(view: ItemView) -> Ready:
+    return _READY.of(view, _made_ready)
 
 
 def _read_view(found: ItemRead) -> Ready | dict[str, Any]:
     if found.contributions is None:
-        return _listed_view(found.item)
+        return _ready_view(found.item)
     return members_of(found.item) | {"contributions": found.contributions}
 
 
@@ -242,7 +242,7 @@ def item_routes(items: Items) -> Sequence[Route]:
         "answers": {202: PendingOutcome},
     }
     one: dict[str, Any] = {"versioned": True, "version_of": _version, "answer": ItemView}
-    listed: dict[str, Any] = {"page": True, "view": _listed_view, "answer": ItemView}
+    listed: dict[str, Any] = {"page": True, "view": _ready_view, "answer": ItemView}
     return (
         Route(
             method="POST",

@@ -278,6 +278,21 @@ async def test_a_key_that_no_server_can_read_fails_the_one_who_asks_for_it(postg
     assert isinstance(failure, psycopg.DataError)
 
 
+async def test_queries_that_leave_together_have_their_own_answers_and_fail_alone(postgres: PostgresStack) -> None:
+    storage = await postgres.fresh()
+    rows = [mapping(f"row{n:02}") for n in range(40)]
+    async with storage.write() as unit:
+        await unit.add(MAPPINGS, *rows)
+    async with storage.read() as reader:
+        asked = [row.local_id for row in rows]
+        asked.insert(20, "bad\0")
+        pages = (reader.page(MAPPINGS, Select({"local_id": key})) for key in asked)
+        answers = await asyncio.gather(*pages, return_exceptions=True)
+    failure = answers.pop(20)
+    assert isinstance(failure, psycopg.DataError)
+    assert [answer.items for answer in answers] == [(row,) for row in rows]
+
+
 async def _trigger(stack: PostgresStack, does: str, on: str, kind: str = "trigger", moment: str = "before") -> None:
     await execute(
         stack.url,
