@@ -74,8 +74,7 @@ class Served:
             if self.process.poll() is None:
                 self.process.kill()
             self.process.wait(PATIENCE)
-            for server in self.database_processes():
-                server.kill()
+            self.kill_database()
 
     def _hold(self) -> None:
         """Demand that the store, while its server is there, breaks no invariant."""
@@ -153,3 +152,9 @@ class Served:
             except psutil.Error:
                 continue
         return found
+
+    def kill_database(self) -> None:
+        """Kill them; its backends end by themselves once their server is gone, some before their turn."""
+        for server in self.database_processes():
+            with suppress(psutil.NoSuchProcess):
+                server.kill()
