@@ -56,5 +56,5 @@ def unchanged(answer: Answer, if_none_match: str | None) -> Answer | None:
     tag = header(answer, "etag")
     if tag is None or not (everything or tag in known):
         return None
-    kept = tuple((name, value) for name, value in answer.headers if name in ("etag", "cache-control"))
+    kept = tuple((name, value) for name, value in answer.headers if name in ("etag", "cache-control", "retry-after"))
     return Answer(304, b"", kept, answer.secret)

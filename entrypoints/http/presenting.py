@@ -1,7 +1,7 @@
 """From what a use case returned to the answer of its route: pure, so that it can run inside a unit (http.md 9)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -12,6 +12,9 @@ from entrypoints.http.answers import JSON, NO_STORE, Answer, Ready, mapping_memb
 from entrypoints.http.codec import encode
 from entrypoints.http.paging import Cursors, Listing, next_link, page_body
 from entrypoints.http.routing import Route
+
+LOOK_AGAIN: Final = 2
+"""Seconds after which unfinished work is worth another look (http.md 10)."""
 
 
 @attrs.frozen
@@ -58,8 +61,8 @@ def _addresses(route: Route, result: Any, status: int, path: Mapping[str, Any]) 
     address = route.location(result) if route.location is not None else None
     if address is not None and not address.startswith("/"):
         address = f"{route.path.format_map(path)}/{address}"
-    wait = route.retry_after(result) if route.retry_after is not None else None
-    named: tuple[tuple[str, str], ...] = () if wait is None else (("retry-after", str(wait)),)
+    waits = route.unfinished is not None and route.unfinished(result)
+    named: tuple[tuple[str, str], ...] = (("retry-after", str(LOOK_AGAIN)),) if waits else ()
     if route.links is not None:
         named = (*named, *(("link", f'<{target}>; rel="{relation}"') for target, relation in route.links(result)))
     if address is None:

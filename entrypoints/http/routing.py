@@ -87,8 +87,8 @@ class Route:
     what the use case returned, or a `Stream`; `view` makes the representation of it (of each entry, for a page),
     `status_of` chooses among `success` when there are several, `location` its address (below the path of the route
     when it does not begin with a slash), `version_of` its version, `links` the addresses of related things with
-    their relations, `cache_of` its Cache-Control where the usual one does not hold, `retry_after` the seconds after
-    which unfinished work is worth another look. All of them are pure, because they run inside the unit of the
+    their relations, `cache_of` its Cache-Control where the usual one does not hold, `unfinished` whether work is still
+    under way, so that another look is worth while. All of them are pure, because they run inside the unit of the
     effect too, on what that unit returned: with an Idempotency-Key the answer is made there, so a handler returns
     just that. Pages of the kernel itself may return an `Answer`.
 
@@ -127,7 +127,7 @@ class Route:
     view: Callable[[Any], Any] | None = None
     version_of: Callable[[Any], int | None] | None = None
     cache_of: Callable[[Any], str] | None = None
-    retry_after: Callable[[Any], int | None] | None = None
+    unfinished: Callable[[Any], bool] | None = None
     framed: Callable[[Any], Mapping[str, Any]] | None = None
     answer: Any = None
     answers: Mapping[int, Any] = attrs.field(factory=dict, repr=False)

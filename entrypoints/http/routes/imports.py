@@ -170,6 +170,7 @@ def import_routes(imports: Imports) -> Sequence[Route]:
             tag=TAG,
             summary="Read an import",
             scope=READ,
+            unfinished=lambda one: one.status == "running",
             answer=ImportView,
         ),
         Route(

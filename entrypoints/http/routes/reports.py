@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from application.audit.reports import AskReport, Reports
-from domain.audit.reports import Report
+from domain.audit.reports import UNFINISHED, Report
 from domain.ports.queries import Page
 from entrypoints.http.answers import Stream
 from entrypoints.http.routes.lists import PageQuery
@@ -72,6 +72,7 @@ def report_routes(reports: Reports) -> Sequence[Route]:
             operation_id="report_get",
             summary="Read what became of a report",
             versioned=True,
+            unfinished=lambda report: report.status in UNFINISHED,
             answer=Report,
             **own,
         ),

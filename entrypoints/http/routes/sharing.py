@@ -29,6 +29,7 @@ from application.circuits.views import (
     PushBatchResult,
     PushResult,
 )
+from domain.access.vocabulary import OperationStatus
 from domain.ports.queries import Page
 from entrypoints.http.paging import Cursors, listing
 from entrypoints.http.routes.circuits import GUARDED, MANAGE, MEMBER_ONLY, ONE, PUSH, READ, ROOT
@@ -405,6 +406,7 @@ def _operations(do: SharingHandlers) -> Sequence[Route]:
             operation_id="operation_get",
             summary="Read an operation",
             scope=READ,
+            unfinished=lambda operation: operation.status is OperationStatus.PENDING,
             **operation,
         ),
         Route(

@@ -15,6 +15,7 @@ from application.webhooks.requests import (
 )
 from application.webhooks.views import DeliveryView, PostActionsView, WebhookView, WebhookWithSecret
 from domain.ports.queries import Page
+from domain.webhooks.values import FINAL
 from entrypoints.http.routes.lists import Cursor, Limit, PageQuery
 from entrypoints.http.routing import Call, Route
 
@@ -219,6 +220,7 @@ def _deliveries(do: WebhookHandlers, common: dict[str, Any]) -> Sequence[Route]:
             operation_id="delivery_get",
             summary="Read a delivery",
             versioned=True,
+            unfinished=lambda delivery: delivery.status not in FINAL,
             answer=DeliveryView,
             **common,
         ),

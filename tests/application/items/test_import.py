@@ -20,6 +20,7 @@ from domain.ids import new_id
 from domain.items.values import ImportRow
 from domain.ports.errors import Unavailable
 from domain.ports.schema import ACCOUNTS, ACTIVITY, IMPORTS, ITEMS, NOTIFICATIONS, PENDING
+from entrypoints.http.routes.imports import import_routes
 from tests.application.items.conftest import Farm, submission
 
 SICAR = Path(__file__).parents[2] / "data" / "sicar"
@@ -232,7 +233,10 @@ async def test_an_import_that_a_crash_cut_off_is_reported_as_interrupted(farm: F
     [stored] = await farm.rows(IMPORTS)
     async with farm.storage.write() as unit:
         await unit.save(IMPORTS, attrs.evolve(stored, status="running", finished_at=None, version=stored.version + 1))
-    assert (await farm.imports.get(farm.ana, view.import_id)).status == "running"
+    [asks] = [route.unfinished for route in import_routes(farm.imports) if route.operation_id == "import_get"]
+    running = await farm.imports.get(farm.ana, view.import_id)
+    assert asks is not None
+    assert (running.status, asks(running), asks(view)) == ("running", True, False)
     farm.clock.instant = begun + timedelta(minutes=16)
     assert (await farm.imports.get(farm.ana, view.import_id)).status == "interrupted"
     assert [one.status for one in (await farm.imports.page(farm.ana)).items] == ["interrupted"]

@@ -41,9 +41,15 @@ async def built(watched: Watched, user: User, **asked: Any) -> tuple[dict[str, A
     assert (made.status_code, made.json()["status"]) == (202, "pending"), made.text
     early = await user.client.get(f"{made.headers['location']}/content")
     assert early.json()["code"] == "report_not_ready"
+    waiting = await user.client.get(made.headers["location"])
+    assert (waiting.json()["status"], waiting.headers["retry-after"]) == ("pending", "2")
+    known = {"if-none-match": waiting.headers["etag"]}
+    same = await user.client.get(made.headers["location"], headers=known)
+    assert (same.status_code, same.headers["retry-after"]) == (304, "2")
     await watched.container.relay().drain()
-    report = (await user.client.get(made.headers["location"])).json()
-    assert report["status"] == "completed", report
+    done = await user.client.get(made.headers["location"])
+    report = done.json()
+    assert report["status"] == "completed" and "retry-after" not in done.headers, report
     content = await user.client.get(f"{made.headers['location']}/content")
     digest = hashlib.sha256(content.content).digest()
     assert (report["sha256"], report["size_bytes"]) == (digest.hex(), len(content.content))

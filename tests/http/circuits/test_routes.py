@@ -106,12 +106,14 @@ async def test_scenarios_15_and_25_a_push_answers_by_what_became_of_it(region: R
     assert (waiting.status_code, waiting.json()["placement"]) == (202, None)
     address = waiting.headers["location"]
     assert address.startswith(f"{path}/operations/")
-    assert (await region.bia.client.get(address)).json()["status"] == "pending"
+    seen = await region.bia.client.get(address)
+    assert (seen.json()["status"], seen.headers["retry-after"]) == ("pending", "2")
     assert problem(await region.caio.client.get(address)) == (404, "not_found")
     pending = (await region.ana.client.get(f"{path}/operations/pending")).json()["items"]
     assert [one["preview"]["dfid"] for one in pending] == [theirs]
     done = await region.ana.client.post(f"{address}/approve", json={"reason": "ok"})
     assert (done.status_code, done.json()["approved"], done.json()["outcome"]) == (200, True, "placed")
+    assert "retry-after" not in (await region.bia.client.get(address)).headers
     short = f"/api/circuits/operations/{done.json()['operation_id']}/reject"
     assert problem(await region.ana.client.post(short)) == (409, "operation_decided")
 

@@ -344,9 +344,7 @@ def routes(toy: Toy) -> list[Route]:
         common("big", "GET", "/api/big", big),
         common("secret_create", "POST", "/api/secret", secret, secret=True, session=True),
         common("ready_show", "GET", "/api/ready", ready, versioned=True),
-        common(
-            "job_show", "GET", "/api/jobs/{job_id}", unfinished, retry_after=lambda job: 2 if job["running"] else None
-        ),
+        common("job_show", "GET", "/api/jobs/{job_id}", unfinished, unfinished=lambda job: job["running"]),
         common("broken_export", "GET", "/api/broken", broken, export=True),
         common("stream_open", "GET", "/api/stream", live, live=True, ticket=True),
         common("admin_show", "GET", "/api/admin/thing", echo, scope=Scope.ADMIN_READ, admin=True),

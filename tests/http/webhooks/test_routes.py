@@ -38,11 +38,14 @@ async def test_a_webhook_lives_over_http_and_its_secret_is_told_twice_only(regio
     tested = await client.post(f"{one}/test")
     assert tested.status_code == 202
     delivery = tested.headers["location"]
-    shown = (await client.get(delivery)).json()
+    waiting = await client.get(delivery)
+    shown = waiting.json()
     assert (shown["trigger"], shown["status"]) == ("webhook_test", "pending")
+    assert waiting.headers["retry-after"] == "2"
     assert (await client.post(f"{delivery}/replay")).json()["code"] == "delivery_running"
     assert (await client.delete(one)).status_code == 204
-    assert (await client.get(delivery)).json()["status"] == "cancelled"
+    ended = await client.get(delivery)
+    assert ended.json()["status"] == "cancelled" and "retry-after" not in ended.headers
     assert (await client.post(f"{delivery}/replay")).json()["code"] == "webhook_gone"
     listed = (await client.get(f"{root}/deliveries", params={"status": "cancelled"})).json()
     assert [entry["delivery_id"] for entry in listed["items"]] == [shown["delivery_id"]]
