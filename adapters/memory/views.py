@@ -22,7 +22,7 @@ from domain.circuits.facts import circuit_fact
 from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.search import search_tokens
-from domain.items.values import Alias, IdentifierEntry, Item
+from domain.items.values import Alias, Identifier, IdentifierEntry, Item
 from domain.ports.queries import Cursor, Select
 from domain.ports.schema import MEMBERSHIPS
 from domain.ports.views import (
@@ -176,17 +176,11 @@ def _named(view: ItemsView, alias: Alias) -> bool:
 def _identified(tables: Tables, view: ItemsView, item: Item) -> bool:
     if view.namespace is None and view.kind is None and not view.evidences:
         return True
-    through = open_circuits(tables, view.viewer, item.dfid) if item.dfid is not None else set()
-    mine = view.viewer.workspace_id
     return any(
         (view.namespace is None or identifier.namespace == view.namespace)
         and (view.kind is None or identifier.kind == view.kind)
         and (not view.evidences or identifier.evidence in view.evidences)
-        and (
-            identifier.circuit_id is None
-            or mine in (item.workspace_id, identifier.workspace_id)
-            or identifier.circuit_id in through
-        )
+        and _came(tables, view, item, identifier)
         for identifier in item.identifiers
     )
 
@@ -203,13 +197,20 @@ def _carries(tables: Tables, view: ItemsView, item: Item, key: str, lookup: str,
 
 
 def _entry_visible(tables: Tables, view: ItemsView, item: Item, entry: IdentifierEntry) -> bool:
-    mine = view.viewer.workspace_id in (item.workspace_id, entry.workspace_id)
+    mine = view.viewer.workspace_id
     if entry.personal:
-        return mine
+        return mine == item.workspace_id or any(way.workspace_id == mine for way in entry.ways)
+    return _came(tables, view, item, entry)
+
+
+def _came(tables: Tables, view: ItemsView, item: Item, one: Identifier | IdentifierEntry) -> bool:
+    """Tell whether an identifier of an item came to the viewer."""
+    mine, circuits = view.viewer.workspace_id, {way.circuit_id for way in one.ways}
     return (
-        mine
-        or entry.circuit_id is None
-        or (item.dfid is not None and entry.circuit_id in open_circuits(tables, view.viewer, item.dfid))
+        None in circuits
+        or mine == item.workspace_id
+        or any(way.workspace_id == mine for way in one.ways)
+        or (item.dfid is not None and not circuits.isdisjoint(open_circuits(tables, view.viewer, item.dfid)))
     )
 
 

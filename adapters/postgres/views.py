@@ -274,8 +274,8 @@ def _item_access(view: ItemsView) -> str:
 def _carried(view: ItemsView, parameters: Parameters) -> str:
     keys, lookups, namespaces = zip(*view.entries, strict=True)
     parameters |= {"keys": list(keys), "lookups": list(lookups), "namespaces": list(namespaces)}
-    through = _readable("p.dfid = t.key and p.circuit_id = e.circuit_id")
-    mine = "(t.workspace_id = %(workspace)s or e.workspace_id = %(workspace)s)"
+    through = _readable(f"p.dfid = t.key and (p.circuit_id = e.circuit_id or {_also('e.body', 'circuit_id')})")
+    mine = f"(t.workspace_id = %(workspace)s or e.workspace_id = %(workspace)s or {_also('e.body', 'workspace_id')})"
     entries = """identifier_entries e
         join unnest(%(keys)s::text[], %(lookups)s::text[], %(namespaces)s::text[]) as d(key, lookup, namespace)
             on e.key = d.key and e.lookup = d.lookup and (d.namespace is null or e.namespace = d.namespace)"""
@@ -284,9 +284,16 @@ def _carried(view: ItemsView, parameters: Parameters) -> str:
             and ({mine} or (not e.personal and (e.circuit_id is null or exists ({through})))))"""
 
 
+def _also(body: str, member: str) -> str:
+    """Return the condition that an identifier came in another way too: through the circuit of a placement, or by the
+    viewer's workspace."""
+    sought = {"circuit_id": "p.circuit_id", "workspace_id": "%(workspace)s"}[member]
+    return f"exists (select 1 from json_array_elements({body}->'also') w where w->>'{member}' = {sought})"
+
+
 def _identified(view: ItemsView, parameters: Parameters) -> str:
-    through = _readable("p.dfid = t.key and p.circuit_id = i->>'circuit_id'")
-    mine = "(t.workspace_id = %(workspace)s or i->>'workspace_id' = %(workspace)s)"
+    through = _readable(f"p.dfid = t.key and (p.circuit_id = i->>'circuit_id' or {_also('i', 'circuit_id')})")
+    mine = f"(t.workspace_id = %(workspace)s or i->>'workspace_id' = %(workspace)s or {_also('i', 'workspace_id')})"
     clauses = [f"(i->>'circuit_id' is null or {mine} or exists ({through}))"]
     if view.namespace is not None:
         clauses.append("i->>'namespace' = %(namespace)s")

@@ -18,12 +18,14 @@ COUNTED = 1000
 
 @invariant("items 1.11, 9.1", ITEMS, "Add the missing rows of identifier_entries.")
 async def what_is_carried_is_found(reader: Reader, rows: Sequence[Item]) -> AsyncIterator[tuple[Item, str]]:
-    """An item is found by every identifier that it shows, those of what it absorbed among them."""
+    """An item is found by every identifier that it shows, those of what it absorbed among them, and by whom it came
+    to: the entry says of it what the item says."""
     items = [row for row in rows if row.dfid is not None]
-    stored = {(one.item, one.key, one.lookup) for one in await stored_entries(reader, [item.key for item in items])}
+    entries = await stored_entries(reader, [item.key for item in items])
+    stored = {(one.item, one.key, one.lookup, *one.ways) for one in entries}
     for item in items:
         for one in item.identifiers:
-            if one.lookup is not None and (item.key, one.key, one.lookup) not in stored:
+            if one.lookup is not None and (item.key, one.key, one.lookup, *one.ways) not in stored:
                 yield item, f"is not found by its {one.key}"
 
 

@@ -242,6 +242,9 @@ def _view(
             identifier.circuit_id in through or own or identifier.circuit_id is None or identifier.workspace_id == mine
         )
 
+    def clear(identifier: Identifier) -> bool:
+        return own or any(way.workspace_id == mine for way in identifier.ways)
+
     data, identifiers = item.data, tuple(filter(visible, item.identifiers))
     if family is not None:
         folded = fold(item.key, family, visible_to(item.workspace_id, mine, through))
@@ -253,8 +256,7 @@ def _view(
         created_by=item.created_by if (item.created_in or item.workspace_id) == mine else None,
         status=item.status,
         identifiers=tuple(
-            identifier_view(identifier, item.key, keys, clear=own or identifier.workspace_id == mine)
-            for identifier in identifiers
+            identifier_view(identifier, item.key, keys, clear=clear(identifier)) for identifier in identifiers
         ),
         aliases=tuple(
             AliasView(alias.scheme, alias.value, alias.workspace_id, alias.added_at)

@@ -173,6 +173,8 @@ def fold_identifiers(live: Sequence[Sequence[Contribution]]) -> tuple[Identifier
             held = shown.get(identity)
             if held is None or _uncovers(held, identifier):
                 shown[identity] = identifier
+            else:
+                shown[identity] = beside(held, identifier)
     return tuple(sorted(shown.values(), key=lambda identifier: identifier.order))
 
 
@@ -202,7 +204,16 @@ def _joined(held: Identifier | None, added: Identifier, contribution: Contributi
         return _proved(held, added)
     if held is None:
         return added
-    return uncovered(held, added) if _uncovers(held, added) else held
+    return uncovered(held, added) if _uncovers(held, added) else beside(held, added)
+
+
+def beside(held: Identifier, other: Identifier) -> Identifier:
+    """Return what stands when the same comes another way: the first stays, and it is known how it came besides.
+
+    What the owner says came to everybody.
+    """
+    more = () if held.circuit_id is None else tuple(way for way in other.ways if way not in held.ways)
+    return evolve(held, also=(*held.also, *more)) if more else held
 
 
 def uncovered(held: Identifier, added: Identifier) -> Identifier:

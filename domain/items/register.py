@@ -24,6 +24,7 @@ from domain.items.draft_values import refile
 from domain.items.families import read_contributions, read_holders, resealed
 from domain.items.fold import (
     Family,
+    beside,
     confidence,
     fingerprint,
     layer_data,
@@ -82,7 +83,6 @@ class Register:
     _looked_up: dict[str, None] = attrs.field(factory=dict)
     _new_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
     _ended_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
-    _hidden_entries: dict[tuple[str, str, str, str], None] = attrs.field(factory=dict)
     _contributions: list[Contribution] = attrs.field(factory=list)
     _drafts: list[EventDraft] = attrs.field(factory=list)
     _consumed: list[Item] = attrs.field(factory=list)
@@ -230,6 +230,7 @@ class Register:
         self._keep(contribution)
         self._items[dfid] = self._derived(item)
         self._changed[dfid] = None
+        self._find_by({}, self._entries(item))
         self._attach(item, identifiers)
         self._tell(EventType.CREATED, contribution, identifiers, payload)
         return self._items[dfid]
@@ -262,7 +263,7 @@ class Register:
         )
         merged = _overlaid(item.data, data) if circuit_id is None else item.data
         through = item.contributed if circuit_id is None else tuple(sorted({*item.contributed, circuit_id}))
-        shown, fresh = self._joined(item, item.identifiers, identifiers)
+        shown, fresh = self._joined(item.identifiers, identifiers)
         self.change(
             evolve(item, identifiers=shown, data=merged, aliases=(*item.aliases, *named), contributed=through),
             contribution,
@@ -299,7 +300,7 @@ class Register:
         contribution = self.contribution(
             item, ContributionSource.UPDATE, added, data, contribution_id=contribution_id, removed=removed
         )
-        shown, fresh = self._joined(item, kept, added)
+        shown, fresh = self._joined(kept, added)
         self.change(
             evolve(
                 item,
@@ -355,18 +356,14 @@ class Register:
         made_in = item.created_in or item.workspace_id
         moved = self.change(evolve(item, workspace_id=workspace_id, created_in=made_in))
         for identifier in identifiers:
-            self._move_entry(item, moved, identifier)
+            self._count(counted_place(workspace_id, identifier))
             self._move_claim(item, moved, identifier)
         self.tell(item.key, EventType.TRANSFERRED, payload)
         return moved
 
-    def _move_entry(self, item: Item, moved: Item, identifier: Identifier) -> None:
-        before, after = self._entry(item, identifier), self._entry(moved, identifier)
-        if after.place is None:
-            return
-        place = (after.item, after.namespace, after.key, after.lookup)
-        self._ended_entries[place], self._new_entries[place] = before, after
-        self._counted[after.place] = self._counted.get(after.place, 0) + 1
+    def _count(self, place: str | None) -> None:
+        if place is not None:
+            self._counted[place] = self._counted.get(place, 0) + 1
 
     def _move_claim(self, item: Item, moved: Item, identifier: Identifier) -> None:
         number = (identifier.key, identifier.lookup or "")
@@ -395,14 +392,13 @@ class Register:
         await close_pushed(self.act, self._mappings, self.resolving)
         await unit.remove(CLAIMS, *self._ended_claims)
         await unit.add(CLAIMS, *self._new_claims)
-        hidden = await unit.get_many(ENTRIES, sorted(self._hidden_entries)) if self._hidden_entries else {}
-        await unit.remove(ENTRIES, *self._ended_entries.values(), *hidden.values())
+        await unit.remove(ENTRIES, *self._ended_entries.values())
         await unit.add(ENTRIES, *self._new_entries.values())
         await self._flush_counters()
         await unit.add(CONTRIBUTIONS, *self._contributions)
         await record(self.act, *self._drafts)
         self._stored.update((item.key, self._stored.get(item.key, 0) + 1) for item in (*new, *saved))
-        for pending in (self._changed, self._counted, self._new_entries, self._ended_entries, self._hidden_entries):
+        for pending in (self._changed, self._counted, self._new_entries, self._ended_entries):
             pending.clear()
         for done in (self._new_claims, self._ended_claims, self._contributions, self._drafts, self._consumed):
             done.clear()
@@ -512,30 +508,26 @@ class Register:
         shown = self._through.get((item.key, circuit_id or ""), set())
         return shown | {one.identity for one in item.identifiers if one.circuit_id in (None, circuit_id)}
 
+    @staticmethod
     def _joined(
-        self, item: Item, held: Iterable[Identifier], added: Iterable[Identifier]
+        held: tuple[Identifier, ...], added: tuple[Identifier, ...]
     ) -> tuple[tuple[Identifier, ...], list[Identifier]]:
-        """Return the identifiers of an item with additions, and those by which it was not found before.
+        """Return the identifiers of an item with additions, and those that claim or count from now on.
 
         The owner's replace what came through circuits (4.3); what stands through another circuit stays.
         """
+        if not added:
+            return held, []
         shown = {one.identity: one for one in held}
         fresh: list[Identifier] = []
         for one in added:
             before = shown.get(one.identity)
             if before is not None and one.circuit_id is not None:
+                shown[one.identity] = beside(before, one)
                 continue
-            if before is not None:
-                self._end_entry(item, before)
             shown[one.identity] = one if before is None else uncovered(before, one)
             fresh.append(one)
         return tuple(sorted(shown.values(), key=lambda one: one.order)), fresh
-
-    def _end_entry(self, item: Item, identifier: Identifier) -> None:
-        """Let an item be found by an identifier of its own no more."""
-        if any(one.identity == identifier.identity for one in self.own_identifiers(item)):
-            entry = self._entry(item, identifier)
-            self._ended_entries[entry.item, entry.namespace, entry.key, entry.lookup] = entry
 
     def own_identifiers(self, item: Item) -> tuple[Identifier, ...]:
         """Return the identifiers on the item itself, without those of what it absorbed."""
@@ -574,31 +566,36 @@ class Register:
             updated_at=strictly_after(item.updated_at, self.act.now),
             version=self._stored.get(item.key, 0) + 1,
         )
-        absorbed = {} if held is None else self._absorbed_entries(held)
+        alike = held is not None and held.identifiers is item.identifiers and held.workspace_id == item.workspace_id
+        before = {} if held is None or alike else self._entries(held)
         for contribution in made:
             self._keep(contribution)
         self._items[item.key] = self._derived(updated)
         self._changed[item.key] = None
-        self._find_by(absorbed, self._absorbed_entries(updated))
+        if not alike:
+            self._find_by(before, self._entries(updated))
         return self._items[item.key]
 
-    def _absorbed_entries(self, item: Item) -> dict[tuple[str, str, str, str], IdentifierEntry]:
-        """Return by what an item is found besides its own identifiers: it is the root of what it absorbed (9.1)."""
-        if not item.lineage.merged_from:
-            return {}
-        own = {identifier.identity for identifier in self.own_identifiers(item)}
-        entries = (self._entry(item, one) for one in item.identifiers if one.identity not in own and one.lookup)
-        return {(one.item, one.namespace, one.key, one.lookup): evolve(one, place=None) for one in entries}
+    def _entries(self, item: Item) -> _Entries:
+        """Return what an item is found by: all that stands on it, for it is the root of what it absorbed (9.1).
+
+        Values are counted where they are its own.
+        """
+        own = {one.identity: counted_place(item.workspace_id, one) for one in self.own_identifiers(item)}
+        entries = (self._entry(item, one, own.get(one.identity)) for one in item.identifiers)
+        return {(one.item, one.namespace, one.key, one.lookup): one for one in entries}
 
     def _find_by(self, before: _Entries, after: _Entries) -> None:
-        for place in before.keys() - after.keys():
-            if self._new_entries.pop(place, None) is None:
-                self._hidden_entries[place] = None
-        for place in after.keys() - before.keys():
-            if place in self._hidden_entries:
-                del self._hidden_entries[place]
+        for place, entry in before.items():
+            if after.get(place) != entry and self._new_entries.pop(place, None) is None:
+                self._ended_entries[place] = entry
+        for place, entry in after.items():
+            if before.get(place) == entry:
+                continue
+            if self._ended_entries.get(place) == entry:
+                del self._ended_entries[place]
             else:
-                self._new_entries[place] = after[place]
+                self._new_entries[place] = entry
 
     def tell(self, dfid: str, kind: EventType, payload: dict[str, object]) -> None:
         """Record a public event of an item."""
@@ -614,11 +611,10 @@ class Register:
 
     def _attach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
         for identifier in identifiers:
-            entry = self._entry(item, identifier)
-            self._new_entries[entry.item, entry.namespace, entry.key, entry.lookup] = entry
-            if entry.place is not None:
-                self._places.setdefault(entry.place, {})[item.key] = None
-                self._counted[entry.place] = self._counted.get(entry.place, 0) + 1
+            place = counted_place(item.workspace_id, identifier)
+            if place is not None:
+                self._places.setdefault(place, {})[item.key] = None
+                self._count(place)
             space = _claimed_space(identifier, item.workspace_id)
             if space is not None and (space, identifier.key, identifier.lookup or "") not in self._claims:
                 claim = Claim(space, identifier.key, identifier.lookup or "", item.key, item.workspace_id)
@@ -626,26 +622,26 @@ class Register:
                 self._new_claims.append(claim)
 
     def detach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
+        """End the claims that identifiers about to leave an item hold."""
         for identifier in identifiers:
-            entry = self._entry(item, identifier)
-            self._ended_entries[entry.item, entry.namespace, entry.key, entry.lookup] = entry
             space = _claimed_space(identifier, item.workspace_id)
             if space is not None:
                 claim = self._claims.pop((space, identifier.key, identifier.lookup or ""), None)
                 if claim is not None and claim.item == item.key:
                     self._ended_claims.append(claim)
 
-    def _entry(self, item: Item, identifier: Identifier) -> IdentifierEntry:
-        namespace, lookup = identifier.namespace or GENERIC_NAMESPACE, identifier.lookup or ""
+    @staticmethod
+    def _entry(item: Item, identifier: Identifier, place: str | None) -> IdentifierEntry:
         return IdentifierEntry(
             item=item.key,
             workspace_id=identifier.workspace_id,
-            namespace=namespace,
+            namespace=identifier.namespace or GENERIC_NAMESPACE,
             key=identifier.key,
-            lookup=lookup,
-            place=counted_place(item.workspace_id, identifier),
+            lookup=identifier.lookup or "",
+            place=place,
             circuit_id=identifier.circuit_id,
             personal=identifier.lookup != identifier.normalised,
+            also=identifier.also,
         )
 
     def _tell(

@@ -61,12 +61,21 @@ class PendingStatus(StrEnum):
 
 
 @attrs.frozen
+class Way:
+    """How an identifier came to an item: through a circuit, or None by the owner, and by which workspace."""
+
+    circuit_id: str | None
+    workspace_id: str
+
+
+@attrs.frozen
 class Identifier:
     """One identifier on an item. For personal types `value` and `normalised` are sealed at rest and
     `lookup` is their keyed hash; for all others `lookup` equals `normalised` (identifiers.md 6).
 
     `namespace` is None only on drafts. `workspace_id` and `circuit_id` are those of the contribution
-    that brought it (`added_by`).
+    that brought it (`added_by`); `also` are the other ways by which the same came, for readers who see
+    those.
     """
 
     namespace: str | None
@@ -83,6 +92,12 @@ class Identifier:
     circuit_id: str | None = None
     evidence_source: str | None = None
     evidence_at: datetime | None = None
+    also: tuple[Way, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """All ways by which it came."""
+        return (Way(self.circuit_id, self.workspace_id), *self.also)
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -205,7 +220,7 @@ class IdentifierEntry:
     """Finds items by identifier. `place` names (workspace, namespace, key, value) for contextual identifiers
     of scope workspace, (workspace, key, value) for canonical references of the owner's, and is None for all
     others; of a draft it names (drafts of the workspace, key, value) for canonical ones that are no references.
-    `workspace_id` is the contributor's."""
+    `workspace_id`, `circuit_id` and `also` are those of the identifier."""
 
     item: str
     workspace_id: str
@@ -215,6 +230,12 @@ class IdentifierEntry:
     place: str | None
     circuit_id: str | None = None
     personal: bool = False
+    also: tuple[Way, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """All ways by which the identifier came."""
+        return (Way(self.circuit_id, self.workspace_id), *self.also)
 
 
 @attrs.frozen

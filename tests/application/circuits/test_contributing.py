@@ -7,12 +7,20 @@ import pytest
 from application.events.requests import AppendEvent
 from application.items.drafts import MergeDrafts
 from application.items.lineage import MergeItems, SplitItem, SplitPart
-from application.items.requests import EnrichItem, IdentifierReference, ItemFilter, UpdateItem
+from application.items.requests import (
+    EnrichItem,
+    IdentifierReference,
+    ItemAccess,
+    ItemFilter,
+    ItemSearch,
+    UpdateItem,
+)
 from application.items.sharing import ShareItem
 from application.items.transfers import OfferItem
 from domain.access.principal import Principal
 from domain.document import Document
 from domain.errors import Refusal
+from domain.identifiers import IdentifierKind
 from domain.items.lineage import SplitMode
 from domain.items.submission import IdentifierInput, Submission
 from domain.items.transferring import TransferDecision
@@ -123,6 +131,60 @@ async def test_what_stands_through_one_circuit_is_not_known_in_another(world: Wo
     assert chip.added_by == mine.contribution_id
     await world.items.update(ana, dfid, UpdateItem(add_identifiers=(CHIP,)), None)
     assert await keys_seen(world, dora, dfid) == {"sisbov", "lote", "rfid"}
+
+
+async def found(world: World, who: Principal, given: IdentifierInput, **more: Any) -> list[str | None]:
+    """Return what `who` finds by a number, by each way of looking for it, which must agree."""
+    wanted = ItemSearch(access=ItemAccess.ALL, identifiers=(IdentifierReference(given.key, given.value),), **more)
+    by_search = [one.dfid for one in (await world.items.page(who, wanted)).items]
+    if given.key != "cpf" and not more:
+        listed = await world.items.by_identifier(who, given.key, given.value)
+        assert [one.dfid for one in listed.items] == by_search
+    return by_search
+
+
+async def test_a_number_is_found_by_everybody_who_sees_it_through_whichever_circuit_it_came(world: World) -> None:
+    ana, bia, caio, (here, there), dfid = await herd(world, 2)
+    dora, cpf = await world.user("dora"), IdentifierInput("cpf", "529.982.247-25")
+    await world.join(ana, there, caio, dora)
+    assert await added(world, bia, dfid, here, CHIP, cpf) == "enriched"
+    assert [await found(world, who, CHIP) for who in (ana, bia, caio, dora)] == [[dfid], [dfid], [], []]
+    assert await added(world, caio, dfid, there, CHIP, cpf) == "enriched"
+    for who in (ana, bia, caio, dora):
+        assert await found(world, who, CHIP) == [dfid]
+        assert await found(world, who, CHIP, kind=IdentifierKind.CANONICAL, namespace="bovino") == [dfid]
+    seen = {who.user_id: (await world.items.get(who, dfid)).identifiers for who in (ana, bia, caio, dora)}
+    clear = {user for user, shown in seen.items() if any(one.key == "cpf" and not one.masked for one in shown)}
+    assert clear == {ana.user_id, bia.user_id, caio.user_id}
+    assert [await found(world, who, cpf) for who in (ana, bia, caio, dora)] == [[dfid], [dfid], [dfid], []]
+    await world.join(ana, here, caio)  # What Bia brought is now the first that he sees, and he brought it too.
+    [shown] = [one for one in (await world.items.get(caio, dfid)).identifiers if one.key == "cpf"]
+    assert not shown.masked
+    await world.circuits.withdraw(ana, there, dfid)
+    assert [await found(world, who, CHIP) for who in (ana, bia, caio, dora)] == [[dfid], [dfid], [dfid], []]
+    await world.items.update(
+        ana, dfid, UpdateItem(remove_identifiers=(IdentifierReference(CHIP.key, CHIP.value),)), None
+    )
+    assert [await found(world, who, CHIP) for who in (ana, bia, caio)] == [[], [], []]
+
+
+async def test_a_number_brought_anew_to_what_absorbed_its_item_is_found_on_both(world: World) -> None:
+    """It came to the absorbed item through one circuit and to the absorbing one through another."""
+    ana, bia, caio, (here, there), inner = await herd(world, 2)
+    await world.join(ana, there, caio)
+    outer = await world.item(ana, lot("9"))
+    await world.circuits.push(ana, there, outer)
+    assert await added(world, bia, inner, here, CHIP) == "enriched"
+    await world.items.merge(ana, outer, MergeItems(inner))
+    assert await found(world, ana, CHIP) == [outer]
+    assert await found(world, caio, CHIP) == []
+    assert await added(world, caio, outer, there, CHIP) == "enriched"
+    assert await found(world, ana, CHIP) == [outer]
+    assert await found(world, caio, CHIP) == [outer]
+    await world.items.unmerge(ana, inner)
+    assert sorted(map(str, await found(world, ana, CHIP))) == sorted((inner, outer))
+    assert await found(world, caio, CHIP) == [outer]
+    assert await found(world, bia, CHIP) == [inner]
 
 
 async def test_a_value_said_again_after_another_one_elsewhere_counts(world: World) -> None:
