@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from adapters.postgres.backing import PostgresBacking, Server
 from adapters.postgres.codec import decode, encode
 from adapters.postgres.errors import translating
-from adapters.postgres.statements import STATEMENTS, copy_field
+from adapters.postgres.statements import STATEMENTS, copy_text
 from adapters.postgres.storage import PostgresStorage, configure
 from adapters.postgres.writers import FIRST_OWN, WRITERS
 from domain.audit.values import AuditEntry
@@ -304,19 +305,13 @@ async def _insert(connection: Connection, facet: Facet[Any], value: Any) -> None
 
 async def _copy(connection: Connection, part: Facet[Any], rows: Sequence[Row]) -> None:
     statements = STATEMENTS[part.name]
+    values = [value for value, _ in rows]
     number = (part.serial[0],) if part.serial else ()
     names = ", ".join(f'"{name}"' for name in (*statements.columns, *number))
-    lines = [
-        "\t".join(
-            map(
-                copy_field,
-                (*statements.parameters(value, body.decode()), *(getattr(value, name) for name in number)),
-            )
-        )
-        for value, body in rows
-    ]
+    columns = statements.transposed(values, [body.decode() for _, body in rows])
+    numbers = [list(map(attrgetter(name), values)) for name in number]
     async with connection.cursor() as cursor, cursor.copy(f"copy {part.name} ({names}) from stdin") as copy:
-        await copy.write("\n".join([*lines, ""]).encode())
+        await copy.write(copy_text([*columns, *numbers]))
 
 
 async def _copy_numbers(connection: Connection, rows: Sequence[Row]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import chain
+from operator import attrgetter
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -283,17 +284,20 @@ class Statements:
 
     @cached_property
     def _getters(self) -> tuple[Column, ...]:
-        return tuple(self.facet.columns[name] for name in self.columns if name in self.facet.columns)
+        """What computes the stored columns but the body, in order."""
+        words = self.facet.tokens
+        stored: dict[str, Column] = {**self.facet.columns, "version": attrgetter("version")}
+        if words is not None:
+            stored["tokens"] = lambda value: " ".join(map(_lexeme, words(value)))
+        return tuple(stored[name] for name in self.columns[:-1])
 
     def parameters(self, value: Any, body: str) -> list[Any]:
         """Return the parameters of one stored row, in the order of `columns`."""
-        row: list[Any] = [column(value) for column in self._getters]
-        if self.facet.versioned:
-            row.append(value.version)
-        if self.facet.tokens is not None:
-            row.append(" ".join(map(_lexeme, self.facet.tokens(value))))
-        row.append(body)
-        return row
+        return [*[column(value) for column in self._getters], body]
+
+    def transposed(self, values: Sequence[Any], bodies: list[str]) -> list[list[Any]]:
+        """Return the columns of stored rows, in the order of `columns`."""
+        return [*[list(map(column, values)) for column in self._getters], bodies]
 
 
 def _clauses(where: Mapping[str, Condition]) -> tuple[list[str], list[Any]]:
@@ -365,8 +369,23 @@ def _lexeme(token: str) -> str:
     return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def copy_field(value: Any) -> str:
-    """Return one field of a COPY text line."""
+def copy_text(columns: Iterable[list[Any]]) -> bytes:
+    """Return rows, given by their columns, as COPY takes them."""
+    lines = map("\t".join, zip(*map(_fields, columns), strict=True))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _fields(column: list[Any]) -> list[str]:
+    """Return a column as fields. Texts in which nothing is to be escaped, which is most, are fields already."""
+    try:
+        whole = "".join(column)
+    except TypeError:
+        fields = {value: _field(value) for value in set(column)}
+        return [fields[value] for value in column]
+    return column if whole == _escaped(whole) else list(map(_escaped, column))
+
+
+def _field(value: Any) -> str:
     match value:
         case None:
             return "\\N"

@@ -1,6 +1,7 @@
 """What a unit becomes: the statements of one transaction, and how they are sent."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import attrs
@@ -10,12 +11,15 @@ from psycopg.pq import TransactionStatus
 from adapters.caching.guard import Guard
 from adapters.changes import Changes, FacetChanges, order_key, ordered
 from adapters.postgres.codec import encode
-from adapters.postgres.statements import STATEMENTS, copy_field
+from adapters.postgres.statements import STATEMENTS, copy_text
 from adapters.postgres.writers import WROTE, Mark
 from domain.ports.schema import Facet, Key
 
 COPY_FROM = 200
 """From this many new rows of one facet on, COPY is faster than arrays."""
+
+_PORTION = 1000
+"""Rows that are handed to COPY at a time."""
 
 MOST_UNITS = 64
 """Units that commit in one transaction."""
@@ -119,10 +123,15 @@ class Call:
 
 @attrs.frozen
 class Copy:
-    """Many new rows of a unit, as lines of COPY."""
+    """Many new rows of a unit."""
 
-    text: str
-    lines: bytes
+    facet: Facet[Any]
+    values: list[Any]
+
+    def portions(self) -> Iterator[bytes]:
+        """Yield the rows as COPY takes them, some at a time: all at once would take as much memory again."""
+        for start in range(0, len(self.values), _PORTION):
+            yield copy_text(_columns(self.facet, self.values[start : start + _PORTION]))
 
 
 Step = Call | Copy
@@ -154,8 +163,9 @@ async def _stepwise(connection: Connection, steps: Sequence[Step]) -> None:
             if isinstance(step, Call):
                 await connection.execute(step.text, step.parameters)
             else:
-                async with connection.cursor() as cursor, cursor.copy(step.text) as copy:
-                    await copy.write(step.lines)
+                async with connection.cursor() as cursor, cursor.copy(STATEMENTS[step.facet.name].copy) as copy:
+                    for lines in step.portions():
+                        await copy.write(lines)
 
 
 def _steps(change: FacetChanges) -> Iterator[Step]:
@@ -193,21 +203,23 @@ def _demanding(guard: Guard) -> list[Step]:
 def _additions(facet: Facet[Any], values: list[Any]) -> Iterator[Step]:
     statements = STATEMENTS[facet.name]
     if facet.serial is None:
-        values.sort(key=lambda value: _place(facet, value))
+        values = _in_order(facet, values)
         if len(values) == 1:
             yield Call(statements.insert_one, statements.parameters(values[0], encode(values[0])))
             return
         if len(values) >= COPY_FROM:
-            yield Copy(statements.copy, copy_lines(facet, values))
+            yield Copy(facet, values)
             return
     if values:
         yield Call(statements.insert, _columns(facet, values))
 
 
-def _place(facet: Facet[Any], value: Any) -> tuple[Any, ...]:
-    """Order new rows by what others may wait for: a unique key before the key."""
+def _in_order(facet: Facet[Any], values: list[Any]) -> list[Any]:
+    """Return new rows in the order of what others may wait for: a unique key before the key."""
     names = (*(facet.unique[0] if facet.unique else ()), *facet.key)
-    return order_key(tuple(facet.columns[name](value) for name in names))
+    places = (tuple(map(facet.columns[name], values)) for name in names)
+    known = [order_key(place) if None in place else place for place in places]
+    return [row[-1] for row in sorted(zip(*known, count(), values, strict=False))]
 
 
 def _key_columns(facet: Facet[Any], keys: Iterable[Key]) -> list[list[str]]:
@@ -220,12 +232,4 @@ def _keyed(facet: Facet[Any], versions: Mapping[Key, int | None]) -> list[Any]:
 
 
 def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
-    statements = STATEMENTS[facet.name]
-    rows = [statements.parameters(value, encode(value)) for value in values]
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def copy_lines(facet: Facet[Any], values: list[Any]) -> bytes:
-    """Return rows as COPY takes them."""
-    parameters = STATEMENTS[facet.name].parameters
-    return "".join(["\t".join(map(copy_field, parameters(value, encode(value)))) + "\n" for value in values]).encode()
+    return STATEMENTS[facet.name].transposed(values, list(map(encode, values)))
