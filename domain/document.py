@@ -43,5 +43,14 @@ def freeze(value: Any) -> JsonValue:
     return value
 
 
+def alike(one: JsonValue, other: JsonValue) -> bool:
+    """Tell whether two JSON values are the same: 1 and 1.0 are, 1 and true are not."""
+    if one != other or isinstance(one, bool) is not isinstance(other, bool):
+        return False
+    if isinstance(one, dict):
+        return all(alike(value, other[key]) for key, value in one.items())
+    return not isinstance(one, tuple) or all(map(alike, one, other))
+
+
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 EMPTY = Document()

@@ -6,6 +6,7 @@ import attrs
 
 from domain.access.vocabulary import ItemStatus
 from domain.act import Act
+from domain.canonical import canonical
 from domain.document import Document
 from domain.identifiers import IdentifierKind, IdentifierScope, default_namespace
 from domain.identifiers.personal import IdentifierKeys
@@ -126,8 +127,8 @@ class Group:
         keys = {key for draft in self.drafts for key in draft.data}
         return tuple(sorted(key for key in keys if len(self._values(key)) > 1))
 
-    def _values(self, key: str) -> set[object]:
-        return {(type(draft.data[key]).__name__, draft.data[key]) for draft in self.drafts if key in draft.data}
+    def _values(self, key: str) -> set[bytes]:
+        return {canonical(draft.data[key]) for draft in self.drafts if key in draft.data}
 
 
 def duplicates(drafts: Iterable[Item], namespace: str | None = None) -> list[Group]:

@@ -6,6 +6,7 @@ import attrs
 
 from domain.access.vocabulary import ItemStatus
 from domain.act import Act
+from domain.canonical import canonical
 from domain.document import Document
 from domain.identifiers import IdentifierScope, Privacy, default_scope, type_of
 from domain.identifiers.personal import IdentifierKeys
@@ -89,7 +90,7 @@ def said(draft: Item, keys: IdentifierKeys) -> Hashable:
     """Return what a draft by itself says, by which two versions of it are told apart."""
     stored = stored_submission(draft, keys)
     decided = draft.own.decided if draft.own is not None else ()
-    return (frozenset(stored.identifiers), stored.data, frozenset(stored.aliases), decided)
+    return (frozenset(stored.identifiers), canonical(stored.data), frozenset(stored.aliases), decided)
 
 
 def _given(identifier: Identifier, draft: Item, keys: IdentifierKeys, submitted: list[str]) -> IdentifierInput:

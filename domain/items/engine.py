@@ -11,7 +11,7 @@ from domain.errors import Fault, Invalid, Refusal
 from domain.identifiers.personal import IdentifierKeys
 from domain.items.pending import Origin, Parked, park, parked_conflict, parked_faults
 from domain.items.register import Register
-from domain.items.resolution import Conflict, Hit, New, claims_of, contradicted, resolve
+from domain.items.resolution import Conflict, Hit, New, claims_of, contradicted, resolve, second_values
 from domain.items.submission import Content, Submission, read_submission
 from domain.items.values import ContributionSource, Identifier, Item, Outcome, PendingReason
 
@@ -154,6 +154,13 @@ def require_consistent(item: Item, content: Content) -> None:
     for read in content.identifiers:
         if contradicted(item, read, content.scope_of(read, creating=False)) is not None:
             raise Refusal("identifier_contradiction", f"The item carries another {read.key}.")
+    require_single(content)
+
+
+def require_single(content: Content) -> None:
+    """Demand one value of the types of which an item carries one. Raises Refusal `identifier_contradiction`."""
+    for read in second_values(content):
+        raise Refusal("identifier_contradiction", f"An item has one {read.key}.")
 
 
 def require_own(register: Register, item: Item, removed: Sequence[Identifier]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import attrs
 
 from domain.access.vocabulary import ItemStatus
-from domain.document import EMPTY, Document
+from domain.document import EMPTY, Document, alike
 from domain.errors import Fault, Invalid, Refusal
 from domain.events.values import EventType
 from domain.identifiers import IdentifierScope, type_of
 from domain.items.contributions import commits
-from domain.items.engine import IDENTIFIERS_REQUIRED
+from domain.items.engine import IDENTIFIERS_REQUIRED, require_single
 from domain.items.register import Register
 from domain.items.resolution import claims_of
 from domain.items.submission import Content, Read
@@ -30,7 +30,7 @@ def strategy_data(strategy: MergeStrategy, target: Document, source: Document) -
     """Return what a merge decides per key that both set to different values; nothing for `keep_first`."""
     if strategy is MergeStrategy.KEEP_FIRST:
         return EMPTY
-    differing = (key for key in target if key in source and target[key] != source[key])
+    differing = (key for key in target if key in source and not alike(target[key], source[key]))
     chosen = {
         key: source[key] if strategy is MergeStrategy.OVERWRITE else appended(target[key], source[key])
         for key in differing
@@ -41,7 +41,7 @@ def strategy_data(strategy: MergeStrategy, target: Document, source: Document) -
 def appended(target: Any, source: Any) -> Any:
     """Unite two arrays, or two objects one level deep; the target's value stands for anything else."""
     if isinstance(target, tuple) and isinstance(source, tuple):
-        return (*target, *(element for element in source if element not in target))
+        return (*target, *(element for element in source if not any(alike(element, held) for held in target)))
     if isinstance(target, Document) and isinstance(source, Document):
         return Document({**source, **target})
     return target
@@ -151,7 +151,8 @@ def split(
     """Make parts of an item; return it and them. The register has read the claims of all identifiers.
 
     Raises Refusal `item_merged`, `item_not_active`, `identifier_on_merged_item`, `identifier_conflict`,
-    `identifier_claimed`, and Invalid for an identifier in two parts or an item left without any.
+    `identifier_claimed`, `identifier_contradiction`, and Invalid for an identifier in two parts or an item left
+    without any.
     """
     if item.status is ItemStatus.MERGED:
         raise Refusal("item_merged", "Another item absorbed it.", merged_into=item.lineage.merged_into)
@@ -218,6 +219,7 @@ def _check_parts(
     if faults:
         raise Invalid(faults)
     for content in parts:
+        require_single(content)
         for read, space in claims_of(content, item.workspace_id, creating=True):
             claim = register.claim(space, read.key, read.lookup or "")
             if claim is None or read.identity in own:

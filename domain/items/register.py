@@ -10,7 +10,7 @@ import attrs
 
 from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.act import Act
-from domain.document import EMPTY, Document
+from domain.document import EMPTY, Document, alike
 from domain.events.chain import EventDraft
 from domain.events.engine import record
 from domain.events.values import EventType
@@ -693,16 +693,13 @@ class Register:
         self._drafts.append(EventDraft(contribution.item, EventType.UPDATED, EventVisibility.PUBLIC, Document(members)))
 
 
-_ABSENT = object()
-
-
 def _changing(layer: Document, data: Document) -> Document:
     """Return the members of `data` that change the layer; null withdraws what is there."""
     return Document(
         {
             key: value
             for key, value in data.items()
-            if (key in layer if value is None else layer.get(key, _ABSENT) != value)
+            if (key in layer if value is None else not (key in layer and alike(layer[key], value)))
         }
     )
 

@@ -132,6 +132,8 @@ def resolve(
         return _foreign(content, foreign, roots, circuit_items)
     if roots:
         return _canonical(content, hits, list(roots.values()))
+    if (twofold := _twofold(content)) is not None:
+        return twofold
     candidates = _candidates(known, content, workspace_id)
     if len(candidates) > 1:
         return _ambiguous(candidates, content)
@@ -164,7 +166,7 @@ def _contribution(content: Content, item: Item) -> Resolution:
                 reads=(read,),
                 details={"key": read.key},
             )
-    return Contribute(item)
+    return _twofold(content) or Contribute(item)
 
 
 def _canonical(content: Content, hits: list[tuple[Read, Claim]], roots: list[Item]) -> Resolution:
@@ -198,7 +200,33 @@ def _canonical(content: Content, hits: list[tuple[Read, Claim]], roots: list[Ite
                 reads=(read,),
                 details={"dfid": item.key, "key": read.key, "displays": [held, read.check.display]},
             )
-    return Hit(item)
+    return _twofold(content) or Hit(item)
+
+
+def second_values(content: Content) -> tuple[Read, ...]:
+    """Return what a content says beyond one value of the types of which an item carries one."""
+    first: dict[str, Read] = {}
+    return tuple(
+        read
+        for read in content.identifiers
+        if read.single
+        and content.scope_of(read, creating=True) is IdentifierScope.GLOBAL
+        and first.setdefault(read.key, read) is not read
+    )
+
+
+def _twofold(content: Content) -> Conflict | None:
+    """Return the contradiction of a content with itself."""
+    for read in second_values(content):
+        both = tuple(one for one in content.identifiers if one.key == read.key)
+        return Conflict(
+            "identifier_contradiction",
+            PendingReason.CONTRADICTION,
+            f"An item has one {read.key}.",
+            reads=both,
+            details={"key": read.key, "displays": [one.check.display for one in both]},
+        )
+    return None
 
 
 def contradicted(item: Item, read: Read, scope: IdentifierScope) -> str | None:

@@ -1,6 +1,6 @@
 """What a person decides about a submission that waits (items-events.md 8.2)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 
 import attrs
@@ -26,7 +26,7 @@ from domain.items.pending import (
     standing_at,
 )
 from domain.items.register import Register
-from domain.items.resolution import Conflict, Hit, New, claims_of, contradicted, resolve
+from domain.items.resolution import Conflict, Hit, New, claims_of, contradicted, resolve, second_values
 from domain.items.submission import AliasInput, Content, IdentifierInput, Read, Submission
 from domain.items.values import (
     Alias,
@@ -124,16 +124,17 @@ class Resolver:
         raise AssertionError("a resolution is one of New, Hit and Conflict here")
 
     def link(self, item: Item) -> Placed:
-        """Add the submission to an item, without identifiers that others hold or that contradict it."""
+        """Add the submission to an item, without identifiers that others hold or that contradict it or each other."""
         taken = self._taken(item.workspace_id, item.key, creating=False)
         skipped = tuple(
             read
             for read in self.content.identifiers
             if read in taken or contradicted(item, read, self.content.scope_of(read, creating=False)) is not None
         )
-        kept = tuple(read for read in self.content.identifiers if read not in skipped)
-        placed = self._joined(item, attrs.evolve(self.content, identifiers=kept))
-        return attrs.evolve(placed, left_out=skipped)
+        rest = without(self.content, skipped)
+        second = second_values(rest)
+        placed = self._joined(item, without(rest, second))
+        return attrs.evolve(placed, left_out=(*skipped, *second))
 
     def merge(self, item: Item, others: Iterable[Item], reason: str | None) -> Placed:
         """Absorb the other items in this one, then add the submission to it."""
@@ -142,16 +143,20 @@ class Resolver:
         return self.link(item)
 
     def create_separate(self) -> Placed:
-        """Make a new item; identifiers held elsewhere are mentioned by it only. Raises Invalid without another."""
+        """Make a new item, which only mentions identifiers held elsewhere and second values of what it has one of.
+
+        Raises Invalid without another.
+        """
         taken = self._taken(self.register.act.workspace_id, None, creating=True)
+        demoted = (*taken, *second_values(without(self.content, taken)))
         identifiers = tuple(
-            attrs.evolve(read, asked=IdentifierScope.REFERENCE) if read in taken else read
+            attrs.evolve(read, asked=IdentifierScope.REFERENCE) if read in demoted else read
             for read in self.content.identifiers
         )
         content = attrs.evolve(self.content, identifiers=identifiers)
         if all(content.scope_of(read, creating=True) is IdentifierScope.REFERENCE for read in identifiers):
             raise Invalid([IDENTIFIERS_REQUIRED])
-        return attrs.evolve(self._made(content), left_out=taken)
+        return attrs.evolve(self._made(content), left_out=demoted)
 
     def _taken(self, workspace_id: str, item: str | None, *, creating: bool) -> tuple[Read, ...]:
         return tuple(
@@ -180,6 +185,11 @@ class Resolver:
         if self.draft is not None:
             self.register.consume(self.draft, item.key)
         return Placed(item, outcome)
+
+
+def without(content: Content, reads: Collection[Read]) -> Content:
+    """Return a content without some of its identifiers."""
+    return attrs.evolve(content, identifiers=tuple(read for read in content.identifiers if read not in reads))
 
 
 async def close(

@@ -7,16 +7,18 @@ from datetime import timedelta
 import pytest
 
 from adapters.postgres.storage import PostgresStorage
-from application.items import IdentifierReference, ItemOutcome, Items, UpdateItem
+from application.items import CreateDraft, EnrichItem, IdentifierReference, ItemOutcome, Items, UpdateItem
+from application.items.lineage import SplitItem, SplitPart
 from application.items.requests import CreateBatch, ItemFilter
 from application.units import DfidSource, Units
 from domain.document import Document
 from domain.errors import Invalid, Refusal
 from domain.instants import wire
 from domain.items.dfid import parse_dfid
+from domain.items.lineage import SplitMode
 from domain.items.submission import AliasInput, IdentifierInput, Submission
 from domain.items.values import Outcome, PendingReason
-from domain.ports.schema import EVENTS, ITEMS, PENDING
+from domain.ports.schema import CLAIMS, EVENTS, ITEMS, PENDING
 from domain.ports.storage import Storage
 from tests.application.items.conftest import Farm, submission
 
@@ -213,6 +215,46 @@ async def test_an_item_is_listed_by_what_a_workspace_calls_it_whatever_the_schem
     for text, found in (("urn:erp:7:b", [dfid]), ("urn:erp", []), ("urn:erp:7", [])):
         assert [one.dfid for one in (await farm.items.page(farm.ana, ItemFilter(alias=text))).items] == found
     assert (await farm.items.page(farm.rui, ItemFilter(alias="urn:erp:7:b"))).items == ()
+
+
+async def test_a_wrong_number_is_replaced_by_one_update(farm: Farm) -> None:
+    """What is taken off contradicts nothing (6.4, rule 3)."""
+    dfid = (await made(farm, ("sisbov", SISBOV))).item.dfid or ""
+    wrong, right = (IdentifierReference("sisbov", SISBOV),), (IdentifierInput("sisbov", OTHER),)
+    view = await farm.items.update(
+        farm.ana, dfid, UpdateItem(remove_identifiers=wrong, add_identifiers=right), frozenset({1})
+    )
+    assert [one.value for one in view.identifiers] == [OTHER]
+    assert [(claim.item, claim.lookup) for claim in await farm.rows(CLAIMS)] == [(dfid, OTHER)]
+
+
+async def test_no_submission_gives_an_item_two_of_what_it_has_one_of(farm: Farm) -> None:
+    """identifiers.md 3: at most one value of a single type per item."""
+    numbers = (("sisbov", SISBOV), ("sisbov", OTHER))
+    given = tuple(IdentifierInput(*one) for one in numbers)
+    dfid = (await made(farm, ("lote", "1"))).item.dfid or ""
+    draft = await farm.items.create_draft(farm.ana, CreateDraft(identifiers=given))
+    for refused in (
+        made(farm, *numbers),
+        made(farm, ("lote", "1"), *numbers),
+        farm.items.enrich(farm.ana, dfid, EnrichItem(given)),
+        farm.items.update(farm.ana, dfid, UpdateItem(add_identifiers=given), None),
+        farm.items.split(farm.ana, dfid, SplitItem(SplitMode.EXTRACT, (SplitPart(given),))),
+        farm.items.promote(farm.ana, draft.local_id or ""),
+    ):
+        with pytest.raises(Refusal, match="identifier_contradiction"):
+            await refused
+    assert await farm.rows(CLAIMS) == []
+    forced = await farm.items.update(farm.ana, dfid, UpdateItem(add_identifiers=given, force=True), None)
+    assert len(forced.identifiers) == 3
+
+
+async def test_true_is_another_value_than_one_and_one_is_what_one_point_nought_is(farm: Farm) -> None:
+    item = (await made(farm, ("lote", "1"), ok=True, doses=[1, 0])).item
+    for data, version in ((Document(ok=1), 2), (Document(ok=1.0), 2), (Document(doses=[True, 0]), 3)):
+        view = await farm.items.update(farm.ana, item.dfid or "", UpdateItem(data=data), None)
+        assert view.version == version
+    assert (view.data["ok"] is True, view.data["doses"][0] is True) == (False, True)
 
 
 async def test_an_update_that_says_nothing_is_refused(farm: Farm) -> None:

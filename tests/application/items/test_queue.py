@@ -130,6 +130,19 @@ async def test_a_separate_item_only_mentions_what_others_hold(farm: Farm) -> Non
     await check_rows(farm)
 
 
+async def test_of_two_numbers_where_an_item_has_one_the_first_goes_with_it(farm: Farm) -> None:
+    numbers = (("sisbov", SISBOV), ("sisbov", OTHER), ("brinco", "7"))
+    held = await item_of(farm, ("lote", "1"))
+    done = await farm.items.resolve(farm.ana, await parked(farm, *numbers), do("create_separate"))
+    assert [demoted["value"] for demoted in done.demoted_identifiers] == [OTHER]
+    linked = await farm.items.resolve(farm.ana, await parked(farm, *numbers, ("k", "1")), do("link", dfid=held))
+    assert [skipped["value"] for skipped in linked.skipped_identifiers] == [SISBOV]
+    assert linked.item is not None and sorted(one.key for one in linked.item.identifiers) == [
+        *("brinco", "k", "lote", "sisbov"),
+    ]
+    await check_rows(farm)
+
+
 async def test_the_queue_is_read_by_urgency_then_age_and_filtered(farm: Farm) -> None:
     await item_of(farm, ("sisbov", SISBOV))
     await item_of(farm, ("rfid", RFID))
