@@ -1,8 +1,9 @@
 """What each column of a CSV file is (items-events.md 6.3)."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -10,10 +11,12 @@ import attrs
 from domain.document import Document
 from domain.errors import Fault, Invalid
 from domain.identifiers import IdentifierKind, IdentifierScope, canonical_key, type_of
+from domain.items.data_rules import escaped
 from domain.items.submission import IdentifierInput, Submission
 
 TYPES = ("text", "number", "boolean", "date")
 _TRUE = frozenset({"true", "yes", "1", "sim", "s", "verdadeiro"})
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?")
 _FALSE = frozenset({"false", "no", "0", "nao", "não", "n", "falso"})
 
 
@@ -47,8 +50,9 @@ ColumnMapping = Mapping[str, Column]
 def column_of(header: str) -> Column:
     """Return what a header without a mapping says of its column."""
     text = header.strip()
-    if text.startswith("id:"):
-        namespace, slash, key = text[3:].rpartition("/")
+    form, colon, named = text.partition(":")
+    if colon and form.strip().lower() == "id":
+        namespace, slash, key = map(_folded, named.rpartition("/"))
         return IdentifierColumn(key, namespace if slash else None)
     if text.startswith("data:"):
         return DataColumn(text[5:])
@@ -72,9 +76,7 @@ def mapping_from_document(document: Mapping[str, Any]) -> ColumnMapping:
         column = _column_from(given)
         if column is None:
             hint = "One of identifier, data or ignore."
-            faults.append(
-                Fault("not_allowed", hint, pointer=f"/columns/{header.replace('~', '~0').replace('/', '~1')}")
-            )
+            faults.append(Fault("not_allowed", hint, pointer=f"/columns/{escaped(header)}"))
         else:
             found[header.strip()] = column
     if faults:
@@ -155,11 +157,12 @@ def row_of(headers: list[str], columns: list[Column], cells: list[str], line: in
                 behind[f"/identifiers/{len(identifiers)}"] = header
                 identifiers.append(IdentifierInput(key, cell, namespace, kind, scope))
             case DataColumn(name, kind):
-                behind[f"/data/{name}"] = header
+                pointer = f"/data/{escaped(name)}"
+                behind[pointer] = header
                 try:
                     data[name] = _typed(cell, kind, decimal)
                 except ValueError:
-                    faults.append(Fault("format", f"This is no {kind}.", pointer=f"/data/{name}"))
+                    faults.append(Fault("format", f"This is no {kind}.", pointer=pointer))
     return Row(line, Submission(tuple(identifiers), Document(data)), tuple(faults), behind)
 
 
@@ -171,10 +174,12 @@ def _typed(cell: str, kind: str, decimal: str) -> Any:
         if folded not in _TRUE | _FALSE:
             raise ValueError(cell)
         return folded in _TRUE
-    return date.fromisoformat(cell[:10]).isoformat() if kind == "date" else cell
+    return datetime.fromisoformat(cell).date().isoformat() if kind == "date" else cell
 
 
 def _number(cell: str, decimal: str) -> int | float:
+    if decimal == "," and "." in cell and not _GROUPED.fullmatch(cell):
+        raise ValueError(cell)
     text = cell if decimal == "." else cell.replace(".", "").replace(",", ".")
     if not text.isascii() or "_" in text or text.lower().lstrip("+-") in {"inf", "infinity", "nan"}:
         raise ValueError(cell)

@@ -2,33 +2,38 @@
 
 import codecs
 import csv
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import attrs
 
 from application.imports import structure
-from application.imports.columns import Column, Row, column_of, row_of
+from application.imports.columns import Column, DataColumn, Row, column_of, row_of
 from application.imports.options import Encoding, FileFault, Format, ImportOptions
 from domain.errors import Fault, Invalid
 
 SNIFFED = 64 * 1024
 MAX_RECORD = 1024 * 1024
 """Longest record, in characters: the bound of a single-object body."""
+_UNTIL_CLOSED = r'[^"]*(?:""[^"]*)*("|\Z)'
+_REST = re.compile(_UNTIL_CLOSED)
 _DELIMITERS = (";", ",", "\t", "|")
 
 
 async def rows(chunks: AsyncIterator[bytes], options: ImportOptions) -> AsyncIterator[Row]:
     """Yield the rows of a file in order. Raises FileFault when it cannot be read on."""
     if options.format is Format.NDJSON:
-        async for record in _records(chunks, options.encoding, quoted=False):
+        async for record in _records(chunks, options.encoding, Splitter()):
             if record.text.strip():
                 yield _json_row(record)
         return
     table: Table | None = None
-    async for record in _records(chunks, options.encoding, quoted=True):
+    splitter = Splitter("".join(_DELIMITERS))
+    async for record in _records(chunks, options.encoding, splitter):
         if table is None:
             table = _table(record, options)
-        elif record.text.strip():
+            splitter.cells_follow(table.delimiter)
+        elif record.text.strip(f'{table.delimiter}" \t\r\n'):
             yield table.row(record)
     if table is None:
         raise FileFault("csv_header_invalid", "The file has no header line.", 1)
@@ -74,7 +79,16 @@ def _table(record: Record, options: ImportOptions) -> Table:
         if header not in headers:
             raise FileFault("column_unknown", f"The file has no column {header!r}.", record.line)
     columns = [mapping[header] if header in mapping else column_of(header) for header in headers]
+    _check_data_names(headers, columns, record)
     return Table(headers, columns, delimiter, options.decimal)
+
+
+def _check_data_names(headers: list[str], columns: list[Column], record: Record) -> None:
+    filled: dict[str, str] = {}
+    for position, (header, column) in enumerate(zip(headers, columns, strict=True), 1):
+        if isinstance(column, DataColumn) and filled.setdefault(column.name, header) != header:
+            what = f"Headers {filled[column.name]!r} and {header!r} both fill the data key {column.name!r}."
+            raise FileFault("csv_header_invalid", what, record.line, position)
 
 
 def _cells(record: Record, delimiter: str) -> list[str]:
@@ -92,8 +106,7 @@ def _json_row(record: Record) -> Row:
         return Row(record.line, None, invalid.faults)
 
 
-async def _records(chunks: AsyncIterator[bytes], encoding: Encoding, *, quoted: bool) -> AsyncIterator[Record]:
-    splitter = Splitter(quoted=quoted)
+async def _records(chunks: AsyncIterator[bytes], encoding: Encoding, splitter: "Splitter") -> AsyncIterator[Record]:
     async for text in _texts(chunks, encoding, splitter):
         for record in splitter.feed(text):
             yield record
@@ -139,44 +152,68 @@ def _decoded(decoder: codecs.IncrementalDecoder, chunk: bytes, splitter: "Splitt
 
 
 class Splitter:
-    """Cuts text into records at line ends; with `quoted` not at those inside double quotes."""
+    """Cuts text into records at line ends, not at those inside double quotes that open a cell.
 
-    def __init__(self, *, quoted: bool) -> None:
-        self._quoted = quoted
+    Cells begin a line or follow one of `delimiters`; without any there are no cells. A double quote within a cell
+    that begins with something else means itself.
+    """
+
+    def __init__(self, delimiters: str = "") -> None:
+        self._quoted: re.Pattern[str] | None = None
+        if delimiters:
+            self.cells_follow(delimiters)
         self._parts: list[str] = []
+        self._begun = 0
         self._held = 0
         self._open = False
         self.line = 1
+
+    def cells_follow(self, delimiters: str) -> None:
+        """Let cells of the lines to come begin after one of these."""
+        self._quoted = re.compile(rf'(?:^|[{re.escape(delimiters)}])"' + _UNTIL_CLOSED)
 
     def feed(self, text: str) -> Iterator[Record]:
         """Yield the records that this text completes. Raises FileFault for one that is too long."""
         *ended, rest = text.split("\n")
         for part in ended:
             self._keep(part)
+            self._end_line()
             if self._open:
                 self._keep("\n")
+                self._begun = len(self._parts)
             else:
                 yield self._record()
         self._keep(rest)
 
     def end(self) -> Iterator[Record]:
         """Yield the last record when the file does not end in a line end."""
+        if not self._held:
+            return
+        self._end_line()
         if self._open:
             raise FileFault("body_unparsable", "A quoted cell is never closed.", self.line)
-        if self._held:
-            yield self._record()
+        yield self._record()
 
     def _keep(self, part: str) -> None:
         self._parts.append(part)
         self._held += len(part)
-        if self._quoted and part.count('"') % 2 == 1:
-            self._open = not self._open
         if self._held > MAX_RECORD:
             raise FileFault("body_unparsable", f"A line has more than {MAX_RECORD} characters.", self.line, MAX_RECORD)
+
+    def _end_line(self) -> None:
+        """Find out whether a cell stays open at the end of the line that is held."""
+        if self._quoted is None:
+            return
+        line = "".join(self._parts[self._begun :])
+        at = 0
+        if self._open and (rest := _REST.match(line)) is not None:
+            self._open, at = not rest[1], rest.end()
+        for cell in self._quoted.finditer(line, at):
+            self._open = not cell[1]
 
     def _record(self) -> Record:
         text = "".join(self._parts)
         record = Record(text.rstrip("\r"), self.line)
         self.line += text.count("\n") + 1
-        self._parts, self._held = [], 0
+        self._parts, self._held, self._begun = [], 0, 0
         return record

@@ -325,7 +325,7 @@ def _failure(fault: FileFault | None, rows_read: int) -> Document | None:
 
 def _error(row: Row, fault: Fault) -> Document:
     pointer = fault.pointer or ""
-    column = next((header for place, header in row.columns.items() if pointer.startswith(place)), None)
+    column = next((header for place, header in row.columns.items() if f"{pointer}/".startswith(f"{place}/")), None)
     return Document(pointer=pointer, code=fault.code, detail=fault.detail, column=column)
 
 

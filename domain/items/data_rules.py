@@ -47,7 +47,7 @@ def fold_fits(data: Document) -> bool:
 
 
 def _key_faults(key: str, pointer: str, *, reserved: bool) -> Iterator[Fault]:
-    place = f"{pointer}/{_escaped(key)}"
+    place = f"{pointer}/{escaped(key)}"
     if not key.strip():
         yield Fault("data_empty_key", "Keys are not blank.", pointer=place)
     elif len(key) > MAX_KEY_LENGTH:
@@ -77,13 +77,14 @@ def _value_faults(value: Any, pointer: str, level: int) -> Iterator[Fault]:
             for key, member in value.items():
                 if not is_text(key):
                     yield Fault("text_not_allowed", "No U+0000 and no lone surrogates.", pointer=pointer)
-                yield from _value_faults(member, f"{pointer}/{_escaped(key)}", level + 1)
+                yield from _value_faults(member, f"{pointer}/{escaped(key)}", level + 1)
         case tuple():
             for index, member in enumerate(value):
                 yield from _value_faults(member, f"{pointer}/{index}", level + 1)
 
 
-def _escaped(key: str) -> str:
+def escaped(key: str) -> str:
+    """Return a member's name as it stands in a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1")
 
 

@@ -84,18 +84,31 @@ async def _file_of(upload: Upload) -> tuple[Format, ColumnMapping | None, AsyncI
         return _FORMATS[upload.media_type], None, upload.chunks
     parts = _parts(upload)
     mapping: ColumnMapping | None = None
-    async for name, media_type, content in parts:
-        if name == "mapping":
+    async for part, content in parts:
+        if part.name == "mapping":
             mapping = _mapping(content)
-        elif name == "file":
-            return _FORMATS.get(media_type, Format.CSV), mapping, _rest(content, parts)
+        elif part.name == "file":
+            return _format_of(part), mapping, _rest(part, content, parts)
     raise Refusal("body_unparsable", "The form has no part named file.")
 
 
-async def _rest(first: bytes, parts: AsyncIterator[tuple[str, str, bytes]]) -> AsyncIterator[bytes]:
+def _format_of(part: MultipartSegment) -> Format:
+    """Return the format that the type of a part tells, else the name of its file."""
+    named = Format.NDJSON if (part.filename or "").lower().endswith((".ndjson", ".jsonl")) else Format.CSV
+    return _FORMATS.get(part.content_type or "", named)
+
+
+async def _rest(
+    file: MultipartSegment, first: bytes, parts: AsyncIterator[tuple[MultipartSegment, bytes]]
+) -> AsyncIterator[bytes]:
     yield first
-    async for _, _, content in parts:
-        yield content
+    async for part, content in parts:
+        if part is file:
+            yield content
+        elif part.name == "mapping":
+            raise Refusal("body_unparsable", "The part named mapping comes before the file.")
+        elif part.name == "file":
+            raise Refusal("body_unparsable", "The form has two parts named file.")
 
 
 def _mapping(content: bytes) -> ColumnMapping:
@@ -108,8 +121,8 @@ def _mapping(content: bytes) -> ColumnMapping:
     return mapping_from_document(document)
 
 
-async def _parts(upload: Upload) -> AsyncIterator[tuple[str, str, bytes]]:
-    """Yield (name, media type, content) of the parts: the mapping whole, the file piece by piece."""
+async def _parts(upload: Upload) -> AsyncIterator[tuple[MultipartSegment, bytes]]:
+    """Yield the parts with their content: the mapping whole, the file piece by piece."""
     segment: MultipartSegment | None = None
     held = b""
     try:
@@ -122,14 +135,14 @@ async def _parts(upload: Upload) -> AsyncIterator[tuple[str, str, bytes]]:
                         continue
                     elif event is None:
                         if segment.name == "mapping":
-                            yield segment.name, "", held
+                            yield segment, held
                         segment = None
                     elif segment.name == "mapping":
                         held += bytes(event)
                         if len(held) > MAX_MAPPING:
                             raise Refusal("body_too_large", f"A mapping has at most {MAX_MAPPING} bytes.")
                     else:
-                        yield segment.name or "", segment.content_type or "", bytes(event)
+                        yield segment, bytes(event)
     except (MultipartError, ValueError) as error:
         raise Refusal("body_unparsable", "The form cannot be read.") from error
 

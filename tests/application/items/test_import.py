@@ -11,7 +11,9 @@ import attrs
 import pytest
 
 from application.imports import ImportOptions, ImportView, Target, mapping_from_options
-from application.imports.options import Encoding, Format
+from application.imports.columns import DataColumn, row_of
+from application.imports.options import Decimal, Encoding, Format
+from application.imports.reading import rows
 from application.items import ItemFilter, OnProblem
 from domain.access.principal import WorkspaceRole
 from domain.accounts.values import Account
@@ -95,6 +97,7 @@ async def test_who_imports_is_told_when_it_has_ended_well_or_not(farm: Farm) -> 
         (b"", ImportOptions(), ("csv_header_invalid", 1, None)),
         (b"a,a\n1,2\n", ImportOptions(), ("csv_header_invalid", 1, 2)),
         (b"a,\n1,2\n", ImportOptions(), ("csv_header_invalid", 1, 2)),
+        (b"peso,data:peso\n1,2\n", ImportOptions(), ("csv_header_invalid", 1, 2)),
         (b"a,b\n1,2\n", ImportOptions(mapping=MAPPING), ("column_unknown", 1, None)),
         (b'lote,b\nx,1\ny,"2\n', ImportOptions(), ("body_unparsable", 3, None)),
         (b"lote\nx\n\xe7\n", ImportOptions(encoding=Encoding.UTF_8), ("encoding_invalid", 3, 1)),
@@ -128,6 +131,78 @@ async def test_a_fault_of_a_row_refuses_that_row_and_names_its_column(farm: Farm
         ("format", "área"),
         ("too_many", None),
     ]
+
+
+async def test_a_fault_names_its_column_where_names_begin_alike(farm: Farm) -> None:
+    headers = ["peso", "peso_kg", "kg/ha", *(f"id:k{n}" for n in range(10)), "sisbov"]
+    cells = ["1", "x", "y", *(str(n) for n in range(10)), "12"]
+    options = ImportOptions(mapping=mapping_from_options(["peso_kg=data:peso_kg:number", "kg/ha=data:kg/ha:number"]))
+    for names, values in ((headers, cells), (headers[3:], cells[3:])):
+        content = ";".join(names) + "\n" + ";".join(values) + "\n"
+        mapping = {name: column for name, column in (options.mapping or {}).items() if name in names}
+        [row] = await results(farm, await imported(farm, content.encode(), ImportOptions(mapping=mapping)))
+        assert [error["column"] for error in row.errors] == (["peso_kg", "kg/ha"] if "peso" in names else ["sisbov"])
+
+
+async def test_a_header_names_an_identifier_however_it_is_written(farm: Farm) -> None:
+    view = await imported(farm, "ID: Número;id:Soja/Lote\n7;L-1\n".encode(), ImportOptions())
+    assert view.counts["created"] == 1
+    [item] = (await farm.items.page(farm.ana, ItemFilter())).items
+    assert {(one.namespace, one.key, one.value) for one in item.identifiers} == {
+        ("generic", "numero", "7"),
+        ("soja", "lote", "L-1"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "value"),
+    [
+        ("1.234.567,5", Decimal.COMMA, 1234567.5),
+        ("-1.234", Decimal.COMMA, -1234),
+        ("412,5", Decimal.COMMA, 412.5),
+        ("412.5", Decimal.COMMA, None),
+        ("1.23.456", Decimal.COMMA, None),
+        ("412.5", Decimal.POINT, 412.5),
+        ("1,234.5", Decimal.POINT, None),
+    ],
+)
+def test_a_number_is_read_as_it_is_written_or_not_at_all(cell: str, decimal: Decimal, value: float | None) -> None:
+    row = row_of(["a"], [DataColumn("a", "number")], [cell], 2, decimal)
+    assert [fault.code for fault in row.faults] == (["format"] if value is None else [])
+    assert row.submission is not None and row.submission.data.get("a") == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("2026-03-01", "2026-03-01"),
+        ("2026-03-01T08:00:00-03:00", "2026-03-01"),
+        ("2026-03-01x", None),
+        ("01/03/26", None),
+    ],
+)
+def test_a_date_is_read_whole(cell: str, value: str | None) -> None:
+    row = row_of(["a"], [DataColumn("a", "date")], [cell], 2, Decimal.POINT)
+    assert row.submission is not None and row.submission.data.get("a") == value
+    assert [fault.code for fault in row.faults] == (["format"] if value is None else [])
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+async def test_double_quotes_open_a_cell_only_where_it_begins(size: int) -> None:
+    """Rows that only a spreadsheet would leave, with nothing in them, are none."""
+    content = (
+        'id:lote;obs\r\n1;cano 5"\r\n2;"um ""dois""\r\n;três"\r\n;\r\n"3";5"x"\r\n"";""\r\n4;"a,"\r\n5;,"b\r\n'
+    ).encode()
+    read = [(row.line, row.submission, row.faults) async for row in rows(pieces(content, size), ImportOptions())]
+    given = [(line, one.identifiers[0].value, one.data["obs"]) for line, one, _ in read if one is not None]
+    assert given == [
+        (2, "1", 'cano 5"'),
+        (3, "2", 'um "dois"\r\n;três'),
+        (6, "3", '5"x"'),
+        (8, "4", "a,"),
+        (9, "5", ',"b'),
+    ]
+    assert not [faults for _, _, faults in read if faults]
 
 
 async def test_ndjson_lines_are_create_bodies_taken_strictly(farm: Farm) -> None:
