@@ -7,12 +7,14 @@ from typing import Any
 import attrs
 
 from application.accounts.standing import touch_workspace
+from application.authentication import revoked
 from application.filtered import filtered_page
 from application.keys.values import IssuedKey, KeyFilter, KeyPatch, KeyView, NewKey, Rotation, UsageQuery, UsageView
 from application.secrets import OpaqueSecret, Peppers, SecretKind, mint
 from application.units import Units
 from domain.access.principal import Principal, WorkspaceRole
 from domain.accounts.roles import managers_of
+from domain.accounts.rules import is_active
 from domain.act import Act
 from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
@@ -20,7 +22,7 @@ from domain.instants import MICROSECOND
 from domain.keys.rules import network_of
 from domain.keys.values import ApiKey
 from domain.ports.queries import Between, Cursor, Page, Select
-from domain.ports.schema import API_KEYS, KEY_USAGE, KEY_USES
+from domain.ports.schema import ACCOUNTS, API_KEYS, KEY_USAGE, KEY_USES
 from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
 from domain.shape import UNSET
@@ -39,12 +41,17 @@ class ApiKeys:
     peppers: Peppers
 
     async def create(self, principal: Principal, request: NewKey) -> IssuedKey:
-        """Issue a key. Raises Invalid; Refusal `scope_not_held`, `quota_reached` at 200 active ones."""
+        """Issue a key.
+
+        Raises Invalid; Refusal `scope_not_held`, `quota_reached` at 200 active ones, and `token_revoked` when the
+        caller was frozen or erased since the request was admitted.
+        """
         _refuse_scopes(principal, request.scopes)
         members = _wanted(request, self.units.clock.now())
         members.setdefault("expires_at", self.units.clock.now() + LIFE)
 
         async def work(act: Act) -> IssuedKey:
+            await _rely_on_standing(act)
             await _refuse_beyond(act)
             secret = mint(SecretKind.API_KEY)
             key = ApiKey(
@@ -231,6 +238,14 @@ def _networks(texts: Sequence[str], faults: list[Fault]) -> tuple[str, ...]:
         if network is None
     ]
     return tuple(sorted({network for network in normal if network is not None}))
+
+
+async def _rely_on_standing(act: Act) -> None:
+    """Let the key come about only while its maker may sign in: what erases an account revokes the keys it finds."""
+    account = await act.unit.get(ACCOUNTS, act.user_id)
+    if not is_active(account):
+        raise revoked()
+    await act.unit.confirm(ACCOUNTS, account)
 
 
 async def _refuse_beyond(act: Act) -> None:

@@ -1,7 +1,10 @@
 """Invitations, resets, freezing, roles, sessions in number (platform.md 2.3, 3.4, 3.6, 9.2)."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -16,14 +19,33 @@ from application.accounts.values import (
     TokenPair,
     UserPatch,
 )
+from application.keys.service import ApiKeys
+from application.keys.values import NewKey
 from application.secrets import Peppers
-from domain.access.principal import Principal, WorkspaceRole, system
+from domain.access.principal import Principal, Scope, WorkspaceRole, system
 from domain.errors import Invalid
-from domain.ports.schema import ACCOUNTS, INVITATIONS, REFRESH_TOKENS, ROSTER, SESSIONS, STORE
+from domain.ports.queries import Select
+from domain.ports.schema import ACCOUNTS, API_KEYS, INVITATIONS, REFRESH_TOKENS, ROSTER, SESSIONS, STORE
+from domain.ports.storage import Storage, Unit
 from tests.application.accounts.test_scenarios import refused
 from tests.application.accounts.world import PASSWORD, World, caller, codes
 
 NEW = "another good password"
+
+
+class Overtaken:
+    """A store whose first unit is overtaken by what others do before it commits."""
+
+    def __init__(self, storage: Storage, others: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._storage, self._others = storage, [others]
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Unit]:
+        async with self._storage.write() as unit:
+            yield unit
+            for others in self._others[:]:
+                self._others.clear()
+                await asyncio.create_task(others())
 
 
 async def administrator(world: World, name: str) -> TokenPair:
@@ -46,6 +68,25 @@ async def test_18_a_reset_token_works_once_and_ends_every_session(world: World):
     await refused(world.login(), "login_failed")
     assert await world.login(password=NEW)
     assert [entry.resource["id"] for entry in await world.audit("password.reset")] == [pair.user.user_id]
+
+
+@pytest.mark.parametrize("erased", [False, True])
+async def test_no_key_outlives_the_standing_of_who_makes_it(world: World, erased: bool):
+    """Its user is frozen, or erased too, between the last read of the request and its commit."""
+    user, admin = await world.register(), await administrator(world, "root")
+    late, me = await world.who(user), await world.who(admin)
+
+    async def end() -> None:
+        await world.accounts.administration.freeze(me, user.user.user_id, "x")
+        if erased:
+            await world.accounts.administration.erase(me, user.user.user_id, "x")
+
+    desk = world.accounts.desk
+    units = attrs.evolve(desk.units, storage=Overtaken(desk.units.storage, end))
+    keys, request = ApiKeys(units, desk.peppers), NewKey("late", frozenset({Scope.ITEMS_READ}))
+    await refused(keys.create(late, request), "token_revoked")
+    async with world.storage.read() as reader:
+        assert (await reader.page(API_KEYS, Select({"created_by": user.user.user_id}), limit=1)).items == ()
 
 
 async def test_a_reset_is_void_after_an_hour_a_newer_one_or_a_freeze(world: World):
