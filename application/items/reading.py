@@ -4,7 +4,7 @@ from datetime import datetime
 
 from application.ahead import NOTHING_AHEAD, Ahead
 from application.facts import about, absent_facts, circuit_facts, items_facts
-from application.items.requests import ItemAccess, ItemFilter, ItemSearch, StatusFilter
+from application.items.requests import ItemAccess, ItemFilter, ItemSearch, SoughtIdentifier, StatusFilter
 from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views, row_view
 from application.units import Units
 from domain.access.decide import Action, Decision, GroundKind, decide, require
@@ -134,16 +134,14 @@ class ItemReading:
         after: Cursor | None = None,
         limit: int = 50,
     ) -> Page[ItemView]:
-        """Return the viewable roots that carry an identifier (9.3); a malformed value finds nothing."""
+        """Return the viewable roots that carry an identifier (9.3); a malformed value finds nothing.
+
+        `namespace` tells contextual values apart; a canonical number is the same in every one (3.2).
+        """
         if self.lookup(canonical_key(key), value) is None:
             return Page(())
-        wanted = ItemFilter(
-            access=ItemAccess.ALL,
-            identifier_key=key,
-            identifier_value=value,
-            namespace=namespace,
-        )
-        return await self.page(principal, wanted, after, limit)
+        sought = SoughtIdentifier(key, value, namespace)
+        return await self.page(principal, ItemSearch(access=ItemAccess.ALL, identifiers=(sought,)), after, limit)
 
     def _view_of(self, principal: Principal, wanted: ItemFilter) -> ItemsView:
         if principal.user_id is None or principal.workspace_id is None:
@@ -169,11 +167,12 @@ class ItemReading:
     def _entries(self, wanted: ItemFilter) -> tuple[tuple[str, str, str | None], ...]:
         named = wanted.identifiers if isinstance(wanted, ItemSearch) else ()
         sought = [(given.key, given.value, given.namespace) for given in named]
-        if wanted.identifier_value is not None:
-            if wanted.identifier_key is None:
-                fault = Fault("required", "identifier_value needs identifier_key.", parameter="identifier_key")
-                raise Invalid([fault])
-            sought.append((wanted.identifier_key, wanted.identifier_value, wanted.namespace))
+        key, value = wanted.identifier_key, wanted.identifier_value
+        if (key is None) is not (value is None):
+            missing = "identifier_key" if key is None else "identifier_value"
+            raise Invalid([Fault("required", "A key needs its value, and a value its key.", parameter=missing)])
+        if key is not None and value is not None:
+            sought.append((key, value, wanted.namespace))
         return tuple(self._entry(*given) for given in sought)
 
     def _entry(self, key: str, value: str, namespace: str | None) -> tuple[str, str, str | None]:

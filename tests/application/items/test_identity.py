@@ -97,6 +97,23 @@ async def test_6_and_8_a_number_names_one_item_in_every_spelling_and_namespace(f
     assert again.item.identifiers[0].namespace == "bovino"
 
 
+async def test_a_namespace_tells_free_values_apart_and_no_numbers(farm: Farm) -> None:
+    item = (await made(farm, ("sisbov", SISBOV), ("lote", "7", "soja"))).item
+    for key, value, namespace, found in (
+        ("sisbov", SISBOV, "leite", [item.dfid]),
+        ("lote", "7", "soja", [item.dfid]),
+        ("lote", "7", "leite", []),
+    ):
+        page = await farm.items.by_identifier(farm.ana, key, value, namespace)
+        assert [one.dfid for one in page.items] == found
+
+
+async def test_no_filter_is_passed_over(farm: Farm) -> None:
+    for wanted in (ItemFilter(identifier_key="sisbov"), ItemFilter(identifier_value=SISBOV)):
+        with pytest.raises(Invalid, match="required"):
+            await farm.items.page(farm.ana, wanted)
+
+
 async def test_7_three_renderings_of_a_tag_are_one_item(farm: Farm) -> None:
     renderings = ("982123456789012", "3D6.1CBE991A14", "8000F59CBE991A14")
     assert len({(await made(farm, ("rfid", value))).item.dfid for value in renderings}) == 1
