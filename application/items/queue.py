@@ -156,7 +156,8 @@ class Queue(Lineages):
             if request.action is PendingAction.REJECT:
                 return await self._closed(act, principal, record, request, None)
             submission = _modified(opened_submission(record, self.keys), request)
-            content = read_submission(submission, self.keys)
+            # What a draft became from many is bounded as an item is.
+            content = read_submission(submission, self.keys, whole=record.local_id is not None)
             if faults := faults_of(content):
                 return await fail(act, self.keys, record, submission, faults, queue_reason(content))
             draft = await self._waiting_draft(act, principal, record)

@@ -27,7 +27,7 @@ from domain.errors import Fault, Invalid, Refusal
 from domain.identifiers import GENERIC_NAMESPACE, canonical_key, canonical_namespace
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
-from domain.items.draft_merges import alone, undecided, united
+from domain.items.draft_merges import alone, touched, undecided, united
 from domain.items.draft_values import refile
 from domain.items.drafts import content_of, draft_aliases, draft_identifiers, new_draft, said, stored_submission
 from domain.items.engine import (
@@ -278,7 +278,7 @@ class Items(Statistics):
             if said(changed, self.keys) == said(alone(draft), self.keys):
                 return await item_view(act.unit, principal, self.keys, draft, act.now)
             absorbed = await read_absorbed(act.unit, [draft])
-            changed = attrs.evolve(united(changed, absorbed, self.keys), updated_at=act.now, version=draft.version + 1)
+            changed = touched(act, united(changed, absorbed, self.keys))
             require_fit(changed)
             await act.unit.save(ITEMS, changed)
             await refile(act.unit, [draft], [changed])

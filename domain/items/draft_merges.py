@@ -74,7 +74,8 @@ def _aliases(drafts: Iterable[Item]) -> tuple[Alias, ...]:
     return tuple(found.values())
 
 
-def _touched(act: Act, draft: Item) -> Item:
+def touched(act: Act, draft: Item) -> Item:
+    """Return a changed draft at its next version."""
     return attrs.evolve(draft, updated_at=strictly_after(draft.updated_at, act.now), version=draft.version + 1)
 
 
@@ -101,9 +102,9 @@ def absorb(
         lineage = attrs.evolve(result.lineage, merged_from=(*result.lineage.merged_from, other.key))
         result = united(alone(attrs.evolve(result, own=own, lineage=lineage)), drafts, keys)
         into = attrs.evolve(other.lineage, merged_into=master.key)
-        absorbed.append(_touched(act, attrs.evolve(other, status=ItemStatus.MERGED, lineage=into)))
+        absorbed.append(touched(act, attrs.evolve(other, status=ItemStatus.MERGED, lineage=into)))
     require_fit(result)
-    return [_touched(act, result), *absorbed]
+    return [touched(act, result), *absorbed]
 
 
 def release(act: Act, master: Item, source: Item, known: Mapping[str, Item], keys: IdentifierKeys) -> tuple[Item, Item]:
@@ -111,7 +112,7 @@ def release(act: Act, master: Item, source: Item, known: Mapping[str, Item], key
     rest = tuple(key for key in master.lineage.merged_from if key != source.key)
     changed = alone(attrs.evolve(master, lineage=attrs.evolve(master.lineage, merged_from=rest)))
     free = attrs.evolve(source, status=ItemStatus.LOCAL, lineage=attrs.evolve(source.lineage, merged_into=None))
-    return _touched(act, united(changed, known, keys)), _touched(act, free)
+    return touched(act, united(changed, known, keys)), touched(act, free)
 
 
 @attrs.frozen

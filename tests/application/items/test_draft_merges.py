@@ -1,5 +1,6 @@
 """Drafts that become one (items-events.md 6.7, 6.9, 9.3, 9.4), scenarios by number."""
 
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -7,9 +8,11 @@ import pytest
 
 from application.items import CreateDraft, UpdateDraft
 from application.items.drafts import MergeDrafts, OrganizeDrafts, UnmergeDraft
+from application.items.queue import ResolvePending
 from application.items.requests import ItemFilter, StatusFilter
 from domain.document import Document
 from domain.errors import Invalid, Refusal
+from domain.items.resolving import PendingAction
 from domain.items.submission import IdentifierInput
 from domain.items.values import MergeStrategy
 from domain.ports.schema import AUDIT, COUNTERS, ENTRIES, ITEMS, MAPPINGS
@@ -17,6 +20,7 @@ from tests.application.items.conftest import Farm, submission
 from tests.application.items.test_identity import SISBOV
 
 CPF = "529.982.247-25"
+RFID = "982123456789012"
 
 
 async def draft(farm: Farm, *identifiers: tuple[str, ...], who: Any = None, **data: Any) -> str:
@@ -123,6 +127,29 @@ async def test_many_drafts_become_one_item_within_the_bounds_of_an_item(farm: Fa
     await farm.items.merge_drafts(farm.ana, MergeDrafts(lids[0], tuple(lids[1:3])))
     item = (await farm.items.promote(farm.ana, lids[0])).item
     assert (len(item.identifiers), sorted(item.data)) == (148, ["v0", "v1", "v2"])
+
+
+async def test_what_waits_of_many_drafts_is_decided_within_the_bounds_of_an_item(farm: Farm) -> None:
+    held = [(await farm.items.create(farm.ana, submission(one))).item for one in (("sisbov", SISBOV), ("rfid", RFID))]  # type: ignore[union-attr]
+    lids = [
+        await draft(farm, one, *((f"k{n}-{m}", "1") for m in range(49)))
+        for n, one in enumerate((("sisbov", SISBOV), ("rfid", RFID)))
+    ]
+    await farm.items.merge_drafts(farm.ana, MergeDrafts(lids[0], (lids[1],)))
+    with pytest.raises(Refusal, match="identifier_conflict") as refused:
+        await farm.items.promote(farm.ana, lids[0])
+    link = ResolvePending(PendingAction.LINK, dfid=held[0].dfid)
+    done = await farm.items.resolve(farm.ana, refused.value.members["pending_id"], link)
+    assert done.item is not None and len(done.item.identifiers) == 99
+
+
+async def test_a_draft_is_never_older_than_it_was(farm: Farm) -> None:
+    """Clocks step back; what comes after says so (1.2)."""
+    lid = await draft(farm, ("lote", "1"))
+    before = await farm.items.draft(farm.ana, lid)
+    farm.clock.instant -= timedelta(hours=1)
+    after = await farm.items.update_draft(farm.ana, lid, UpdateDraft(data=Document(peso=1)), None)
+    assert after.updated_at > before.updated_at
 
 
 async def test_what_unites_drafts_is_found_whatever_became_of_them_and_counted_exactly(farm: Farm) -> None:
