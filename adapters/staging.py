@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
@@ -67,12 +67,18 @@ _open_unit: ContextVar[object | None] = ContextVar("open_unit", default=None)
 
 
 class StagedReader:
-    """A reader of committed state."""
+    """A reader of committed state, and the block in which it is open."""
 
     def __init__(self, storage: "StagedStorage") -> None:
         self._storage = storage
         self._backend = storage.backend
         self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closed = True
 
     def _check(self) -> None:
         self._storage._check()
@@ -319,14 +325,9 @@ class StagedStorage:
         if self._closed:
             raise Closed("this storage was closed")
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[StagedReader]:
+    def read(self) -> StagedReader:
         self._check()
-        reader = StagedReader(self)
-        try:
-            yield reader
-        finally:
-            reader._closed = True
+        return StagedReader(self)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[StagedUnit]:

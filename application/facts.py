@@ -89,7 +89,7 @@ async def _grounds(
 
 def about(facts: Facts, **target: object) -> Facts:
     """Return the facts with the question put to them."""
-    return attrs.evolve(facts, target=attrs.evolve(facts.target, **target))  # type: ignore[arg-type]
+    return facts.asking(attrs.evolve(facts.target, **target))  # type: ignore[arg-type]
 
 
 async def placements_of(reader: Reader, dfids: Iterable[str]) -> list[Placement]:

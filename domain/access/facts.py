@@ -203,3 +203,20 @@ class Facts:
     operations: tuple[OperationFact, ...] = ()
     requests: tuple[RequestFact, ...] = ()
     pages: tuple[PageFact, ...] = ()
+
+    def asking(self, target: Target) -> "Facts":
+        """Return the same facts about another question."""
+        return Facts(
+            target,
+            self.circuits,
+            self.members,
+            self.items,
+            self.shares,
+            self.transfers,
+            self.placements,
+            self.pulls,
+            self.events,
+            self.operations,
+            self.requests,
+            self.pages,
+        )

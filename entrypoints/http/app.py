@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote_to_bytes
@@ -65,7 +65,8 @@ class App:
         self.largest = max(kernel.settings.max_import_body, kernel.settings.max_bulk_body)
         self.in_flight = 0
         self.log = structlog.get_logger("http")
-        self.litestar = Litestar(_handlers(self), openapi_config=None, logging_config=None)
+        self.table = _table(self)
+        self.litestar = Litestar([_named(path) for path in self.table], openapi_config=None, logging_config=None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -167,27 +168,17 @@ class App:
             _, handler, _, segments, _ = self.litestar.asgi_router.handle_routing(normalize_path(path), None)
         except HTTPException:
             return self.problem(exchange, Refusal("route_not_found", "There is no such path."))
-        found: Scope = {"exchange": exchange, "path_params": segments}
-        await handler.fn(found, exchange.receive, exchange.send)
-        answer: Answer | None = found["answer"]
-        return answer
-
-    async def dispatch(self, endpoints: Mapping[str, Endpoint], scope: Scope) -> None:
-        """Serve a path that exists. Leaves the answer in the scope, None when it has been streamed."""
-        exchange: Exchange = scope["exchange"]
+        endpoints = self.table[str(handler.name)]
         method = "GET" if exchange.method == "HEAD" else exchange.method
         endpoint = endpoints.get(method)
         if endpoint is None or (exchange.method == "HEAD" and endpoint.route.streams):
-            scope["answer"] = self._unrouted(exchange, endpoints)
-            return
+            return self._unrouted(exchange, endpoints)
         exchange.route = endpoint.route
-        if exchange.socket and not endpoint.route.socket:
-            refused = Refusal("route_not_found", "There is no WebSocket at this path.")
-            scope["answer"] = self.problem(exchange, refused)
-        elif exchange.socket:
-            scope["answer"] = await self._served(exchange, endpoint, scope["path_params"])
-        else:
-            scope["answer"] = await self._watched(exchange, endpoint, scope["path_params"])
+        if not exchange.socket:
+            return await self._watched(exchange, endpoint, segments)
+        if not endpoint.route.socket:
+            return self.problem(exchange, Refusal("route_not_found", "There is no WebSocket at this path."))
+        return await self._served(exchange, endpoint, segments)
 
     def _unrouted(self, exchange: Exchange, endpoints: Mapping[str, Endpoint]) -> Answer:
         allowed = ", ".join(_allowed(endpoints))
@@ -296,8 +287,8 @@ def upgrading(send: Send) -> Send:
     return sending
 
 
-def _handlers(app: App) -> list[Any]:
-    """Return one Litestar handler per path. Raises TypeError for two routes of one method and path."""
+def _table(app: App) -> dict[str, dict[str, Endpoint]]:
+    """Return what serves each path, by method. Raises TypeError for two routes of one method and path."""
     table: dict[str, dict[str, Endpoint]] = defaultdict(dict)
     names: set[str] = set()
     for route in app.routes:
@@ -307,16 +298,16 @@ def _handlers(app: App) -> list[Any]:
         serving = Serving(route, app.kernel)
         budget = route.time_budget(app.settings.request_timeout)
         table[route.path][route.method] = Endpoint(route, serving, budget)
-    return [_handler(app, path, endpoints) for path, endpoints in table.items()]
+    return table
 
 
-def _handler(app: App, path: str, endpoints: Mapping[str, Endpoint]) -> Any:
-    dispatch: Callable[[Mapping[str, Endpoint], Scope], Awaitable[None]] = app.dispatch
+def _named(path: str) -> Any:
+    """Return what stands for a path in the router: its name is asked for, and it is not called."""
 
-    async def handle(scope: Any, receive: Any, send: Any) -> None:
-        await dispatch(endpoints, scope)
+    async def uncalled(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("the router is only asked for a path")
 
-    return asgi(path.replace("}", ":str}"), name=path, copy_scope=False)(handle)
+    return asgi(path.replace("}", ":str}"), name=path, copy_scope=False)(uncalled)
 
 
 def routable(raw_path: bytes) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -281,6 +282,7 @@ def _marking(exchange: Exchange) -> Callable[[Unit, Any], Awaitable[None]]:
     return mark
 
 
+@lru_cache(1024)
 def _path_value(kind: PathKind, segment: str, parse_dfid: DfidParser) -> Any:
     text = _unescaped(segment)
     if kind == "dfid":
