@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from domain.access.facts import Facts, Target
+from domain.access.facts import NOTHING_ASKED, Facts, Target
 from domain.access.principal import Principal
 from domain.access.vocabulary import OperationStatus, OperationType
 from domain.circuits.facts import (
@@ -89,6 +89,8 @@ async def _grounds(
 
 def about(facts: Facts, **target: object) -> Facts:
     """Return the facts with the question put to them."""
+    if facts.target is NOTHING_ASKED:
+        return facts.asking(Target(**target))  # type: ignore[arg-type]
     return facts.asking(attrs.evolve(facts.target, **target))  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, TextIO
 
@@ -45,28 +46,28 @@ def configure(level: str, style: str, *, instance_id: str, version: str, stream:
     target = stream or sys.stdout
     constant = {"instance_id": instance_id, "version": version}
 
-    def stamped(_: Any, __: str, event: Event) -> Event:
+    def stamped(logger: Any, method: str, event: Event) -> Event:
+        """Add everything that each record says; one processor for all of it, because it runs for every request."""
+        record = event.get("_record")
+        add_request(logger, method, event)
+        event["logger"] = logger.name if record is None else record.name
+        event["level"] = _WORDS.get(method, method)
         event.update(constant)
+        event["ts"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         return event
 
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        add_request,
-        structlog.processors.add_log_level,
-        stamped,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        OncePerMinute(),
-    ]
+    shared: list[Processor] = [stamped, OncePerMinute()]
     last: list[Processor] = [structlog.processors.format_exc_info, redact, _renderer(style, target)]
     structlog.configure(
-        processors=[_named, *shared, *last],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *names: Lines(target, *names),
         cache_logger_on_first_use=stream is None,
     )
-    _standard_library(_LEVELS[level], target, [structlog.stdlib.add_logger_name, *shared], last)
+    _standard_library(_LEVELS[level], target, shared, last)
 
 
+_WORDS: Final = {"warn": "warning", "exception": "error"}
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -79,16 +80,13 @@ class Lines:
 
     def msg(self, text: str) -> None:
         """Write one line. A stream that nobody reads any more loses it, and nothing else."""
-        with contextlib.suppress(BrokenPipeError):
+        try:
             self._stream.write(f"{text}\n")
             self._stream.flush()
+        except BrokenPipeError:
+            return
 
     debug = info = warning = error = critical = msg
-
-
-def _named(logger: Any, _: str, event: Event) -> Event:
-    event["logger"] = logger.name
-    return event
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -117,11 +115,14 @@ def _renderer(style: str, target: TextIO) -> Processor:
         return structlog.dev.ConsoleRenderer(
             colors=target.isatty(), timestamp_key="ts", exception_formatter=structlog.dev.plain_traceback
         )
-    return structlog.processors.JSONRenderer(serializer=_json)
+    return _json
 
 
-def _json(event: Any, **_: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _json(_: Any, __: str, event: Event) -> str:
+    return _encoder.encode(event).decode()
 
 
 class OncePerMinute:

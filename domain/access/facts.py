@@ -7,6 +7,7 @@ that fits counts.
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -161,7 +162,7 @@ class PageFact:
     expires_at: datetime
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Target:
     """What the question is about. A member left out is not part of the question.
 
@@ -187,11 +188,14 @@ class Target:
     certified: bool = False
 
 
-@attrs.frozen
+NOTHING_ASKED: Final = Target()
+
+
+@attrs.frozen(slots=False)
 class Facts:
     """The target and everything known that bears on it."""
 
-    target: Target = Target()
+    target: Target = NOTHING_ASKED
     circuits: tuple[CircuitFact, ...] = ()
     members: tuple[MemberFact, ...] = ()
     items: tuple[ItemFact, ...] = ()

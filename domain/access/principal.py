@@ -41,7 +41,7 @@ class Scope(StrEnum):
     ADMIN_WRITE = "admin:write"
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Principal:
     """The acting party, with the stored standing of its account (never a claim of a token).
 
