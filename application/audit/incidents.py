@@ -21,6 +21,7 @@ from domain.audit.incidents import (
     IncidentStatus,
     Note,
     SubjectKind,
+    standing,
 )
 from domain.audit.watching import announce
 from domain.errors import Fault, Invalid, Refusal, not_found
@@ -184,6 +185,7 @@ class Incidents:
             require_version(accepted, before.version)
             after = await _changed(act, before, request)
             if after != before:
+                await _refuse_second(act, before, after)
                 after = attrs.evolve(after, updated_at=act.now, version=before.version + 1)
                 await act.unit.save(INCIDENTS, after)
                 await _record(act, before, after)
@@ -229,6 +231,15 @@ async def _changed(act: Act, before: Incident, request: UpdateIncident) -> Incid
     if before.status is IncidentStatus.RESOLVED and request.status is IncidentStatus.RESOLVED:
         raise _no_step(before.status, IncidentStatus.RESOLVED)
     return after
+
+
+async def _refuse_second(act: Act, before: Incident, after: Incident) -> None:
+    """Refuse to reopen an incident whose rule has opened another one for the same subject since."""
+    place = standing(after)
+    if place is None or place == standing(before):
+        return
+    for other in (await act.unit.page(INCIDENTS, Select({"standing": place}), limit=1)).items:
+        raise Refusal("incident_state", f"The same was noticed again: incident {other.incident_id} is {other.status}.")
 
 
 async def _assigned(act: Act, incident: Incident, assignee: str | None) -> Incident:

@@ -203,7 +203,9 @@ def _user(entry: AuditEntry) -> Subject:
 
 
 def _granted_by_user(entry: AuditEntry) -> str | None:
-    return _resource(entry) if entry.actor.get("kind") in ("user", "api_key") else None
+    """Return whom somebody made an administrator, afterwards or from the start."""
+    granted = entry.action == "account.admin_granted" or entry.details.get("is_admin") is True
+    return _resource(entry) if granted and entry.actor.get("kind") in ("user", "api_key") else None
 
 
 def _broken(entry: AuditEntry) -> Subject:
@@ -252,7 +254,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "admin_granted", _C.PRIVILEGE, _S.MEDIUM, "Somebody was made an administrator",
-        frozenset({"account.admin_granted"}), 1, _minutes(1), _granted_by_user, _user,
+        frozenset({"account.admin_granted", "account.created"}), 1, _minutes(1), _granted_by_user, _user,
     ),
     Rule(
         "integrity", _C.INTEGRITY, _S.CRITICAL, "Stored data fails verification",

@@ -1,6 +1,7 @@
 """Opening incidents from what was just sealed, in the same unit (platform.md 6.6)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
@@ -22,11 +23,12 @@ from domain.audit.incidents import (
 )
 from domain.audit.values import AuditEntry
 from domain.ids import new_id
-from domain.ports.queries import AnyOf, Select
+from domain.ports.queries import AnyOf, Between, Select
 from domain.ports.schema import AUDIT, INCIDENTS, ROSTER, RULE_WINDOWS
 
 Place = tuple[str, str]
 """Rule and group."""
+OPENED: Final = "session.opened"
 
 
 async def watch(act: Act, sealed: Sequence[AuditEntry]) -> None:
@@ -35,7 +37,7 @@ async def watch(act: Act, sealed: Sequence[AuditEntry]) -> None:
     if hits:
         await _Watch(act).run(hits)
     for entry in sealed:
-        if entry.action == "session.opened":
+        if entry.action == OPENED:
             await _raise_after_burst(act, entry)
 
 
@@ -112,8 +114,15 @@ class _Watch:
             (rule,) = (rule for rule in RULES if rule.name == incident.rule)
             for entry in (await self.act.unit.get_many(AUDIT, incident.entry_ids)).values():
                 incident = _about(incident, *rule.subject(entry))
+        if incident.rule == LOGIN_BURST and await self._succeeded(incident):
+            incident = attrs.evolve(incident, severity=IncidentSeverity.HIGH)
         await self.act.unit.add(INCIDENTS, incident)
         await announce(self.act, incident)
+
+    async def _succeeded(self, burst: Incident) -> bool:
+        """Tell whether the attacked name signed in before the burst came to light: refusals are sealed late."""
+        opened = {"actor_user_id": burst.subject_id, "action": OPENED, "at": _aftermath(burst)}
+        return bool((await self.act.unit.page(AUDIT, Select(opened, ("at",)), limit=1)).items)
 
     async def _keep(self, stored: dict[Place, RuleWindow]) -> None:
         """Save the windows that changed; one without hits is of no use any more."""
@@ -134,6 +143,11 @@ def _about(incident: Incident, kind: str, identity: str) -> Incident:
     return attrs.evolve(incident, subject_kind=SubjectKind(kind), subject_id=identity)
 
 
+def _aftermath(burst: Incident) -> Between:
+    """Return when a successful login is one of the attacked name."""
+    return Between(burst.first_at, burst.last_at + HIJACK_WITHIN)
+
+
 async def announce(act: Act, incident: Incident) -> None:
     """Audit that an incident was opened and tell every active administrator."""
     told = {"rule": incident.rule, "severity": incident.severity.value}
@@ -148,8 +162,8 @@ async def _raise_after_burst(act: Act, entry: AuditEntry) -> None:
     user_id = str(entry.actor.get("user_id"))
     about = Select({"subject": f"{SubjectKind.USER} {user_id}", "rule": LOGIN_BURST}, ("created_at",), descending=True)
     for incident in (await act.unit.page(INCIDENTS, about, limit=1)).items:
-        late = entry.at - incident.last_at > HIJACK_WITHIN
-        if late or incident.status is IncidentStatus.RESOLVED or incident.severity is not IncidentSeverity.MEDIUM:
+        apart = entry.at not in _aftermath(incident)
+        if apart or incident.status is IncidentStatus.RESOLVED or incident.severity is not IncidentSeverity.MEDIUM:
             continue
         raised = attrs.evolve(
             incident, severity=IncidentSeverity.HIGH, updated_at=act.now, version=incident.version + 1

@@ -42,6 +42,32 @@ async def test_scenario_35_many_failed_logins_are_one_incident_and_every_adminis
     assert burst["severity"] == "high"
 
 
+async def test_who_gets_in_before_the_burst_comes_to_light_raises_it_and_who_was_in_before_it_does_not(
+    watched: Watched,
+) -> None:
+    """Refusals by a limit are sealed late, so that they fold; the log does not keep the order of the attack."""
+    right = {"username": "bia", "password": PASSWORD}
+    assert (await watched.second("203.0.113.8").post("/api/auth/login", json=right)).status_code == 200
+    for name in ("ana", "bia"):
+        for _ in range(20):
+            await watched.visitor.post("/api/auth/login", json={"username": name, "password": "wrong"})
+    stolen = await watched.second("203.0.113.9").post("/api/auth/login", json=right | {"username": "ana"})
+    assert stolen.status_code == 200
+    await watched.seal(late=False)
+    bursts = await incidents(watched, rule="login_burst")
+    found = {burst["subject"]["id"]: (burst["count"], burst["severity"]) for burst in bursts}
+    assert found == {watched.region.ana.user_id: (20, "high"), watched.region.bia.user_id: (20, "medium")}
+
+
+async def test_an_administrator_who_is_made_one_from_the_start_is_an_incident_too(watched: Watched) -> None:
+    for name, is_admin in (("dora", False), ("eva", True)):
+        body = {"username": name, "email": f"{name}@example.com", "is_admin": is_admin}
+        made = await watched.admin.client.post("/api/admin/users", json=body)
+        assert made.status_code == 201, made.text
+    [granted] = await incidents(watched, rule="admin_granted")
+    assert granted["subject"] == {"kind": "user", "id": made.json()["user"]["user_id"]}
+
+
 async def test_scenario_36_a_thousand_refusals_are_folded_and_their_count_makes_an_incident(watched: Watched) -> None:
     """While the log is sealed all the time, as it is every second; see also tests/http/accounts/test_denied.py."""
     region = watched.region
@@ -98,6 +124,9 @@ async def test_names_from_one_address_are_a_spray_and_a_resolved_incident_opens_
     for number in range(20):
         await watched.visitor.post("/api/auth/login", json={"username": f"user{number}", "password": "wrong"})
     assert [each["status"] for each in await incidents(watched, rule="password_spray")] == ["open", "resolved"]
+    tag = {"if-match": (await watched.admin.client.get(one)).headers["etag"]}
+    again = await watched.admin.client.patch(one, json={"status": "open"}, headers=tag)
+    assert (again.status_code, again.json()["code"]) == (409, "incident_state"), again.text
 
 
 async def test_scenario_41_steps_that_the_machine_does_not_have_are_refused(watched: Watched) -> None:
