@@ -5,7 +5,9 @@ import gzip
 import hashlib
 from base64 import b64encode
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -15,6 +17,7 @@ from application.outbox import Hold
 from domain.act import Act
 from domain.audit.reports import KEPT, MOST_TRIES, UNFINISHED, Report, ReportChunk, ReportStatus, Section
 from domain.document import Document
+from domain.instants import wire
 from domain.ports.queries import Select
 from domain.ports.schema import REPORT_CHUNKS, REPORTS
 from domain.ports.storage import Unit
@@ -87,6 +90,19 @@ async def _end(act: Act, report: Report) -> None:
     await act.notify("report_ready", [ended.requested_by], source_id=ended.report_id, data=told, myself=True)
 
 
+def _told(value: Any) -> Any:
+    """Return a stored value as answers tell it: instants with six digits, sets in order (http.md 2)."""
+    if isinstance(value, datetime):
+        return wire(value)
+    if isinstance(value, frozenset):
+        return sorted(map(_told, value))
+    if isinstance(value, Mapping):
+        return {name: _told(member) for name, member in value.items()}
+    if isinstance(value, tuple | list):
+        return [_told(member) for member in value]
+    return _told(attrs.asdict(value, recurse=False)) if attrs.has(type(value)) else value
+
+
 @attrs.define
 class _Build:
     """Lines on their way into chunks; one chunk is held at a time."""
@@ -104,7 +120,7 @@ class _Build:
         async with self.hold.units.storage.read() as reader:
             async for section, line in lines(Pages(reader, self.hold.keep), self.report):
                 self.counts[section] += 1
-                self._open += msgspec.json.encode({"section": section, **line}) + b"\n"
+                self._open += msgspec.json.encode(_told({"section": section, **line})) + b"\n"
                 if len(self._open) >= CHUNK:
                     await self._close()
         if self._open:

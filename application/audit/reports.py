@@ -120,14 +120,21 @@ class Reports:
 
 
 def _check_period(request: AskReport) -> None:
+    """Refuse a period or a subject where it has no place, and one that is missing or too long. Raises Invalid."""
+    start, end = request.period_from, request.period_to
+    period = {"/period_from": start, "/period_to": end}
     if request.kind is ReportKind.SUBJECT_ACCESS:
-        return
-    if request.subject_user_id is not None:
-        raise Invalid([Fault("not_allowed", "This report is about nobody.", pointer="/subject_user_id")])
-    if request.period_from is None or request.period_to is None:
-        raise Invalid([Fault("required", "A period is needed.", pointer="/period_from")])
-    if not timedelta() < request.period_to - request.period_from <= LONGEST:
-        raise Invalid([Fault("out_of_range", "At most 366 days.", pointer="/period_to")])
+        faults = [
+            Fault("not_allowed", "This report has no period.", at) for at, one in period.items() if one is not None
+        ]
+    else:
+        faults = [Fault("required", "A period is needed.", at) for at, one in period.items() if one is None]
+        if request.subject_user_id is not None:
+            faults.append(Fault("not_allowed", "This report is about nobody.", "/subject_user_id"))
+    if not faults and start is not None and end is not None and not timedelta() < end - start <= LONGEST:
+        faults.append(Fault("out_of_range", "At most 366 days, of which the first comes first.", "/period_to"))
+    if faults:
+        raise Invalid(faults)
 
 
 async def remove_expired(act: Act) -> int:

@@ -68,6 +68,8 @@ async def test_scenario_39_every_section_counts_what_is_stored_and_foreign_data_
     report, lines = await built(watched, watched.admin, kind="subject_access", subject_user_id=ana.user_id)
     counted = {section["name"]: section["count"] for section in report["sections"]}
     assert {name: count for name, count in counted.items() if count} == Counter(line["section"] for line in lines)
+    [key] = [line for line in lines if line["section"] == "api_keys"]
+    assert (key["expires_at"], key["scopes"]) == ("2099-01-01T00:00:00.000000Z", sorted(key["scopes"]))
     as_of = datetime.fromisoformat(report["as_of"])
     async with watched.container.storage().read() as reader:
 
@@ -117,7 +119,8 @@ async def test_scenario_39_every_section_counts_what_is_stored_and_foreign_data_
 async def _more_about(watched: Watched, dfids: list[str]) -> None:
     """Leave one of everything else that a report about Ana tells."""
     region, ana = watched.region, watched.region.ana.client
-    key = {"name": "scales", "scopes": ["items:read"]}
+    scopes = ["notifications:read", "items:write", "events:read", "circuits:read", "items:read", "circuits:push"]
+    key = {"name": "scales", "scopes": scopes, "expires_at": "2099-01-01T00:00:00Z"}
     theirs = {"name": "Boi Verde", "allow_public_visibility": True}
     opened = (await region.bia.client.post("/api/circuits", json=theirs)).json()["circuit_id"]
     given = await region.item(region.bia, "given")
@@ -163,6 +166,22 @@ async def test_scenario_40_two_instances_complete_a_report_once_and_one_runs_at_
     await asyncio.gather(*(watched.container.relay().drain() for _ in range(3)))
     told = (await ana.get("/api/notifications", params={"type": "report_ready"})).json()["items"]
     assert len(told) == 1
+
+
+async def test_a_period_stands_where_it_means_something_and_every_fault_of_it_is_told(watched: Watched) -> None:
+    instant = "2026-03-01T00:00:00Z"
+    for asked, faults in (
+        ({"kind": "subject_access", "period_from": instant}, {"/period_from": "not_allowed"}),
+        ({"kind": "audit_trail"}, {"/period_from": "required", "/period_to": "required"}),
+        (
+            {"kind": "incident_summary", "period_to": instant, "subject_user_id": watched.admin.user_id},
+            {"/period_from": "required", "/subject_user_id": "not_allowed"},
+        ),
+        ({"kind": "audit_trail", "period_from": instant, "period_to": instant}, {"/period_to": "out_of_range"}),
+    ):
+        answer = await watched.admin.client.post(ROOT, json=asked)
+        told = {fault["pointer"]: fault["code"] for fault in answer.json()["errors"]}
+        assert (answer.status_code, told) == (422, faults), asked
 
 
 async def test_the_content_goes_after_thirty_days_and_the_report_stays(watched: Watched) -> None:
