@@ -134,6 +134,7 @@ async def end_sessions(act: Act, account: Account) -> Account:
     """End every session of a user."""
     ended = changed(account, act.now, token_epoch=account.token_epoch + 1)
     await act.unit.save(ACCOUNTS, ended)
+    act.told.add(account.user_id)
     await _record(act, "session.closed", ended)
     return ended
 

@@ -149,6 +149,7 @@ class ApiKeys:
             require_version(if_match, key.version)
             if key.revoked_at is None:
                 await act.unit.save(API_KEYS, revoked_key(act, key))
+                act.told.add(key.created_by)
                 await _record(act, "api_key.revoked", key)
                 await act.activity("api_key_revoked", ("api_key", key.key_id), data={"name": key.name})
 

@@ -162,15 +162,20 @@ class Notifications:
         if up_to_position is not None:
             where["position"] = Between(None, up_to_position + 1)
 
+        last = up_to_position
+
         async def work(act: Act) -> Updated:
+            nonlocal last
             rows = [row async for row in walk(act.unit, NOTIFICATIONS, Select(where, ("position",)))]
             await act.unit.save(NOTIFICATIONS, *(_marked(row, act.now) for row in rows))
             act.told.add(_own(principal))
+            if up_to_position is None and rows:
+                last = rows[-1].position
             return Updated(len(rows))
 
         updated = await self.units.perform(principal, work)
-        if up_to_position is not None:
-            self.units.bus.publish(Wake((_own(principal),), read_up_to=up_to_position))
+        if last is not None:
+            self.units.bus.publish(Wake((_own(principal),), read_up_to=last))
         return updated
 
     async def remove(self, principal: Principal, notification_id: str) -> None:

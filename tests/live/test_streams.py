@@ -10,6 +10,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from domain.access.principal import system
 from tests.live.conftest import Instance, Start
 from tests.servers import PostgresServer, RedisServer
 
@@ -115,8 +116,10 @@ async def test_a_websocket_marks_and_answers_and_tells_the_other_devices(start: 
         assert (await heard(other, "read"))["notification_ids"] == ids
         await one.send(json.dumps({"action": "mark_all_read", "ref": 2}))
         assert await heard(one, "ack") == {"type": "ack", "ref": 2}
-        while (await heard(other, "unread_count"))["unread"]:
-            pass
+        seen: dict[str, Any] = {}
+        while (seen.get("read", {}).get("up_to_position"), seen.get("unread_count", {}).get("unread")) != (3, 0):
+            message = json.loads(await asyncio.wait_for(other.recv(), 5))
+            seen[message["type"]] = message
         await one.send(json.dumps({"action": "dance", "ref": 3}))
         wrong = await heard(one, "error")
         assert (wrong["ref"], wrong["code"]) == (3, "validation_failed")
@@ -181,6 +184,23 @@ async def test_scenario_11_a_stream_ends_when_its_session_does(start: Start) -> 
         assert link.close_code == 4401
         name, _, data = await asyncio.wait_for(anext(told), 5)
         assert (name, data["reason"]) == ("bye", "token_revoked")
+
+
+async def test_a_stream_ends_at_once_when_its_key_is_revoked_or_an_administrator_signs_its_user_out(
+    start: Start,
+) -> None:
+    instance = await start()
+    user_id, token = await instance.register("ana")
+    bearer = {"authorization": f"Bearer {token}"}
+    wanted = {"name": "scales", "scopes": ["notifications:read"]}
+    issued = (await instance.client.post("/api/api-keys", json=wanted, headers=bearer)).json()
+    async with socket_of(instance, issued["secret"]) as keyed, socket_of(instance, token) as link:
+        await heard(keyed, "hello")
+        await heard(link, "hello")
+        await instance.client.delete(f"/api/api-keys/{issued['key']['key_id']}", headers=bearer)
+        assert (await heard(keyed, "bye"))["reason"] == "key_revoked"
+        await instance.container.accounts().administration.logout_all(system(), user_id)
+        assert (await heard(link, "bye"))["reason"] == "token_revoked"
 
 
 async def test_a_shutdown_says_goodbye(start: Start) -> None:
