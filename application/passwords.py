@@ -138,6 +138,11 @@ def password_faults(
     return ()
 
 
+def same_password(one: str, other: str) -> bool:
+    """Tell whether two texts are one password, however a keyboard composed their letters."""
+    return _bytes(one) == _bytes(other)
+
+
 @functools.cache
 def _common_passwords() -> frozenset[str]:
     lines = _COMMON.read_text(encoding="utf-8").splitlines()

@@ -11,6 +11,7 @@ from application.accounts.guard import LoginGuard
 from application.accounts.opening import open_session, token_pair
 from application.accounts.resets import tell_password_changed, void_resets, with_password
 from application.accounts.values import Login, PasswordChange, TokenPair
+from application.passwords import same_password
 from domain.access.principal import Principal
 from domain.accounts.rules import is_active, session_holds
 from domain.accounts.values import Account
@@ -130,7 +131,7 @@ class Logins:
         faults = self.desk.password_faults(
             request.new_password, username=account.username, email=account.email, pointer="/new_password"
         )
-        if request.new_password == request.current_password:
+        if not faults and same_password(request.new_password, request.current_password):
             faults = (Fault("password_unchanged", "The password is the same as before.", "/new_password"),)
         if faults:
             raise Invalid(faults)

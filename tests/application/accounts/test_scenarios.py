@@ -10,7 +10,7 @@ import pytest
 
 from application.accounts.values import PasswordChange
 from application.tokens import SignedTokens, TokenKeys
-from domain.errors import Refusal
+from domain.errors import Invalid, Refusal
 from domain.ids import new_id
 from domain.ports.schema import ACCOUNTS, REFRESH_TOKENS, SESSIONS, WORKSPACES
 from tests.application.accounts.world import PASSWORD, Line, World, caller, codes
@@ -183,6 +183,16 @@ async def test_13_a_password_change_ends_every_older_token(world: World):
     await refused(world.login(), "login_failed")
     assert await world.login(password="another good password")
     assert len(await world.notified("password_changed")) == len(await world.audit("password.changed")) == 1
+
+
+async def test_a_new_password_is_another_one_however_it_is_typed(world: World):
+    composed, apart = "sete bois pard\u00e3os", "sete bois parda\u0303os"
+    user = await world.who(await world.register())
+    user = await world.who(await world.accounts.logins.change_password(user, PasswordChange(PASSWORD, composed)))
+    for new, code in ((composed, "password_unchanged"), (apart, "password_unchanged"), ("short", "too_short")):
+        with pytest.raises(Invalid) as refused:
+            await world.accounts.logins.change_password(user, PasswordChange(apart, new))
+        assert [fault.code for fault in refused.value.faults] == [code]
 
 
 async def test_14_a_lost_refresh_can_be_repeated_but_a_late_one_ends_the_session(world: World):
