@@ -133,8 +133,8 @@ def _conditions(wanted: UserFilter) -> dict[str, Condition]:
         where["username"] = StartsWith(wanted.username.lower())
     if wanted.email is not None:
         where["email_key"] = StartsWith(wanted.email.lower())
-    if wanted.status is not None:
-        frozen = wanted.status is AccountStatus.FROZEN
+    if len(wanted.status) == 1:
+        frozen = AccountStatus.FROZEN in wanted.status
         where["place"] = AnyOf(("frozen", "erased")) if frozen else "active"
     if wanted.is_admin is not None:
         where["is_admin"] = wanted.is_admin

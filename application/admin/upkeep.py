@@ -27,7 +27,7 @@ class JobStatus(StrEnum):
 @attrs.frozen
 class JobFilter:
     kind: Annotated[str, Line(1, 64)] | None = None
-    status: JobStatus | None = None
+    status: frozenset[JobStatus] = frozenset()
 
 
 @attrs.frozen
@@ -59,13 +59,14 @@ class Jobs:
     async def page(self, wanted: JobFilter, after: Cursor | None, limit: int) -> Page[JobView]:
         """Return the jobs that match, newest first."""
         where: dict[str, Condition] = {} if wanted.kind is None else {"kind": wanted.kind}
-        if wanted.status is not None:
-            where["status"] = "dead" if wanted.status is JobStatus.DEAD else "pending"
+        stored = {"dead" if each is JobStatus.DEAD else "pending" for each in wanted.status}
+        if len(stored) == 1:
+            where["status"] = stored.pop()
         now = self.units.clock.now()
 
         async def shown(rows: Sequence[OutboxRow]) -> list[JobView | None]:
             views = [JobView.of(row, now) for row in rows]
-            return [view if wanted.status in (None, view.status) else None for view in views]
+            return [view if not wanted.status or view.status in wanted.status else None for view in views]
 
         query = Select(where, ("created_at",), descending=True)
         async with self.units.storage.read() as reader:

@@ -19,7 +19,7 @@ class UserFilter:
 
     username: Prefix | None = None
     email: Prefix | None = None
-    status: AccountStatus | None = None
+    status: frozenset[AccountStatus] = frozenset()
     is_admin: bool | None = None
     workspace_id: Id | None = None
     created_from: datetime | None = None

@@ -26,7 +26,7 @@ from domain.audit.incidents import (
 from domain.audit.watching import announce
 from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
-from domain.ports.queries import Between, Condition, Cursor, Page, Select
+from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
 from domain.ports.schema import INCIDENTS, ROSTER
 from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
@@ -37,8 +37,8 @@ from domain.shape import UNSET, Count, Id, Line, Raw, Text, Unset
 class IncidentFilter:
     """Which incidents; `from_` is inclusive, `to` exclusive, both by when they were opened."""
 
-    status: IncidentStatus | None = None
-    severity: IncidentSeverity | None = None
+    status: frozenset[IncidentStatus] = frozenset()
+    severity: frozenset[IncidentSeverity] = frozenset()
     rule: Annotated[str, Line(1, 64)] | None = None
     assignee: Id | None = None
     from_: datetime | None = None
@@ -128,8 +128,10 @@ class Incidents:
     ) -> Page[IncidentView]:
         """Return incidents, the newest first."""
         self.audit.require_admin(principal)
-        equal = {name: getattr(wanted, name) for name in ("status", "severity", "rule", "assignee")}
+        equal = {"rule": wanted.rule, "assignee": wanted.assignee}
         where: dict[str, Condition] = {name: value for name, value in equal.items() if value is not None}
+        several = {"status": wanted.status, "severity": wanted.severity}
+        where |= {name: AnyOf(tuple(sorted(values))) for name, values in several.items() if values}
         if wanted.from_ is not None or wanted.to is not None:
             where["created_at"] = Between(wanted.from_, wanted.to)
         async with self.units.storage.read() as reader:

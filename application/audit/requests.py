@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 
-from domain.ports.queries import Between, Condition
+from domain.ports.queries import AnyOf, Between, Condition
 from domain.shape import Id, Pattern, Raw
 
 
@@ -47,8 +47,8 @@ class AuditFilter:
     resource_id: Annotated[str, Raw(1, 128)] | None = None
     circuit_id: Id | None = None
     workspace_id: Id | None = None
-    outcome: Outcome | None = None
-    severity: Severity | None = None
+    outcome: frozenset[Outcome] = frozenset()
+    severity: frozenset[Severity] = frozenset()
     trace_id: TraceId | None = None
 
     @property
@@ -67,10 +67,10 @@ class AuditFilter:
         if self.action is not None:
             group, _, verb = self.action.partition(".")
             where |= {"action_group": group} if verb == "*" else {"action": self.action}
-        if self.outcome is not None:
-            where["setback"] = None if self.outcome is Outcome.SUCCESS else self.outcome.value
-        if self.severity is not None:
-            where["concern"] = None if self.severity is Severity.INFO else self.severity.value
+        if self.outcome:
+            where["setback"] = _any_but(Outcome.SUCCESS, self.outcome)
+        if self.severity:
+            where["concern"] = _any_but(Severity.INFO, self.severity)
         if self.from_ is not None or self.to is not None:
             where["at"] = Between(self.from_, self.to)
         return where
@@ -78,5 +78,14 @@ class AuditFilter:
     @property
     def named(self) -> dict[str, str]:
         """What was asked for, as the audit keeps it."""
-        members = attrs.asdict(self)
-        return {name.rstrip("_"): str(value) for name, value in members.items() if value is not None}
+        members = attrs.asdict(self, recurse=False)
+        return {name.rstrip("_"): _said(value) for name, value in members.items() if value not in (None, frozenset())}
+
+
+def _any_but(usual: StrEnum, wanted: frozenset[Any]) -> AnyOf:
+    """Return the condition on a column that holds nothing for what is usual."""
+    return AnyOf(tuple(None if each is usual else each.value for each in sorted(wanted)))
+
+
+def _said(value: Any) -> str:
+    return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)

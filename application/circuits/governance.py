@@ -1,7 +1,7 @@
 """Use cases of roles, joining and decisions (circuits.md 4.8 to 4.10, 4.18), and the numbers of a circuit."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from application.circuits.reading import CircuitReading
 from application.circuits.requests import (
@@ -46,7 +46,7 @@ from domain.circuits.facts import circuit_fact, request_fact
 from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Circuit
 from domain.errors import Refusal, not_found
-from domain.ports.queries import Condition, Cursor, Page, Select
+from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
 from domain.ports.schema import CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
@@ -186,7 +186,7 @@ class CircuitGovernance(CircuitReading):
         self,
         principal: Principal,
         circuit_id: str,
-        status: JoinRequestStatus | None = None,
+        statuses: Collection[JoinRequestStatus] = (),
         after: Cursor | None = None,
         limit: int = 50,
     ) -> Page[JoinRequestView]:
@@ -196,9 +196,10 @@ class CircuitGovernance(CircuitReading):
             decides = at.decide(self.visit(principal), Action.JOIN_LIST).allowed
             if not decides:
                 await self._require_asked(reader, principal, at, circuit_id)
-            where = {"circuit_id": circuit_id} | ({} if decides else {"requester_id": str(principal.user_id)})
-            where |= {} if status is None else {"status": status.value}
-            newest_first = status is not JoinRequestStatus.PENDING
+            where: dict[str, Condition] = {"circuit_id": circuit_id}
+            where |= {} if decides else {"requester_id": str(principal.user_id)}
+            where |= {"status": AnyOf(tuple(sorted(statuses)))} if statuses else {}
+            newest_first = set(statuses) != {JoinRequestStatus.PENDING}
             query = Select(where, ("requested_at",), descending=newest_first)
             page = await reader.page(JOIN_REQUESTS, query, after, limit)
             return Page(tuple(request_view(row, decider=decides) for row in page.items), page.after)

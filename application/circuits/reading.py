@@ -318,15 +318,13 @@ def _asked(at: Scene, principal: Principal, wanted: OperationFilter) -> dict[str
     """Return the operations of a circuit that the reader sees: all with `approve` or `audit`, else own ones."""
     where: dict[str, Condition] = {"circuit_id": at.circuit.circuit_id}
     filters = {
-        "operation_type": wanted.type,
         "dfid": wanted.dfid and (parse_dfid(wanted.dfid) or wanted.dfid),
         "requester_id": wanted.requester_id,
         "batch_id": wanted.batch_id,
     }
     where |= {name: value for name, value in filters.items() if value is not None}
-    if wanted.status:
-        statuses = tuple(sorted(wanted.status))
-        where["status"] = statuses[0] if len(statuses) == 1 else AnyOf(statuses)
+    several = {"status": wanted.status, "operation_type": wanted.type}
+    where |= {name: AnyOf(tuple(sorted(values))) for name, values in several.items() if values}
     if not any(at.holds(principal.user_id, held) for held in (Permission.APPROVE, Permission.AUDIT)):
         where["requester_workspace_id"] = principal.workspace_id
     return where

@@ -362,7 +362,7 @@ class OperationFilter:
     """Operations of a circuit."""
 
     status: frozenset[OperationStatus] = frozenset()
-    type: OperationType | None = None
+    type: frozenset[OperationType] = frozenset()
     dfid: Dfid | None = None
     requester_id: Id | None = None
     batch_id: Id | None = None

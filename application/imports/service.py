@@ -1,7 +1,7 @@
 """The import: rows are taken in like creates, a thousand to a unit, and their results stored with them."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -27,7 +27,7 @@ from domain.items.pending import Origin
 from domain.items.submission import Submission, read_submission
 from domain.items.values import ContributionSource, Import, ImportRow, Item, Outcome
 from domain.ports.errors import StorageError
-from domain.ports.queries import Cursor, Page, Select
+from domain.ports.queries import AnyOf, Cursor, Page, Select
 from domain.ports.schema import IMPORT_ROWS, IMPORTS, ITEMS
 
 ROWS_PER_UNIT = 1000
@@ -117,15 +117,15 @@ class Imports:
         self,
         principal: Principal,
         import_id: str,
-        outcome: Outcome | None = None,
+        outcomes: Collection[Outcome] = (),
         after: Cursor | None = None,
         limit: int = 50,
     ) -> Page[ImportRow]:
         """Return the row results of an import in order. Raises Refusal `not_found`."""
         await self.get(principal, import_id)
         where: dict[str, Any] = {"import_id": import_id}
-        if outcome is not None:
-            where["outcome"] = outcome.value
+        if outcomes:
+            where["outcome"] = AnyOf(tuple(sorted(each.value for each in outcomes)))
         async with self.units.storage.read() as reader:
             return await reader.page(IMPORT_ROWS, Select(where, ("row",)), after, limit)
 

@@ -23,7 +23,7 @@ from domain.items.resolution import claims_of
 from domain.items.resolving import opened_submission
 from domain.items.submission import Read, read_submission
 from domain.items.values import Claim, Identifier, Item, PendingReason, PendingStatus, PendingSubmission
-from domain.ports.queries import Condition, Cursor, Page, Select
+from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
 from domain.ports.schema import CLAIMS, PENDING, Key
 from domain.shape import Line, Raw, Text
 
@@ -57,7 +57,7 @@ class TakeIdentifier(NamedIdentifier):
 class DisputeFilter:
     """Which disputes to list."""
 
-    status: PendingStatus = PendingStatus.OPEN
+    status: frozenset[PendingStatus] = frozenset({PendingStatus.OPEN})
 
 
 @attrs.frozen
@@ -174,7 +174,8 @@ class ItemAdministration(ItemReading):
 
     async def disputes(self, wanted: DisputeFilter, after: Cursor | None = None, limit: int = 50) -> Page[Dispute]:
         """Return the claim conflicts of all workspaces, the oldest first, with no content of any item."""
-        where: dict[str, Condition] = {"reason": PendingReason.CLAIM_CONFLICT.value, "status": wanted.status.value}
+        states = AnyOf(tuple(sorted(status.value for status in wanted.status)))
+        where: dict[str, Condition] = {"reason": PendingReason.CLAIM_CONFLICT.value, "status": states}
         async with self.units.storage.read() as reader:
             page = await reader.page(PENDING, Select(where, ("created_at", "pending_id")), after, limit)
             asked = [(record, self._claiming(record)) for record in page.items]

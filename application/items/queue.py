@@ -20,7 +20,7 @@ from domain.items.resolution import Conflict
 from domain.items.resolving import PendingAction, Placed, Resolver, check_action, close, fail, opened_submission
 from domain.items.submission import Content, Submission, read_submission
 from domain.items.values import Item, Outcome, PendingReason, PendingStatus, PendingSubmission
-from domain.ports.queries import Between, Condition, Cursor, Page, Select
+from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ITEMS, PENDING
 from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
@@ -50,10 +50,10 @@ _BY_ITEM = frozenset({PendingAction.LINK, PendingAction.MERGE})
 class PendingFilter:
     """Which records to list."""
 
-    reason: PendingReason | None = None
-    status: PendingStatus = PendingStatus.OPEN
+    reason: frozenset[PendingReason] = frozenset()
+    status: frozenset[PendingStatus] = frozenset({PendingStatus.OPEN})
     priority_min: Priority | None = None
-    origin: PendingOrigin | None = None
+    origin: frozenset[PendingOrigin] = frozenset()
 
 
 @attrs.frozen
@@ -118,11 +118,11 @@ class Queue(Lineages):
         """Return records, the most urgent first, the oldest first among equals."""
         if principal.workspace_id is None:
             raise not_found()
-        where: dict[str, Condition] = {"workspace_id": principal.workspace_id, "status": wanted.status.value}
-        if wanted.reason is not None:
-            where["reason"] = wanted.reason.value
-        if wanted.origin is not None:
-            where["origin"] = wanted.origin.value
+        where: dict[str, Condition] = {"workspace_id": principal.workspace_id}
+        several = {"status": wanted.status, "reason": wanted.reason, "origin": wanted.origin}
+        where |= {
+            name: AnyOf(tuple(sorted(each.value for each in values))) for name, values in several.items() if values
+        }
         if wanted.priority_min is not None:
             where["urgency"] = Between(None, 1 - _LEVELS[wanted.priority_min])
         async with self.units.storage.read() as reader:

@@ -24,7 +24,7 @@ from domain.identifiers.personal import IdentifierKeys
 from domain.items.dfid import parse_dfid
 from domain.items.transferring import Offer, Outcome, TransferDecision, end, offer
 from domain.items.values import Transfer
-from domain.ports.queries import Between, Condition, Cursor, Page, Select
+from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ITEMS, TRANSFERS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
@@ -78,7 +78,7 @@ class TransferFilter:
     """Offers received or made, by status and item."""
 
     direction: TransferDirection | None = None
-    status: TransferStatus | None = None
+    status: frozenset[TransferStatus] = frozenset()
     dfid: Dfid | None = None
 
 
@@ -205,18 +205,26 @@ def _queries(wanted: TransferFilter, workspace_id: str, now: datetime) -> list[S
     """Return queries that together find every offer once: an open one is expired when its time is over."""
     sides = {TransferDirection.IN: "to_workspace_id", TransferDirection.OUT: "from_workspace_id"}
     columns = [column for direction, column in sides.items() if wanted.direction in (None, direction)]
-    later = now + _INSTANT
-    states: list[dict[str, Condition]] = [{} if wanted.status is None else {"status": wanted.status}]
-    if wanted.status is TransferStatus.OPEN:
-        states = [{"status": TransferStatus.OPEN, "expires_at": Between(later)}]
-    elif wanted.status is TransferStatus.EXPIRED:
-        states.append({"status": TransferStatus.OPEN, "expires_at": Between(None, later)})
+    states = _states(wanted.status, now + _INSTANT) if wanted.status else [{}]
     item: dict[str, Condition] = {} if wanted.dfid is None else {"dfid": parse_dfid(wanted.dfid) or wanted.dfid}
     return [
         Select({column: workspace_id, **state, **item}, ("created_at", "transfer_id"), descending=True)
         for column in columns
         for state in states
     ]
+
+
+def _states(wanted: frozenset[TransferStatus], later: datetime) -> list[dict[str, Condition]]:
+    """Return the conditions that offers of these statuses meet, each of them one."""
+    stored = tuple(sorted(wanted - {TransferStatus.OPEN}))
+    states: list[dict[str, Condition]] = [{"status": AnyOf(stored)}] if stored else []
+    if wanted >= {TransferStatus.OPEN, TransferStatus.EXPIRED}:
+        return [*states, {"status": TransferStatus.OPEN}]
+    if TransferStatus.OPEN in wanted:
+        states.append({"status": TransferStatus.OPEN, "expires_at": Between(later)})
+    if TransferStatus.EXPIRED in wanted:
+        states.append({"status": TransferStatus.OPEN, "expires_at": Between(None, later)})
+    return states
 
 
 async def _merged(reader: Reader, queries: Sequence[Select], after: Cursor | None, limit: int) -> Page[Transfer]:

@@ -21,7 +21,7 @@ from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of, mes
 from domain.notifications.values import NEVER_MUTED, Notification, NotificationType
 from domain.outbox.values import OutboxRow
 from domain.ports.bus import Wake
-from domain.ports.queries import Between, Condition, Cursor, Page, Select
+from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, MEMBERSHIPS, NOTIFICATIONS
 from domain.ports.storage import Reader
 from domain.ports.walking import walk
@@ -35,7 +35,7 @@ class NotificationFilter:
     """Which notifications to list; with `after_position` ascending by position, else the newest first."""
 
     unread: bool | None = None
-    type: NotificationType | None = None
+    type: frozenset[NotificationType] = frozenset()
     circuit_id: Id | None = None
     after_position: Position | None = None
 
@@ -106,8 +106,10 @@ class Notifications:
     ) -> Page[NotificationView]:
         """Return the caller's notifications."""
         where: dict[str, Condition] = {"user_id": _own(principal)}
-        asked = {"unread": wanted.unread, "type": wanted.type, "circuit_id": wanted.circuit_id}
+        asked = {"unread": wanted.unread, "circuit_id": wanted.circuit_id}
         where |= {name: value for name, value in asked.items() if value is not None}
+        if wanted.type:
+            where["type"] = AnyOf(tuple(sorted(wanted.type)))
         query = Select(where, ("created_at", "notification_id"), descending=True)
         if wanted.after_position is not None:
             query = Select({**where, "position": Between(wanted.after_position + 1)}, ("position",))

@@ -87,5 +87,5 @@ class DeliveryFilter:
     """Deliveries of a circuit, newest first."""
 
     webhook_id: Id | None = None
-    status: DeliveryStatus | None = None
+    status: frozenset[DeliveryStatus] = frozenset()
     trigger: Kind | None = None

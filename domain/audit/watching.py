@@ -23,7 +23,7 @@ from domain.audit.incidents import (
 )
 from domain.audit.values import AuditEntry
 from domain.ids import new_id
-from domain.ports.queries import AnyOf, Between, Select
+from domain.ports.queries import AnyOf, Between, Condition, Select
 from domain.ports.schema import AUDIT, INCIDENTS, ROSTER, RULE_WINDOWS
 
 Place = tuple[str, str]
@@ -121,7 +121,7 @@ class _Watch:
 
     async def _succeeded(self, burst: Incident) -> bool:
         """Tell whether the attacked name signed in before the burst came to light: refusals are sealed late."""
-        opened = {"actor_user_id": burst.subject_id, "action": OPENED, "at": _aftermath(burst)}
+        opened: dict[str, Condition] = {"actor_user_id": burst.subject_id, "action": OPENED, "at": _aftermath(burst)}
         return bool((await self.act.unit.page(AUDIT, Select(opened, ("at",)), limit=1)).items)
 
     async def _keep(self, stored: dict[Place, RuleWindow]) -> None:

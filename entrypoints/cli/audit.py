@@ -73,12 +73,14 @@ def export(
     since: Annotated[datetime | None, typer.Option("--from", help="From this instant on, UTC.")] = None,
     to: Annotated[datetime | None, typer.Option(help="Before this instant, UTC.")] = None,
     actor_user_id: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
+    key_id: Annotated[str | None, typer.Option(help="Only what this API key did.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action, or a group as item.*.")] = None,
+    resource_kind: Annotated[str | None, typer.Option(help="Only what was done to things of this kind.")] = None,
     resource_id: Annotated[str | None, typer.Option(help="Only what was done to this.")] = None,
     circuit_id: Annotated[str | None, typer.Option(help="Only what happened in this circuit.")] = None,
     workspace_id: Annotated[str | None, typer.Option(help="Only what belongs to this workspace.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only what ended like this.")] = None,
-    severity: Annotated[Severity | None, typer.Option(help="Only what is as severe as this.")] = None,
+    outcome: Annotated[list[Outcome] | None, typer.Option(help="Only what ended like this; may be repeated.")] = None,
+    severity: Annotated[list[Severity] | None, typer.Option(help="Only what is as severe; may be repeated.")] = None,
     trace_id: Annotated[str | None, typer.Option(help="Only what one request did.")] = None,
 ) -> None:
     """Take entries out in the order of the log; the last line completes the export."""
@@ -86,12 +88,14 @@ def export(
         from_=_utc(since),
         to=_utc(to),
         actor_user_id=actor_user_id,
+        key_id=key_id,
         action=action,
+        resource_kind=resource_kind,
         resource_id=resource_id,
         circuit_id=circuit_id,
         workspace_id=workspace_id,
-        outcome=outcome,
-        severity=severity,
+        outcome=frozenset(outcome or ()),
+        severity=frozenset(severity or ()),
         trace_id=trace_id,
     )
     settings = settings_of(context)

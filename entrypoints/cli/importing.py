@@ -179,19 +179,17 @@ async def _results(
     refused: list[ImportRow] = []
     with report.open("w", encoding="utf-8", newline="") as file:
         write = _csv_writer(file) if report.suffix.lower() == ".csv" else _ndjson_writer(file)
-        async for row in _rows(engine, principal, view, None):
+        async for row in _rows(engine, principal, view):
             write(row)
             if row.outcome is Outcome.REFUSED:
                 refused.append(row)
     return tuple(refused)
 
 
-async def _rows(
-    engine: Engine, principal: Principal, view: ImportView, outcome: Outcome | None
-) -> AsyncIterator[ImportRow]:
+async def _rows(engine: Engine, principal: Principal, view: ImportView, *outcomes: Outcome) -> AsyncIterator[ImportRow]:
     after = None
     while True:
-        page = await engine.imports.rows(principal, view.import_id, outcome, after, limit=1000)
+        page = await engine.imports.rows(principal, view.import_id, outcomes, after, limit=1000)
         for row in page.items:
             yield row
         after = page.after

@@ -44,6 +44,31 @@ def test_operation_ids_are_unique_and_every_refusal_is_catalogued(api: Any) -> N
             assert str(registry()[code].status) in operation["responses"], (name, code)
 
 
+CHOICES = {"sort", "order", "time", "access", "scope", "direction", "author", "include", "evidence_min", "priority_min"}
+"""Parameters of lists that choose one thing of several; all others filter."""
+
+
+def test_a_filter_of_fixed_values_takes_several_of_them(api: Any) -> None:
+    """http.md 7: any of a comma list. `kind` and `visibility` of items and events name one half of a whole."""
+    single = {
+        (path, parameter["name"])
+        for path, methods in api["paths"].items()
+        for parameter in methods.get("get", {}).get("parameters", ())
+        if "limit" in {one["name"] for one in methods["get"]["parameters"]}
+        and parameter["in"] == "query"
+        and "enum" in str(parameter["schema"] | _named(api, parameter["schema"]))
+        and parameter["schema"].get("type") != "array"
+        and parameter["name"] not in CHOICES
+    }
+    assert {name for _, name in single} <= {"kind", "visibility"}, single
+
+
+def _named(api: Any, schema: Any) -> Any:
+    """Return what a schema refers to, nothing for one that refers to nothing."""
+    refers = schema.get("$ref") or next((one["$ref"] for one in schema.get("anyOf", ()) if "$ref" in one), None)
+    return {} if refers is None else api["components"]["schemas"][refers.rpartition("/")[2]]
+
+
 async def test_law_5_the_serving_process_routes_exactly_what_its_document_says(api: Any, tmp_path: Path) -> None:
     """Asked of the router of the application that `defarm serve` makes, path by path, and of the document it serves."""
     container = container_of(load(SECRETS | {"DEFARM_DATA_DIR": str(tmp_path)}))

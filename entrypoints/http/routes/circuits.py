@@ -67,7 +67,7 @@ class MemberQuery(MemberFilter):
 class RequestQuery(PageQuery):
     """Join requests by status."""
 
-    status: JoinRequestStatus | None = None
+    status: frozenset[JoinRequestStatus] = frozenset()
 
 
 class CircuitHandlers:
@@ -171,7 +171,7 @@ class CircuitHandlers:
 
     async def pending_requests(self, call: Call) -> Page[JoinRequestView]:
         return await self.circuits.join_requests(
-            call.principal, call.path["circuit_id"], JoinRequestStatus.PENDING, call.after, call.limit
+            call.principal, call.path["circuit_id"], (JoinRequestStatus.PENDING,), call.after, call.limit
         )
 
     async def my_requests(self, call: Call) -> Page[JoinRequestView]:

@@ -36,9 +36,9 @@ class ImportQuery:
 
 @attrs.frozen
 class RowsQuery(PageQuery):
-    """Rows of one outcome, or of all."""
+    """Rows of these outcomes, or of all."""
 
-    outcome: Outcome | None = None
+    outcome: frozenset[Outcome] = frozenset()
 
 
 class ImportHandlers:

@@ -284,12 +284,15 @@ async def test_offers_are_listed_by_direction_and_status_newest_first(world: Wor
 
     assert await listed() == [3, 2, 1, 0]
     assert await listed(direction=TransferDirection.IN) == [1]
-    assert await listed(direction=TransferDirection.OUT, status=TransferStatus.OPEN) == [3, 2]
+    assert await listed(direction=TransferDirection.OUT, status=frozenset({TransferStatus.OPEN})) == [3, 2]
     assert await listed(dfid=made[2].dfid) == [2]
+    some = frozenset({TransferStatus.OPEN, TransferStatus.DECLINED})
+    assert await listed(status=some) == [3, 2, 1, 0]
     world.clock.pass_by(timedelta(days=8))
-    assert await listed(status=TransferStatus.OPEN) == []
-    assert await listed(status=TransferStatus.EXPIRED) == [3, 2, 1]
-    assert await listed(status=TransferStatus.DECLINED) == [0]
+    assert await listed(status=frozenset({TransferStatus.OPEN})) == []
+    assert await listed(status=frozenset({TransferStatus.EXPIRED})) == [3, 2, 1]
+    assert await listed(status=frozenset({TransferStatus.DECLINED})) == await listed(status=some) == [0]
+    assert await listed(status=some | {TransferStatus.EXPIRED}) == [3, 2, 1, 0]
 
 
 async def test_scenario_63_an_accept_comes_before_or_after_what_meets_it(rounds: Rounds) -> None:

@@ -159,8 +159,8 @@ async def test_the_queue_is_read_by_urgency_then_age_and_filtered(farm: Farm) ->
     urgent = ["conflicting_items", "no_identifiers"]
     assert await reasons(PendingFilter()) == [*urgent, "invalid_identifiers", "invalid_identifiers"]
     assert await reasons(PendingFilter(priority_min=Priority.HIGH)) == urgent
-    assert await reasons(PendingFilter(reason=PendingReason.NO_IDENTIFIERS)) == ["no_identifiers"]
-    assert await reasons(PendingFilter(status=PendingStatus.REJECTED)) == []
+    assert await reasons(PendingFilter(reason=frozenset({PendingReason.NO_IDENTIFIERS}))) == ["no_identifiers"]
+    assert await reasons(PendingFilter(status=frozenset({PendingStatus.REJECTED}))) == []
 
 
 async def test_a_record_of_a_draft_ends_with_it(farm: Farm) -> None:

@@ -58,6 +58,7 @@ async def test_accounts_are_found_by_what_administrators_know_of_them(client: ht
     assert await named() == ["bia", "ana", "root"]
     assert await named(username="AN") == await named(email="Ana@") == ["ana"]
     assert await named(status="frozen") == ["bia"] and await named(status="active") == ["ana", "root"]
+    assert await named(status="active,frozen") == await named()
     assert await named(is_admin="true") == ["root"]
     assert await named(workspace_id=ana["workspace"]["workspace_id"]) == ["ana"]
     created = (await client.get(of(ana), headers=bearer(root))).json()["created_at"]

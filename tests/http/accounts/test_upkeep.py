@@ -43,6 +43,7 @@ async def test_jobs_are_listed_without_what_they_carry_and_dead_ones_tried_again
 
     assert await listed() == [held, dead, waiting]
     assert await listed(status="running") == [held] and await listed(status="pending") == [waiting]
+    assert await listed(status="running,dead") == [job for job in await listed() if job != waiting]
     assert await listed(status="dead") == await listed(kind="webhook") == [dead]
     answer = await client.post(f"{JOBS}/{dead}/retry", headers=bearer(root))
     assert (answer.status_code, answer.json()["status"], answer.json()["attempts"]) == (202, "pending", 0)

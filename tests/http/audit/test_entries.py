@@ -60,6 +60,12 @@ async def test_entries_are_found_by_everything_they_are_filtered_by(watched: Wat
     assert len(await watched.entries(action="item.created")) == 2
     [failed] = await watched.entries(outcome="denied", severity="notice")
     assert (failed["action"], failed["personal"]["submitted_name"]) == ("login.failed", "ana")
+    [mixed] = await watched.entries(outcome="success,denied", severity="notice,critical", action="login.*")
+    assert mixed == failed
+    both = await watched.entries(resource_id=dfid, outcome="denied,success", severity="critical,info")
+    assert both == [made]
+    asked = (await watched.entries(action="audit.queried"))[0]["details"]["filters"]
+    assert (asked["outcome"], asked["severity"]) == ("denied,success", "critical,info")
     answer = await watched.admin.client.get("/api/audit/entries", params={"action": "Item"})
     assert answer.status_code == 422
 

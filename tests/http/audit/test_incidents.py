@@ -124,6 +124,8 @@ async def test_names_from_one_address_are_a_spray_and_a_resolved_incident_opens_
     for number in range(20):
         await watched.visitor.post("/api/auth/login", json={"username": f"user{number}", "password": "wrong"})
     assert [each["status"] for each in await incidents(watched, rule="password_spray")] == ["open", "resolved"]
+    assert len(await incidents(watched, status="open,resolved", severity="high,low")) == 2
+    assert await incidents(watched, status="acknowledged", severity="high,low") == []
     tag = {"if-match": (await watched.admin.client.get(one)).headers["etag"]}
     again = await watched.admin.client.patch(one, json={"status": "open"}, headers=tag)
     assert (again.status_code, again.json()["code"]) == (409, "incident_state"), again.text

@@ -85,6 +85,7 @@ async def test_scenario_42_every_approver_but_the_requester_is_told_and_then_the
     approve = f"{path}/operations/{waiting['operation_id']}/approve"
     assert (await region.ana.client.post(approve, json={})).status_code == 200
     approved = await told(region.bia, type="operation_approved")
+    assert await told(region.bia, type="operation_approved,operation_pending") == approved
     assert [entry["actor_user_id"] for entry in approved] == [region.ana.user_id]
 
 
