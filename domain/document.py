@@ -16,8 +16,10 @@ class Document(dict[str, JsonValue]):
     __slots__ = ()
 
     def __init__(self, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), /, **more: Any) -> None:
-        given = dict(members, **more)
-        super().__init__({key: value if value.__class__ in _PLAIN else freeze(value) for key, value in given.items()})
+        super().__init__(members, **more)
+        for key, value in self.items():
+            if value.__class__ not in _FROZEN:
+                super().__setitem__(key, freeze(value))
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("a Document cannot be changed")
@@ -34,13 +36,11 @@ class Document(dict[str, JsonValue]):
 
 def freeze(value: Any) -> JsonValue:
     """Return `value` with every object a Document and every list a tuple."""
-    if value.__class__ in _PLAIN or isinstance(value, Document):
+    if value.__class__ in _FROZEN:
         return value
-    if isinstance(value, Mapping):
-        return Document(value)
     if isinstance(value, list | tuple):
         return tuple(map(freeze, value))
-    return value
+    return Document(value) if isinstance(value, Mapping) else value
 
 
 def alike(one: JsonValue, other: JsonValue) -> bool:
@@ -52,5 +52,5 @@ def alike(one: JsonValue, other: JsonValue) -> bool:
     return not isinstance(one, tuple) or all(map(alike, one, other))
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_FROZEN = frozenset({Document, str, int, float, bool, type(None)})
 EMPTY = Document()

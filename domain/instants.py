@@ -2,14 +2,19 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 MICROSECOND = timedelta(microseconds=1)
 
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:[0-5]\d)(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
+@lru_cache(256)
 def wire(instant: datetime) -> str:
-    """Return `2026-03-01T12:00:00.000000Z`, always with six digits."""
+    """Return `2026-03-01T12:00:00.000000Z`, always with six digits.
+
+    Batches write the same few instants, which are remembered.
+    """
     known = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
     return known.isoformat(timespec="microseconds")[:26] + "Z"
 
