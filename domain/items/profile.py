@@ -5,6 +5,7 @@ Rows are counted by it straight from an index, so that numbers of a workspace co
 
 import json
 from collections import Counter
+from functools import lru_cache
 
 import attrs
 
@@ -21,18 +22,6 @@ class Profile:
     namespaces: tuple[str, ...]
     evidence: dict[str, int]
 
-    @property
-    def text(self) -> str:
-        """The one spelling by which equal profiles are equal texts."""
-        return json.dumps(attrs.astuple(self), separators=(",", ":"), sort_keys=True)
-
-    @classmethod
-    def of(cls, item: Item) -> "Profile":
-        """Return the profile of an item."""
-        namespaces = {identifier.namespace or GENERIC_NAMESPACE for identifier in item.identifiers}
-        levels = Counter(str(identifier.evidence) for identifier in item.identifiers)
-        return cls(item.status.value, item.confidence, tuple(sorted(namespaces)), dict(levels))
-
     @classmethod
     def read(cls, text: str) -> "Profile":
         """Return the profile that a text spells."""
@@ -42,4 +31,13 @@ class Profile:
 
 def profile(item: Item) -> str:
     """Return the text of an item's profile."""
-    return Profile.of(item).text
+    marks = tuple([(identifier.namespace, identifier.evidence) for identifier in item.identifiers])
+    return _spelled(item.status.value, item.confidence, marks)
+
+
+@lru_cache(1024)
+def _spelled(status: str, confidence: float, marks: tuple[tuple[str | None, str], ...]) -> str:
+    """Return the one spelling by which equal profiles are equal texts."""
+    namespaces = sorted({namespace or GENERIC_NAMESPACE for namespace, _ in marks})
+    levels = Counter(str(evidence) for _, evidence in marks)
+    return json.dumps([status, confidence, namespaces, levels], separators=(",", ":"), sort_keys=True)
