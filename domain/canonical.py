@@ -11,13 +11,14 @@ _ALIKE = frozenset({str, bool, type(None)})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-def canonical(value: Any) -> bytes:
+def canonical(value: Any, *doubtful: Any) -> bytes:
     """Return the RFC 8785 bytes of a JSON value. Integers beyond 2**53-1 and non-finite numbers raise ValueError.
 
     What msgspec writes in the same bytes goes through it: it is five times as fast, and batches hash tens of
-    thousands of values.
+    thousands of values. `doubtful` are the parts that have to be looked at for that, where all else is known to be
+    texts and nulls under ASCII names; without them it is all of the value.
     """
-    if _written_alike(value):
+    if all(map(_written_alike, doubtful or (value,))):
         try:
             return _encode(value)
         except UnicodeEncodeError:
@@ -39,7 +40,7 @@ def _written_alike(value: Any) -> bool:
                 return False
         return True
     if kind is tuple or kind is list:
-        return all(_written_alike(member) for member in value)
+        return all(map(_written_alike, value))
     if isinstance(value, str):
         return True
     if kind is int:
@@ -56,6 +57,6 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def digest(value: Any) -> str:
+def digest(value: Any, *doubtful: Any) -> str:
     """Return the SHA-256 of the canonical bytes of `value`, in lower-case hexadecimal."""
-    return sha256_hex(canonical(value))
+    return sha256_hex(canonical(value, *doubtful))

@@ -57,12 +57,12 @@ def new_salt() -> str:
 
 def payload_hash(salt: str | None, payload: Any) -> str:
     """Return the hash that commits a payload."""
-    return digest({"v": "defarm-payload/1", "salt": salt, "payload": payload})
+    return digest({"v": "defarm-payload/1", "salt": salt, "payload": payload}, payload)
 
 
 def event_hash(event: Event) -> str:
     """Return the hash of an event, over everything but the payload itself and what erasure leaves behind."""
-    return digest(hashed_members(event))
+    return digest(hashed_members(event), event.position)
 
 
 def hashed_members(event: Event) -> dict[str, Any]:

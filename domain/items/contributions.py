@@ -31,7 +31,8 @@ def contribution_hash(contribution: Contribution) -> str:
             "data": contribution.data,
             "recorded_at": wire(contribution.recorded_at),
             "salt": contribution.salt,
-        }
+        },
+        contribution.data,
     )
 
 
