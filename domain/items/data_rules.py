@@ -90,4 +90,4 @@ def escaped(key: str) -> str:
 
 def is_text(text: str) -> bool:
     """Tell whether a text can be kept: Unicode scalar values without U+0000."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return "\x00" not in text and (text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text))

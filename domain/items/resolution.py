@@ -83,12 +83,13 @@ def counted_place(workspace_id: str, identifier: Identifier) -> str | None:
 
 def claims_of(content: Content, workspace_id: str, *, creating: bool) -> list[tuple[Read, str]]:
     """Return the canonical identifiers that claim, each with its space."""
-    pairs = (
-        (read, claim_space(content.scope_of(read, creating=creating), workspace_id))
+    return [
+        (read, space)
         for read in content.identifiers
-        if read.canonical and read.lookup is not None
-    )
-    return [(read, space) for read, space in pairs if space is not None]
+        if read.canonical
+        and read.lookup is not None
+        and (space := claim_space(content.scope_of(read, creating=creating), workspace_id)) is not None
+    ]
 
 
 def places_of(content: Content, workspace_id: str) -> dict[str, Read]:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Annotated
 
 import attrs
 
 from domain.document import EMPTY, Document
 from domain.errors import Fault
-from domain.evolving import evolve
 from domain.identifiers import (
     GENERIC_NAMESPACE,
     WELL_KNOWN_NAMESPACES,
@@ -90,7 +90,7 @@ class Read:
 
     @property
     def canonical(self) -> bool:
-        return self.kind is IdentifierKind.CANONICAL
+        return type_of(self.key) is not None
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -123,10 +123,13 @@ class Content:
     faults: tuple[Fault, ...] = ()
     malformed: tuple[Fault, ...] = ()
     data_faults: tuple[Fault, ...] = ()
-    warnings: tuple[str, ...] = ()
     unkept: tuple[Fault, ...] = ()
 
-    @property
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_warnings(self)))
+
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         return tuple(read.key for read in self.identifiers)
 
@@ -167,16 +170,15 @@ def read_submission(
     faults += _count_faults(submission, whole=whole)
     faults += _alias_faults(submission.aliases)
     identifiers = tuple(reads.values())
-    content = Content(
+    return Content(
         identifiers,
         submission.data,
         tuple(dict.fromkeys(submission.aliases)),
         tuple(faults),
         tuple(malformed),
         tuple(data_faults(submission.data, "/data", reserved=True, folded=whole)),
-        unkept=tuple(unkept),
+        tuple(unkept),
     )
-    return evolve(content, warnings=tuple(dict.fromkeys(_warnings(content))))
 
 
 def _shape_faults(given: IdentifierInput, pointer: str) -> Iterable[Fault]:
