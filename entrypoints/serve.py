@@ -325,12 +325,14 @@ class Process:
 
     async def _end(self, opening: "asyncio.Task[None]", serving: "asyncio.Task[None]") -> None:
         was_ready = self.health.phase == "ready"
+        self.health.closing = not was_ready
         self.health.phase = "draining"
         self.log.info("system.draining")
         opening.cancel()
         await asyncio.wait({opening})
         if was_ready:
             await asyncio.sleep(self.settings.drain_delay.total_seconds())
+        self.health.closing = True
         self.container.live().shut()
         self.server.should_exit = True
         await asyncio.wait({serving})

@@ -121,7 +121,7 @@ class App:
     def _admit(self, exchange: Exchange) -> None:
         if self.health.phase == "starting":
             raise Refusal("starting", "The engine is starting.", retry_after_seconds=1)
-        if self.health.phase == "draining":
+        if self.health.closing:
             exchange.extra_headers = (("connection", "close"),)
             raise Refusal("draining", "This instance is shutting down.", retry_after_seconds=1)
         if self.in_flight >= self.settings.max_in_flight:
@@ -132,7 +132,7 @@ class App:
 
     def turned_away(self, scope: Scope) -> tuple[list[Raw], bytes] | None:
         """Return headers and body for a request that finds no room, without the chain; None when the chain decides."""
-        if self.in_flight < self.settings.max_in_flight or self.health.phase != "ready":
+        if self.in_flight < self.settings.max_in_flight or self.health.phase == "starting":
             return None
         exchange = Exchange(scope, _nothing, _nothing)
         token = REQUEST.set(exchange)

@@ -27,7 +27,8 @@ class StoreState:
 
 @attrs.define
 class Health:
-    """The state of this instance. `phase` and `read_only` are set by whoever starts and stops it.
+    """The state of this instance. `phase`, `closing` and `read_only` are set by whoever starts and stops it; an
+    instance that drains serves on until it is `closing`.
 
     `ask_store` really asks the store and raises StorageError; `checks` reports cache, bus, limiter and workers as
     `up`, `degraded`, `off` or `down`. `mode` is the storage mode.
@@ -41,6 +42,7 @@ class Health:
     ask_store: Callable[[], Awaitable[StoreState]]
     checks: Callable[[], Mapping[str, str]] = dict
     phase: Phase = "starting"
+    closing: bool = False
     read_only: bool = False
     in_flight: int = 0
     _asked: tuple[float, dict[str, Any]] | None = None

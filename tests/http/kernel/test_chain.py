@@ -289,7 +289,9 @@ async def test_preflight_needs_nothing_and_works_while_starting(toy: Toy, client
     assert not [name for name in foreign.headers if name.startswith("access-control")]
 
 
-async def test_starting_and_draining_serve_health_alone(toy: Toy, client: httpx.AsyncClient) -> None:
+async def test_starting_and_closing_serve_health_alone_and_draining_is_no_refusal_yet(
+    toy: Toy, client: httpx.AsyncClient
+) -> None:
     toy.health.phase = "starting"
     answer = await client.get("/api/big", headers=TOKEN)
     refused(answer, "starting")
@@ -298,10 +300,14 @@ async def test_starting_and_draining_serve_health_alone(toy: Toy, client: httpx.
     assert (await client.get("/health/ready")).status_code == 503
     assert (await client.get("/health/db")).json()["reason"] == "starting"
     toy.health.phase = "draining"
+    assert (await client.get("/api/big", headers=TOKEN)).status_code == 200
+    ready = await client.get("/health/ready")
+    assert (ready.status_code, ready.json()["phase"]) == (503, "draining")
+    toy.health.closing = True
     answer = await client.get("/api/big", headers=TOKEN)
     refused(answer, "draining")
     assert answer.headers["connection"] == "close"
-    toy.health.phase = "ready"
+    toy.health.phase, toy.health.closing = "ready", False
     ready = await client.get("/health/ready")
     assert ready.status_code == 200
     assert ready.json()["checks"]["store"] == "up"
