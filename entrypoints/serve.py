@@ -25,7 +25,7 @@ from application.settings import Settings
 from container import Container, close, container_of
 from domain.access.principal import system
 from domain.act import Act
-from domain.errors import DomainError
+from domain.errors import DomainError, Refusal
 from domain.outbox.values import OutboxRow
 from domain.ports.backing import SchemaBehind, StoreBroken, StoreRefused
 from domain.ports.errors import ReadOnly, StorageError, WriterRefused
@@ -34,8 +34,9 @@ from entrypoints.forking import fork
 from entrypoints.http.app import App
 from entrypoints.http.assembly import assembled, engine_routes, health_of, kernel_of
 from entrypoints.http.conversing import MAX_SOCKET_MESSAGE
-from entrypoints.http.crowd import Connection, Crowd, Raw, Refuse
+from entrypoints.http.crowd import Connection, Crowd, Refuse
 from entrypoints.http.exchange import Receive, Scope, Send
+from entrypoints.http.heads import Raw, Unread
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routing import Route
 from entrypoints.http.server import KEEP_ALIVE_SECONDS
@@ -155,9 +156,9 @@ def _tell(message: str) -> None:
 class _Server(Server):
     """uvicorn without its signal handling and without the loop's way of taking connections in."""
 
-    def __init__(self, config: Config, refuse: Refuse) -> None:
+    def __init__(self, config: Config, refuse: Refuse, unread: Unread) -> None:
         super().__init__(config)
-        self._crowd = Crowd(refuse)
+        self._crowd = Crowd(refuse, unread)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])
@@ -185,6 +186,9 @@ class _Door:
     def refuse(self, scope: Scope) -> tuple[list[Raw], bytes] | None:
         return self.app.turned_away(scope)
 
+    def unread(self, refused: Refusal, peer: str | None) -> tuple[int, list[Raw], bytes]:
+        return self.app.unread(refused, peer)
+
 
 class Process:
     """One serving process."""
@@ -203,7 +207,7 @@ class Process:
         self.watcher = Watcher(container, self.health, container.meter())
         self.metrics = metrics_route(self.watcher.scrape, self.settings.metrics_token)
         self.door = _Door(self._assembled())
-        self.server = _Server(self._uvicorn(), self.door.refuse)
+        self.server = _Server(self._uvicorn(), self.door.refuse, self.door.unread)
         self.signalled = asyncio.Event()
 
     def _uvicorn(self) -> Config:

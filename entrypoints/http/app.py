@@ -21,6 +21,7 @@ from entrypoints.http import errors
 from entrypoints.http.answers import NO_STORE, Answer, Socket, Stream
 from entrypoints.http.bodies import ClientGone
 from entrypoints.http.exchange import REQUEST, Exchange, Receive, Scope, Send, client_address
+from entrypoints.http.heads import MAX_HEADERS, MAX_REQUEST_LINE
 from entrypoints.http.health import Health
 from entrypoints.http.pages import kernel_routes
 from entrypoints.http.routing import Route
@@ -28,8 +29,6 @@ from entrypoints.http.sending import METHODS, Raw, Sender
 from entrypoints.http.serving import Kernel, Serving
 from entrypoints.http.watching import Watch
 
-MAX_REQUEST_LINE: Final = 8 * 1024
-MAX_HEADERS: Final = 32 * 1024
 CLIENT_GONE: Final = 499
 """The status that the log gives to a request whose client went away; it is never sent."""
 _UNRESERVED: Final = "!$&'()*+,;=:@-._~"
@@ -139,16 +138,31 @@ class App:
         try:
             self._enter(exchange, scope)
         except Refusal as refused:
-            if refused.code != "overloaded":
-                return None
-            answer = self.problem(exchange, refused)
-            body = b"" if exchange.method == "HEAD" else answer.body
-            exchange.bytes_out = len(body)
-            self._record(exchange, answer.status)
-            return self.sender.headers(exchange, answer), body
+            return self._aside(exchange, refused)[1:] if refused.code == "overloaded" else None
         finally:
             REQUEST.reset(token)
         return None
+
+    def unread(self, refused: Refusal, peer: str | None) -> tuple[int, list[Raw], bytes]:
+        """Return status, headers and body for what came from an address and was no request."""
+        scope: Scope = {"type": "http", "method": "", "path": "", "query_string": b"", "headers": []}
+        exchange = Exchange(scope, _nothing, _nothing)
+        exchange.address = self.address(peer, None)
+        if refused.code != "request_timeout":
+            exchange.extra_headers = (("connection", "close"),)
+        token = REQUEST.set(exchange)
+        try:
+            return self._aside(exchange, refused)
+        finally:
+            REQUEST.reset(token)
+
+    def _aside(self, exchange: Exchange, refused: Refusal) -> tuple[int, list[Raw], bytes]:
+        """Answer a request outside the chain, with its record."""
+        answer = self.problem(exchange, refused)
+        body = b"" if exchange.method == "HEAD" else answer.body
+        exchange.bytes_out = len(body)
+        self._record(exchange, answer.status)
+        return answer.status, self.sender.headers(exchange, answer), body
 
     def _leave(self, exchange: Exchange) -> None:
         if exchange.in_flight:

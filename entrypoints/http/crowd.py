@@ -12,25 +12,28 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from entrypoints.http.exchange import Scope
+from entrypoints.http.heads import Heads, Raw, Unread
 
 HELD_SECONDS: Final = 1.0
 """What `Retry-After` says of a full server."""
 EVERY: Final = 0.01
 AT_ONCE: Final = 16
 """Connections that are listened to again at one time when their second is over: what refusing may cost."""
-Raw = tuple[bytes, bytes]
 Refuse = Callable[[Scope], tuple[list[Raw], bytes] | None]
 """Returns headers and body of the refusal when there is no room for a request, and None when it is to be served."""
 
 
 class Crowd:
-    """The connections of a process that were refused and are not listened to now, the one that waits longest first."""
+    """The connections of a process that were refused and are not listened to now, the one that waits longest first.
 
-    def __init__(self, refuse: Refuse) -> None:
-        self.refuse = refuse
+    `unread` answers what is no request.
+    """
+
+    def __init__(self, refuse: Refuse, unread: Unread) -> None:
+        self.refuse, self.unread = refuse, unread
         self._held: deque[tuple[float, Connection]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -54,11 +57,11 @@ class Crowd:
         self._timer = loop.call_later(EVERY, self._go_on, loop) if self._held else None
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Heads):
     """A connection of a server that may be full."""
 
     def __init__(self, crowd: Crowd, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(crowd.unread, **options)
         self._crowd = crowd
         self._refused = self._held = False
 
@@ -73,7 +76,7 @@ class Connection(HttpToolsProtocol):
         if refusal is None:
             super().on_headers_complete()
         else:
-            self._refused = True
+            self._refused, self._heading = True, False
             self._send(*refusal)
 
     def _refusal(self) -> tuple[list[Raw], bytes] | None:

@@ -23,7 +23,7 @@ async def served(app: App) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = server_config(app)
     config.loop = "asyncio"
-    config.http = functools.partial(Connection, Crowd(app.turned_away))  # type: ignore[assignment]
+    config.http = functools.partial(Connection, Crowd(app.turned_away, app.unread))  # type: ignore[assignment]
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server.serve([listener]))

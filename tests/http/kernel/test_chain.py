@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from domain.ports import errors as storage
+from entrypoints.http import heads
 from entrypoints.http.errors import registry
 from entrypoints.http.exchange import add_request
 from tests.http.kernel.toy import TOKEN, Toy
@@ -213,6 +214,55 @@ async def test_a_body_that_stops_arriving_is_408(start: Start) -> None:
     assert answer.startswith("HTTP/1.1 408 ")
     assert "connection: close" in answer
     assert json.loads(answer.partition("\r\n\r\n")[2])["code"] == "request_timeout"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"no request at all\r\n\r\n", 400, "header_invalid"),
+        (b"GET /" + b"x" * 9000, 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\nx-long: " + b"x" * 20_000, 431, "headers_too_large"),
+        (b"GET / HTTP/1.1\r\nhost: ", 408, "request_timeout"),
+    ],
+)
+async def test_a_head_that_never_ends_or_is_none_is_answered_as_everything_else(
+    start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: int, code: str
+) -> None:
+    """Nothing of it reaches the chain; without this a slow or endless head would hold its connection for ever."""
+    monkeypatch.setattr(heads, "HEAD_IDLE", 0.3 if status == 408 else 10.0)
+    client = await start(Toy())
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(4 if status == 431 else 1):
+            writer.write(sent)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            sent = b"x" * 20_000
+        answer = (await asyncio.wait_for(reader.read(), 5)).decode()
+    writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ") and "connection: close" in head
+    assert "content-type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert [(each["status"], each["code"]) for each in logs if each["event"] == "http.request"] == [(status, code)]
+
+
+async def test_a_connection_that_says_nothing_is_closed_and_a_slow_head_that_goes_on_is_served(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "HEAD_IDLE", 1.0)
+    client = await start(Toy())
+    place = (client.base_url.host, client.base_url.port)
+    silent, other = await asyncio.open_connection(*place)
+    reader, writer = await asyncio.open_connection(*place)
+    for part in (b"GET /health ", b"HTTP/1.1\r\n", b"host: x\r\n", b"connection: close\r\n", b"\r\n"):
+        writer.write(part)
+        await asyncio.sleep(0.25)
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    assert await asyncio.wait_for(silent.read(), 5) == b""
+    other.close()
 
 
 async def test_imports_stream_and_may_be_compressed(start: Start) -> None:
