@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
@@ -67,18 +67,12 @@ _open_unit: ContextVar[object | None] = ContextVar("open_unit", default=None)
 
 
 class StagedReader:
-    """A reader of committed state, and the block in which it is open."""
+    """A reader of committed state."""
 
     def __init__(self, storage: "StagedStorage") -> None:
         self._storage = storage
         self._backend = storage.backend
         self._closed = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._closed = True
 
     def _check(self) -> None:
         self._storage._check()
@@ -132,6 +126,19 @@ class StagedReader:
     def _cut(facet: Facet[V], query: Select, rows: list[V], limit: int) -> Page[V]:
         more = len(rows) > limit
         return Page(tuple(rows[:limit]), cursor_of(facet, query, rows[limit - 1]) if more else None)
+
+
+class _Reading:
+    """The block in which a reader is open."""
+
+    def __init__(self, reader: StagedReader) -> None:
+        self._reader = reader
+
+    async def __aenter__(self) -> StagedReader:
+        return self._reader
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reader._closed = True
 
 
 class StagedUnit(StagedReader):
@@ -325,9 +332,9 @@ class StagedStorage:
         if self._closed:
             raise Closed("this storage was closed")
 
-    def read(self) -> StagedReader:
+    def read(self) -> _Reading:
         self._check()
-        return StagedReader(self)
+        return _Reading(StagedReader(self))
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[StagedUnit]:
