@@ -23,7 +23,7 @@ from adapters.postgres.errors import translating
 from adapters.postgres.patience import patience
 from adapters.postgres.statements import STATEMENTS, fetching
 from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united
-from adapters.postgres.views import view_query
+from adapters.postgres.views import is_walk, view_query
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
 from adapters.staging import Found, StagedStorage, Wanted
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
@@ -157,7 +157,7 @@ class PostgresBackend:
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         kind, text, parameters = view_query(view, after, limit)
-        rows = await self._query(text, parameters)
+        rows = await (self._queries.ask((text, parameters)) if is_walk(view) else self._query(text, parameters))
         return [(tuple(row[1:]), decode_again(kind, row[0])) for row in rows]
 
     async def _answer_each(self, wishes: list[Wish[Query, Rows]]) -> None:

@@ -120,6 +120,17 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
             raise TypeError(f"no such view: {view!r}")
 
 
+def is_walk(view: View[Any]) -> bool:
+    """Tell whether an index leads through a view in its order: others may leave with it, for it is no search."""
+    match view:
+        case ItemsView(access="own", circuit_id=None, created=None, updated=None):
+            return not (view.entries or view.namespace or view.kind or view.evidences or view.alias or view.words)
+        case EventsView():
+            return view.dfid is not None
+        case _:
+            return False
+
+
 def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
     parameters: Parameters = _viewer(view) | {"statuses": list(view.statuses), "limit": limit}
     where = ["t.status = any(%(statuses)s)"]

@@ -10,13 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from domain.access.vocabulary import ItemStatus
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError, Unavailable
 from domain.ports.queries import Select
-from domain.ports.schema import MAPPINGS, WORKSPACES
+from domain.ports.schema import ITEMS, MAPPINGS, WORKSPACES
 from domain.ports.storage import Storage
+from domain.ports.views import ItemsView, Viewer
 from tests.conformance.storage.link import Mode, execute
 from tests.conformance.storage.stacks import PostgresStack, Stack
-from tests.conformance.storage.values import mapping, touched, workspace
+from tests.conformance.storage.values import NOW, item, mapping, touched, workspace
 
 PATIENCE = 9.0
 """Pool wait, statement timeout and margin of the stacks, and what a busy machine adds."""
@@ -281,16 +283,21 @@ async def test_a_key_that_no_server_can_read_fails_the_one_who_asks_for_it(postg
 async def test_queries_that_leave_together_have_their_own_answers_and_fail_alone(postgres: PostgresStack) -> None:
     storage = await postgres.fresh()
     rows = [mapping(f"row{n:02}") for n in range(40)]
+    items = [item(workspace_id=f"w{n:02}", status=ItemStatus.ACTIVE) for n in range(40)]
     async with storage.write() as unit:
         await unit.add(MAPPINGS, *rows)
+        await unit.add(ITEMS, *items)
     async with storage.read() as reader:
-        asked = [row.local_id for row in rows]
-        asked.insert(20, "bad\0")
-        pages = (reader.page(MAPPINGS, Select({"local_id": key})) for key in asked)
-        answers = await asyncio.gather(*pages, return_exceptions=True)
-    failure = answers.pop(20)
-    assert isinstance(failure, psycopg.DataError)
-    assert [answer.items for answer in answers] == [(row,) for row in rows]
+        asked = [*(row.local_id for row in rows), "bad\0"]
+        pages = [reader.page(MAPPINGS, Select({"local_id": key})) for key in asked]
+        viewers = [*(Viewer("u", str(one.workspace_id)) for one in items), Viewer("u", "bad\0")]
+        lists = [reader.view(ItemsView(viewer, NOW, statuses=("active",))) for viewer in viewers]
+        both = [each for pair in zip(pages, lists, strict=True) for each in pair]
+        answers = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(failure) for failure in answers[-2:]] == [psycopg.DataError] * 2
+    assert [answer.items for answer in answers[:-2]] == [
+        (one,) for pair in zip(rows, items, strict=True) for one in pair
+    ]
 
 
 async def _trigger(stack: PostgresStack, does: str, on: str, kind: str = "trigger", moment: str = "before") -> None:
