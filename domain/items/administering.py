@@ -8,6 +8,7 @@ from domain.errors import Refusal
 from domain.identifiers import Evidence
 from domain.items.register import Register
 from domain.items.submission import place_of
+from domain.items.telling import updated
 from domain.items.values import Contribution, ContributionSource, Identifier, Item
 from domain.ports.queries import Select
 from domain.ports.schema import CONTRIBUTIONS, COUNTERS, ENTRIES
@@ -34,7 +35,7 @@ def confirm(register: Register, item: Item, identifier: Identifier, source: str,
     made = register.contribution(item, ContributionSource.ADMIN, (proved,))
     shown = tuple(proved if one.identity == proved.identity else one for one in item.identifiers)
     register.change(attrs.evolve(item, identifiers=shown), made)
-    register.tell_update(made, added=(proved,), evidence=proved.evidence)
+    register.note(updated(made, added=(proved,), evidence=proved.evidence))
     _fold_absorbers(register, item)
     return True
 
@@ -45,8 +46,8 @@ def release(register: Register, item: Item, identifier: Identifier, reason: str,
     made = register.contribution(item, ContributionSource.ADMIN, removed=(removed,))
     kept = tuple(one for one in item.identifiers if one.identity != identifier.identity)
     changed = register.change(attrs.evolve(item, identifiers=kept), made)
-    register.detach(changed, [identifier])
-    register.tell_update(made, removed=(removed,), reason=reason)
+    register.claiming.detach(changed, [identifier])
+    register.note(updated(made, removed=(removed,), reason=reason))
     _fold_absorbers(register, item)
 
 

@@ -16,6 +16,7 @@ from domain.items.engine import IDENTIFIERS_REQUIRED, require_single
 from domain.items.register import Register
 from domain.items.resolution import claims_of
 from domain.items.submission import Content, Read
+from domain.items.telling import named
 from domain.items.values import ContributionSource, Identifier, Item, Lineage, MergeStrategy
 
 
@@ -165,7 +166,7 @@ def split(
     moved = tuple(identifier for identity, identifier in own.items() if identity in named)
     if mode is SplitMode.EXTRACT and len(moved) == len(item.identifiers):
         raise Invalid([attrs.evolve(IDENTIFIERS_REQUIRED, pointer="/parts")])
-    register.detach(item, moved)
+    register.claiming.detach(item, moved)
     lineage = Lineage(split_from=item.key, split_mode=mode.value)
     payload: dict[str, object] = {"split_from": item.key}
     made = [
@@ -187,11 +188,10 @@ def _left(
     status = ItemStatus.SPLIT if mode is SplitMode.DIVIDE else item.status
     kept = tuple(identifier for identifier in item.identifiers if identifier not in moved)
     changed = register.change(attrs.evolve(item, identifiers=kept, lineage=lineage, status=status), contribution)
-    named = [{"namespace": i.namespace, "key": i.key, "kind": i.kind.value} for i in moved]
     payload: dict[str, object] = {
         "mode": mode.value,
         "parts": sorted(part.key for part in parts),
-        "moved": sorted(named, key=lambda name: (name["namespace"] or "", name["key"])),
+        "moved": named(moved),
         **commits(contribution),
         **({"reason": reason} if reason else {}),
     }

@@ -15,13 +15,14 @@ from domain.events.chain import EventDraft
 from domain.events.engine import record
 from domain.events.values import EventType
 from domain.evolving import evolve
-from domain.identifiers import GENERIC_NAMESPACE, IdentifierKind, IdentifierScope
+from domain.identifiers import IdentifierScope
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.instants import strictly_after
+from domain.items.claiming import Claiming, claimed_space, claims_held, entries_of
 from domain.items.contributions import new_contribution
 from domain.items.draft_values import refile
-from domain.items.families import read_contributions, read_holders, resealed
+from domain.items.families import read_contributions, resealed
 from domain.items.fold import (
     Family,
     beside,
@@ -34,10 +35,10 @@ from domain.items.fold import (
     uncovered,
 )
 from domain.items.pending import close_pushed
-from domain.items.resolution import claim_space, claims_of, counted_place, places_of, references_of
+from domain.items.resolution import claims_of, counted_place, places_of, references_of
 from domain.items.submission import AliasInput, Content, bind
+from domain.items.telling import contributed, updated
 from domain.items.values import (
-    LABEL_AFTER,
     NO_LINEAGE,
     Alias,
     Claim,
@@ -47,14 +48,13 @@ from domain.items.values import (
     IdentifierEntry,
     Item,
     Lineage,
-    ValueCounter,
 )
 from domain.items.values import (
     Mapping as LidMapping,
 )
 from domain.ports.errors import Stale
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CLAIMS, CONTRIBUTIONS, COUNTERS, ENTRIES, ITEMS, MAPPINGS
+from domain.ports.schema import CONTRIBUTIONS, ITEMS, MAPPINGS
 from domain.ports.walking import walk
 
 _Entries = Mapping[tuple[str, str, str, str], IdentifierEntry]
@@ -71,18 +71,10 @@ class Register:
     act: Act
     keys: IdentifierKeys
     resolving: str | None = None
+    claiming: Claiming = attrs.field(init=False)
     _items: dict[str, Item] = attrs.field(factory=dict)
     _stored: dict[str, int] = attrs.field(factory=dict)
     _changed: dict[str, None] = attrs.field(factory=dict)
-    _claims: dict[tuple[str, str, str], Claim] = attrs.field(factory=dict)
-    _new_claims: list[Claim] = attrs.field(factory=list)
-    _ended_claims: list[Claim] = attrs.field(factory=list)
-    _places: dict[str, dict[str, None]] = attrs.field(factory=dict)
-    _counters: dict[str, ValueCounter | None] = attrs.field(factory=dict)
-    _counted: dict[str, int] = attrs.field(factory=dict)
-    _looked_up: dict[str, None] = attrs.field(factory=dict)
-    _new_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
-    _ended_entries: dict[tuple[str, str, str, str], IdentifierEntry] = attrs.field(factory=dict)
     _contributions: list[Contribution] = attrs.field(factory=list)
     _drafts: list[EventDraft] = attrs.field(factory=list)
     _consumed: list[Item] = attrs.field(factory=list)
@@ -91,6 +83,9 @@ class Register:
     _beside: dict[str, Document] = attrs.field(factory=dict)
     _through: dict[tuple[str, str], set[_Identity]] = attrs.field(factory=dict)
     _histories: dict[str, list[Contribution]] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.claiming = Claiming(self.act.unit)
 
     async def load(self, contents: Iterable[Content], items: Iterable[str] = ()) -> None:
         """Read all that resolving these contents and changing these items can need."""
@@ -103,34 +98,15 @@ class Register:
             for read, space in claims_of(content, workspace, creating=creating)
         }
         places = sorted({place for content in contents for place in places_of(content, workspace)})
-        found = await self.act.unit.get_many(CLAIMS, sorted(claims))
-        self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
+        found = await self.claiming.load_claims(claims)
         references = {place for content in contents for place in references_of(content, workspace)}
-        await self._load_counters(sorted(references.union(places)))
-        await self._load_holders(places)
-        holders = {holder for place in places for holder in self._places[place]}
-        await self.load_items({*items, *holders, *(claim.item for claim in found.values())})
-
-    async def _load_counters(self, places: list[str]) -> None:
-        found = await self.act.unit.get_many(COUNTERS, places)
-        self._counters.update((place, found.get(place)) for place in places)
-
-    async def _load_holders(self, places: list[str]) -> None:
-        self._places.update((place, {}) for place in places)
-        self._looked_up.update(dict.fromkeys(places))
-        selecting = [place for place in places if 0 < self.count(place) <= LABEL_AFTER]
-        for place, holders in (await read_holders(self.act.unit, selecting)).items():
-            self._places[place] = dict.fromkeys(holders)
+        await self.claiming.load_counters(sorted(references.union(places)))
+        holders = await self.claiming.load_holders(places)
+        await self.load_items({*items, *holders, *(claim.item for claim in found)})
 
     async def load_claims(self, identifiers: Iterable[Identifier], workspace_id: str) -> None:
         """Read the claims that identifiers about to leave an item hold."""
-        held = {
-            (space, identifier.key, identifier.lookup or "")
-            for identifier in identifiers
-            if (space := _claimed_space(identifier, workspace_id)) is not None
-        }
-        found = await self.act.unit.get_many(CLAIMS, sorted(held))
-        self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
+        await self.claiming.load_claims(claims_held(identifiers, workspace_id))
 
     async def load_items(self, wanted: Iterable[str]) -> None:
         """Read items, everything they were merged into and everything absorbed in those."""
@@ -183,7 +159,7 @@ class Register:
         return self._items.get(key)
 
     def claim(self, space: str, key: str, lookup: str) -> Claim | None:
-        return self._claims.get((space, key, lookup))
+        return self.claiming.claim(space, key, lookup)
 
     def root(self, key: str) -> Item:
         item = self._items[key]
@@ -192,11 +168,10 @@ class Register:
         return item
 
     def holders(self, place: str) -> Iterable[str]:
-        return tuple(self._places.get(place, ()))
+        return self.claiming.holders(place)
 
     def count(self, place: str) -> int:
-        held = self._counters.get(place)
-        return (held.count if held else 0) + self._counted.get(place, 0)
+        return self.claiming.count(place)
 
     def create(
         self,
@@ -230,9 +205,9 @@ class Register:
         self._keep(contribution)
         self._items[dfid] = self._derived(item)
         self._changed[dfid] = None
-        self._find_by({}, self._entries(item))
-        self._attach(item, identifiers)
-        self._tell(EventType.CREATED, contribution, identifiers, payload)
+        self.claiming.find_by({}, entries_of(item, identifiers))
+        self.claiming.attach(item, identifiers)
+        self.note(contributed(EventType.CREATED, contribution, identifiers, payload or {}))
         return self._items[dfid]
 
     def enrich(
@@ -270,8 +245,8 @@ class Register:
         )
         if circuit_id is not None:
             self._lay(contribution, circuit_id)
-        self._attach(item, fresh)
-        self._tell(EventType.ENRICHED, contribution, identifiers, payload)
+        self.claiming.attach(item, fresh)
+        self.note(contributed(EventType.ENRICHED, contribution, identifiers, payload or {}))
         return self._items[item.key]
 
     def update(
@@ -310,9 +285,9 @@ class Register:
             ),
             contribution,
         )
-        self.detach(item, removed)
-        self._attach(item, fresh)
-        self.tell_update(contribution, added=added, removed=removed, data=data, reason=reason)
+        self.claiming.detach(item, removed)
+        self.claiming.attach(item, fresh)
+        self.note(updated(contribution, added, removed, data, reason))
         return self._items[item.key]
 
     def set_status(self, item: Item, status: ItemStatus, reason: str | None) -> Item:
@@ -327,22 +302,21 @@ class Register:
         await self.load_items(dfids)
         moving = [(item, identifier) for item in self._items.values() for identifier in self.own_identifiers(item)]
         claims = {
-            (space, identifier.key, identifier.lookup or "")
+            key
             for item, identifier in moving
             for workspace in (item.workspace_id, workspace_id)
-            if (space := _claimed_space(identifier, workspace)) is not None
+            for key in claims_held([identifier], workspace)
         }
-        found = await self.act.unit.get_many(CLAIMS, sorted(claims))
-        self._claims.update((CLAIMS.key_of(claim), claim) for claim in found.values())  # type: ignore[misc]
+        await self.claiming.load_claims(claims)
         places = {counted_place(workspace_id, identifier) for _, identifier in moving}
-        await self._load_counters(sorted(place for place in places if place is not None))
+        await self.claiming.load_counters(sorted(place for place in places if place is not None))
 
     def rivals(self, item: Item, workspace_id: str) -> tuple[str, ...]:
         """Return the items of a workspace that claim there what an item to be given to it carries, sorted."""
         claims = (
-            self._claims.get((workspace_id, identifier.key, identifier.lookup or ""))
+            self.claim(workspace_id, identifier.key, identifier.lookup or "")
             for identifier in self.own_identifiers(item)
-            if _claimed_space(identifier, workspace_id) == workspace_id
+            if claimed_space(identifier, workspace_id) == workspace_id
         )
         return tuple(sorted({claim.item for claim in claims if claim is not None and claim.item != item.key}))
 
@@ -355,28 +329,9 @@ class Register:
         identifiers = self.own_identifiers(item)
         made_in = item.created_in or item.workspace_id
         moved = self.change(evolve(item, workspace_id=workspace_id, created_in=made_in))
-        for identifier in identifiers:
-            self._count(counted_place(workspace_id, identifier))
-            self._move_claim(item, moved, identifier)
+        self.claiming.move(item, moved, identifiers)
         self.tell(item.key, EventType.TRANSFERRED, payload)
         return moved
-
-    def _count(self, place: str | None) -> None:
-        if place is not None:
-            self._counted[place] = self._counted.get(place, 0) + 1
-
-    def _move_claim(self, item: Item, moved: Item, identifier: Identifier) -> None:
-        number = (identifier.key, identifier.lookup or "")
-        before = _claimed_space(identifier, item.workspace_id)
-        after = _claimed_space(identifier, moved.workspace_id)
-        held = None if before is None else self._claims.get((before, *number))
-        if held is None or after is None or held.item != item.key:
-            return
-        claim = Claim(after, *number, item.key, moved.workspace_id)
-        del self._claims[held.space, held.key, held.lookup]
-        self._claims[after, *number] = claim
-        self._ended_claims.append(held)
-        self._new_claims.append(claim)
 
     async def flush(self) -> None:
         """Stage everything in the unit of the act."""
@@ -390,45 +345,13 @@ class Register:
         await unit.save(ITEMS, *(evolve(item, version=self._stored[item.key] + 1) for item in saved))
         await unit.add(MAPPINGS, *self._mappings)
         await close_pushed(self.act, self._mappings, self.resolving)
-        await unit.remove(CLAIMS, *self._ended_claims)
-        await unit.add(CLAIMS, *self._new_claims)
-        await unit.remove(ENTRIES, *self._ended_entries.values())
-        await unit.add(ENTRIES, *self._new_entries.values())
-        await self._flush_counters()
+        await self.claiming.flush(changed=bool(self._changed))
         await unit.add(CONTRIBUTIONS, *self._contributions)
         await record(self.act, *self._drafts)
         self._stored.update((item.key, self._stored.get(item.key, 0) + 1) for item in (*new, *saved))
-        for pending in (self._changed, self._counted, self._new_entries, self._ended_entries):
-            pending.clear()
-        for done in (self._new_claims, self._ended_claims, self._contributions, self._drafts, self._consumed):
+        self._changed.clear()
+        for done in (self._contributions, self._drafts, self._consumed, self._mappings):
             done.clear()
-        self._mappings.clear()
-
-    async def _flush_counters(self) -> None:
-        await self._load_counters([place for place in self._counted if place not in self._counters])
-        begun: list[ValueCounter] = []
-        grown: list[ValueCounter] = []
-        for place, more in self._counted.items():
-            held = self._counters[place]
-            if held is None:
-                begun.append(ValueCounter(place, more))
-            elif held.count <= LABEL_AFTER:
-                grown.append(ValueCounter(place, held.count + more, held.version + 1))
-        await self.act.unit.add(COUNTERS, *begun)
-        await self.act.unit.save(COUNTERS, *grown)
-        await self.act.unit.confirm(COUNTERS, *self._relied_on())
-        self._counters.update((counter.place, counter) for counter in (*begun, *grown))
-        self._looked_up.clear()
-
-    def _relied_on(self) -> list[ValueCounter]:
-        """Return the counters of values that chose an item, or none, and were not attached to it (3.5).
-
-        Those of labels choose nothing.
-        """
-        if not self._changed:
-            return []
-        held = (self._counters.get(place) for place in self._looked_up if place not in self._counted)
-        return [counter for counter in held if counter is not None and counter.count <= LABEL_AFTER]
 
     def _bound(
         self, content: Content, item: str, contribution_id: str, *, creating: bool, circuit_id: str | None
@@ -567,39 +490,22 @@ class Register:
             version=self._stored.get(item.key, 0) + 1,
         )
         alike = held is not None and held.identifiers is item.identifiers and held.workspace_id == item.workspace_id
-        before = {} if held is None or alike else self._entries(held)
+        before = {} if held is None or alike else entries_of(held, self.own_identifiers(held))
         for contribution in made:
             self._keep(contribution)
         self._items[item.key] = self._derived(updated)
         self._changed[item.key] = None
         if not alike:
-            self._find_by(before, self._entries(updated))
+            self.claiming.find_by(before, entries_of(updated, self.own_identifiers(updated)))
         return self._items[item.key]
 
-    def _entries(self, item: Item) -> _Entries:
-        """Return what an item is found by: all that stands on it, for it is the root of what it absorbed (9.1).
-
-        Values are counted where they are its own.
-        """
-        own = {one.identity: counted_place(item.workspace_id, one) for one in self.own_identifiers(item)}
-        entries = (self._entry(item, one, own.get(one.identity)) for one in item.identifiers)
-        return {(one.item, one.namespace, one.key, one.lookup): one for one in entries}
-
-    def _find_by(self, before: _Entries, after: _Entries) -> None:
-        for place, entry in before.items():
-            if after.get(place) != entry and self._new_entries.pop(place, None) is None:
-                self._ended_entries[place] = entry
-        for place, entry in after.items():
-            if before.get(place) == entry:
-                continue
-            if self._ended_entries.get(place) == entry:
-                del self._ended_entries[place]
-            else:
-                self._new_entries[place] = entry
+    def note(self, draft: EventDraft) -> None:
+        """Record an event of an item."""
+        self._drafts.append(draft)
 
     def tell(self, dfid: str, kind: EventType, payload: dict[str, object]) -> None:
         """Record a public event of an item."""
-        self._drafts.append(EventDraft(dfid, kind, EventVisibility.PUBLIC, Document(payload)))
+        self.note(EventDraft(dfid, kind, EventVisibility.PUBLIC, Document(payload)))
 
     @staticmethod
     def _derived(item: Item) -> Item:
@@ -608,89 +514,6 @@ class Register:
             fingerprint=fingerprint("workspace", item.workspace_id, item.identifiers),
             confidence=confidence(item.identifiers),
         )
-
-    def _attach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
-        for identifier in identifiers:
-            place = counted_place(item.workspace_id, identifier)
-            if place is not None:
-                self._places.setdefault(place, {})[item.key] = None
-                self._count(place)
-            space = _claimed_space(identifier, item.workspace_id)
-            if space is not None and (space, identifier.key, identifier.lookup or "") not in self._claims:
-                claim = Claim(space, identifier.key, identifier.lookup or "", item.key, item.workspace_id)
-                self._claims[space, identifier.key, identifier.lookup or ""] = claim
-                self._new_claims.append(claim)
-
-    def detach(self, item: Item, identifiers: Iterable[Identifier]) -> None:
-        """End the claims that identifiers about to leave an item hold."""
-        for identifier in identifiers:
-            space = _claimed_space(identifier, item.workspace_id)
-            if space is not None:
-                claim = self._claims.pop((space, identifier.key, identifier.lookup or ""), None)
-                if claim is not None and claim.item == item.key:
-                    self._ended_claims.append(claim)
-
-    @staticmethod
-    def _entry(item: Item, identifier: Identifier, place: str | None) -> IdentifierEntry:
-        return IdentifierEntry(
-            item=item.key,
-            workspace_id=identifier.workspace_id,
-            namespace=identifier.namespace or GENERIC_NAMESPACE,
-            key=identifier.key,
-            lookup=identifier.lookup or "",
-            place=place,
-            circuit_id=identifier.circuit_id,
-            personal=identifier.lookup != identifier.normalised,
-            also=identifier.also,
-        )
-
-    def _tell(
-        self,
-        kind: EventType,
-        contribution: Contribution,
-        identifiers: Iterable[Identifier],
-        payload: dict[str, object] | None,
-    ) -> None:
-        named = [{"namespace": i.namespace, "key": i.key, "kind": i.kind.value} for i in identifiers]
-        through = contribution.circuit_id
-        members: dict[str, object] = {
-            "source": contribution.source.value,
-            "contribution_id": contribution.contribution_id,
-            "contribution_hash": contribution.hash,
-            "identifiers": sorted(named, key=lambda name: (name["namespace"] or "", name["key"])),
-            "data_keys": sorted(contribution.data),
-            **({"circuit_id": through} if through else {}),
-            **(payload or {}),
-        }
-        visibility = EventVisibility.CIRCUIT_ONLY if through else EventVisibility.PUBLIC
-        self._drafts.append(EventDraft(contribution.item, kind, visibility, Document(members), circuit_id=through))
-
-    def tell_update(
-        self,
-        contribution: Contribution,
-        *,
-        added: tuple[Identifier, ...] = (),
-        removed: tuple[Identifier, ...] = (),
-        data: Document = EMPTY,
-        reason: str | None = None,
-        evidence: str | None = None,
-    ) -> None:
-        """Record the `updated` event of a contribution; `evidence` is the level to which it raised what it added."""
-
-        def named(identifiers: tuple[Identifier, ...]) -> list[dict[str, object]]:
-            return [{"namespace": i.namespace, "key": i.key, "kind": i.kind.value} for i in identifiers]
-
-        members: dict[str, object] = {
-            "contribution_id": contribution.contribution_id,
-            "contribution_hash": contribution.hash,
-            "data_keys": sorted(key for key, value in data.items() if value is not None),
-            "withdrawn_keys": sorted(key for key, value in data.items() if value is None),
-            "added": named(added),
-            "removed": named(removed),
-            **({"evidence": evidence} if evidence else {}),
-            **({"reason": reason} if reason else {}),
-        }
-        self._drafts.append(EventDraft(contribution.item, EventType.UPDATED, EventVisibility.PUBLIC, Document(members)))
 
 
 def _changing(layer: Document, data: Document) -> Document:
@@ -702,12 +525,6 @@ def _changing(layer: Document, data: Document) -> Document:
             if (key in layer if value is None else not (key in layer and alike(layer[key], value)))
         }
     )
-
-
-def _claimed_space(identifier: Identifier, workspace_id: str) -> str | None:
-    if identifier.kind is not IdentifierKind.CANONICAL:
-        return None
-    return claim_space(identifier.scope, workspace_id)
 
 
 def _overlaid(data: Document, patch: Document) -> Document:

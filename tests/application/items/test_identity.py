@@ -226,6 +226,15 @@ async def test_an_identifier_named_twice_is_taken_off_once(farm: Farm) -> None:
     assert len(event.payload["removed"]) == 1
 
 
+async def test_an_update_names_what_it_takes_off_in_order(farm: Farm) -> None:
+    """Lists of system payloads are sorted (10.2)."""
+    dfid = str((await made(farm, ("sisbov", SISBOV), ("lote", "1"), ("brinco", "7"))).item.dfid)
+    gone = (IdentifierReference("lote", "1"), IdentifierReference("brinco", "7"))
+    await farm.items.update(farm.ana, dfid, UpdateItem(remove_identifiers=gone), None)
+    (event,) = await farm.rows(EVENTS, event_type="updated")
+    assert [one["key"] for one in event.payload["removed"]] == ["brinco", "lote"]
+
+
 async def test_an_item_is_listed_by_what_a_workspace_calls_it_whatever_the_scheme_looks_like(farm: Farm) -> None:
     named = Submission((IdentifierInput("lote", "1"),), aliases=(AliasInput("urn:erp", "7:b"),))
     dfid = (await farm.items.create(farm.ana, named)).item.dfid  # type: ignore[union-attr]
