@@ -184,10 +184,12 @@ async def change_page(act: Act, circuit_id: str, changes: dict[str, Any], accept
     `scheduled_date_required`, `password_required`; S4 decides about auto-approval.
     """
     at = await scene(act.unit, act.principal, circuit_id)
-    settle(at.decide(act, Action.CIRCUIT_PUBLIC_SETTINGS), accepted, _version(at))
+    decision = at.decide(act, Action.CIRCUIT_PUBLIC_SETTINGS)
+    known(decision)
     before = at.circuit.public_settings
     after = _with_password(before, attrs.evolve(before, **changes))
     _check_auto_approve(at, act, before, after)
+    settle(decision, accepted, _version(at))
     check_page(after)
     circuit = changed(at.circuit, act.now, public_settings=after)
     if circuit is at.circuit:
@@ -218,7 +220,7 @@ def _check_auto_approve(at: Scene, act: Act, before: PublicSettings, after: Publ
     allowed_before = before.auto_approve_members and _role(at, before)
     wanted = _role(at, after)
     if not allowed_before or not wanted <= allowed_before:
-        at.require(act, Action.MEMBER_ADD, granted=wanted)
+        known(at.decide(act, Action.MEMBER_ADD, granted=wanted))
 
 
 def _role(at: Scene, settings: PublicSettings) -> frozenset[Permission]:

@@ -218,8 +218,11 @@ async def test_auto_approval_needs_the_right_to_invite_and_the_role_to_be_given(
         await world.circuits.change_public_settings(bia, circuit_id, on, None)
     await world.circuits.change_public_settings(ana, circuit_id, on, None)
     wider = PublicRequest(auto_approve_role=AutoRole.MEMBER)
-    with pytest.raises(Refusal, match="permission_missing"):
-        await world.circuits.change_public_settings(bia, circuit_id, wider, None)
+    for accepted in (None, frozenset({99})):  # The right comes before the version.
+        with pytest.raises(Refusal, match="permission_missing"):
+            await world.circuits.change_public_settings(bia, circuit_id, wider, accepted)
+    with pytest.raises(Refusal, match="version_mismatch"):
+        await world.circuits.change_public_settings(ana, circuit_id, wider, frozenset({99}))
     await world.circuits.change_public_settings(bia, circuit_id, PublicRequest(tagline="ok"), None)
 
 
