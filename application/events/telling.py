@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from application.facts import placements_of
 from domain.access.vocabulary import EventVisibility
 from domain.act import Act
+from domain.circuits.reading import placements_of
 from domain.events.values import Event, EventType
 from domain.ids import new_id
 from domain.ports.schema import CIRCUITS

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 
-from application.facts import placements_of
 from application.invariants.circuits import WAITING, circuits_of, is_being_cancelled
 from application.invariants.core import invariant
 from domain.access.vocabulary import CircuitStatus, MembershipStatus, OperationStatus, OperationType
+from domain.circuits.reading import placements_of
 from domain.circuits.values import FingerprintEntry, Membership, Operation, OperationOrigin, Placement
 from domain.events.values import Event, EventType
 from domain.items.values import Item

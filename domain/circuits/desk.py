@@ -95,13 +95,13 @@ class Desk:
         standing = self.placements.get(dfid)
         facts = Facts(
             Target(circuit_id=self.circuit.circuit_id, dfid=dfid),
-            circuits=(*here.circuits, *others.get("circuits", ())),
-            members=(*here.members, *others.get("members", ())),
+            circuits=(*here.circuits, *others.circuits),
+            members=(*here.members, *others.members),
             items=() if item is None else (item_fact(item),),
-            shares=others.get("shares", ()),
-            placements=(*(() if standing is None else (placement_fact(standing),)), *others.get("placements", ())),
-            pulls=others.get("pulls", ()),
-            transfers=others.get("transfers", ()),
+            shares=others.shares,
+            placements=(*(() if standing is None else (placement_fact(standing),)), *others.placements),
+            pulls=others.pulls,
+            transfers=others.transfers,
         )
         return decide(requester, Action.ITEM_PUSH, facts, self.act.now)
 

@@ -1,28 +1,31 @@
-"""The facts on which a user reads, and may pass on, items of others (circuits.md 2.2)."""
+"""What opens items of others to a user, and lets them be passed on (circuits.md 2.2): rows, and the facts of them."""
 
-from collections.abc import Iterable
-from typing import Any
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from domain.access.facts import Facts
 from domain.access.principal import Principal
-from domain.access.vocabulary import MembershipStatus, OperationStatus, OperationType
+from domain.access.vocabulary import OperationStatus, OperationType
 from domain.circuits.facts import circuit_fact, member_fact, placement_fact, pull_fact, share_fact, transfer_fact
-from domain.circuits.values import Circuit, Membership, Placement
+from domain.circuits.values import Circuit, Membership, Operation, Placement
+from domain.items.values import Share, Transfer
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS
-from domain.ports.storage import Reader
+from domain.ports.storage import Place, Reader
 from domain.ports.walking import walk
 
 
 @attrs.frozen
 class Reading:
-    """Where some items stand among the circuits of a user, with what opens them there."""
+    """Where some items stand, and those of the circuits there of which the user has a membership; `facts` are what a
+    decision about the items knows of that, of shares, offers and pulls."""
 
-    circuits: dict[str, Circuit] = attrs.field(factory=dict)
-    memberships: dict[str, Membership] = attrs.field(factory=dict)
-    placements: tuple[Placement, ...] = ()
-    facts: dict[str, tuple[Any, ...]] = attrs.field(factory=dict)
+    circuits: Mapping[str, Circuit] = attrs.field(factory=dict)
+    memberships: Mapping[str, Membership] = attrs.field(factory=dict)
+    placements: Sequence[Placement] = ()
+    facts: Facts = attrs.field(factory=Facts)
 
     def placement(self, circuit_id: str, dfid: str) -> Placement | None:
         """Return where an item stands."""
@@ -30,47 +33,67 @@ class Reading:
 
 
 async def reading(reader: Reader, principal: Principal, dfids: Iterable[str]) -> Reading:
-    """Read through which circuits and shares `principal` reaches these items.
-
-    The number of statements depends on the number of circuits and placements only by the thousand.
-    """
-    wanted = AnyOf(tuple(sorted(set(dfids))))
-    user = principal.user_id
-    if user is None or not wanted.values:
+    """Read through which circuits, shares and offers `principal` reaches these items, in a fixed number of queries."""
+    user, wanted = principal.user_id, sorted(set(dfids))
+    if user is None or not wanted:
         return Reading()
-    mine = Select({"user_id": user, "status": MembershipStatus.ACTIVE}, ("joined_at", "circuit_id"))
-    memberships = {row.circuit_id: row async for row in walk(reader, MEMBERSHIPS, mine)}
-    where = {"dfid": wanted, "circuit_id": AnyOf(tuple(sorted(memberships)))}
-    found = [row async for row in walk(reader, PLACEMENTS, Select(where, ("dfid", "circuit_id")))]
-    circuits = {
-        row.circuit_id: row
-        for row in (await reader.get_many(CIRCUITS, sorted({row.circuit_id for row in found}))).values()
-    }
-    shares = Select({"dfid": wanted, "recipient_user_id": user}, ("dfid", "created_at"))
-    offers = Select({"open_dfid": wanted, "to_workspace_id": str(principal.workspace_id)}, ("open_dfid",))
-    facts: dict[str, tuple[Any, ...]] = {
-        "circuits": tuple(map(circuit_fact, circuits.values())),
-        "members": tuple(member_fact(circuit, memberships[key]) for key, circuit in circuits.items()),
-        "placements": tuple(map(placement_fact, found)),
-        "pulls": await _pulls(reader, user, found, circuits),
-        "shares": tuple([share_fact(row) async for row in walk(reader, SHARES, shares)]),
-        "transfers": tuple([transfer_fact(row) async for row in walk(reader, TRANSFERS, offers)]),
-    }
-    return Reading(circuits, memberships, tuple(found), facts)
+    placements, shares, offers = await asyncio.gather(
+        placements_of(reader, wanted),
+        _shares(reader, user, wanted),
+        _offers(reader, str(principal.workspace_id), wanted),
+    )
+    circuits, memberships = await _standing(reader, user, placements)
+    asking = [circuit.circuit_id for circuit in circuits.values() if circuit.require_approval_for_pull]
+    facts = Facts(
+        circuits=tuple(map(circuit_fact, circuits.values())),
+        members=tuple(member_fact(circuits[key], membership) for key, membership in memberships.items()),
+        placements=tuple(map(placement_fact, placements)),
+        shares=tuple(map(share_fact, shares)),
+        transfers=tuple(map(transfer_fact, offers)),
+        pulls=tuple(map(pull_fact, await _pulls(reader, user, wanted, asking))),
+    )
+    return Reading(circuits, memberships, placements, facts)
 
 
-async def _pulls(
-    reader: Reader, user: str, placements: list[Placement], circuits: dict[str, Circuit]
-) -> tuple[Any, ...]:
-    asking = [row for row in placements if circuits[row.circuit_id].require_approval_for_pull]
+async def placements_of(reader: Reader, dfids: Iterable[str]) -> list[Placement]:
+    """Return where items stand, in every circuit."""
+    query = Select({"dfid": AnyOf(tuple(dfids))}, ("dfid", "circuit_id"))
+    return [placement async for placement in walk(reader, PLACEMENTS, query)]
+
+
+async def _shares(reader: Reader, user: str, dfids: Sequence[str]) -> list[Share]:
+    query = Select({"recipient_user_id": user, "dfid": AnyOf(tuple(dfids))}, ("created_at", "share_id"))
+    return [share async for share in walk(reader, SHARES, query)]
+
+
+async def _offers(reader: Reader, workspace_id: str, dfids: Sequence[str]) -> list[Transfer]:
+    """Return the open offers of these items to a workspace, also those that have expired."""
+    query = Select({"open_dfid": AnyOf(tuple(dfids)), "to_workspace_id": workspace_id}, ("open_dfid",))
+    return [transfer async for transfer in walk(reader, TRANSFERS, query)]
+
+
+async def _standing(
+    reader: Reader, user: str, placements: Iterable[Placement]
+) -> tuple[dict[str, Circuit], dict[str, Membership]]:
+    """Return the circuits of these placements in which the user has a membership, and the memberships."""
+    wanted = sorted({placement.circuit_id for placement in placements})
+    if not wanted:
+        return {}, {}
+    members: list[Place] = [(MEMBERSHIPS, (circuit_id, user)) for circuit_id in wanted]
+    found = await reader.find_each(*members, *((CIRCUITS, circuit_id) for circuit_id in wanted))
+    both = zip(wanted, found[: len(wanted)], found[len(wanted) :], strict=True)
+    standing = [(key, member, circuit) for key, member, circuit in both if member is not None and circuit is not None]
+    return {key: circuit for key, _, circuit in standing}, {key: member for key, member, _ in standing}
+
+
+async def _pulls(reader: Reader, user: str, dfids: Sequence[str], circuits: Sequence[str]) -> list[Operation]:
     query = Select(
         {
-            "circuit_id": AnyOf(tuple(sorted({row.circuit_id for row in asking}))),
-            "dfid": AnyOf(tuple(sorted({row.dfid for row in asking}))),
+            "circuit_id": AnyOf(tuple(circuits)),
+            "dfid": AnyOf(tuple(dfids)),
             "requester_id": user,
-            "operation_type": OperationType.PULL,
-            "status": OperationStatus.COMPLETED,
-        },
-        ("circuit_id", "dfid", "requester_id", "operation_type"),
+            "operation_type": OperationType.PULL.value,
+            "status": OperationStatus.COMPLETED.value,
+        }
     )
-    return tuple([pull_fact(row) async for row in walk(reader, OPERATIONS, query)])
+    return [pull async for pull in walk(reader, OPERATIONS, query)]

@@ -20,7 +20,6 @@ from application.circuits.page_door import PageTokens
 from application.circuits.pages import Pages
 from application.circuits.tallies import Tallies
 from application.events.views import event_fact
-from application.facts import circuit_fact, item_fact, member_fact, placement_fact, pull_fact, share_fact, transfer_fact
 from application.tokens import SignedTokens, TokenKeys
 from application.units import DfidSource, Units
 from domain.access.decide import Action, GroundKind, decide
@@ -30,6 +29,15 @@ from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
 from domain.access.vocabulary import EventVisibility, ItemStatus, MembershipStatus, OperationStatus
 from domain.accounts.values import Account
 from domain.circuits.directory import page_words
+from domain.circuits.facts import (
+    circuit_fact,
+    item_fact,
+    member_fact,
+    placement_fact,
+    pull_fact,
+    share_fact,
+    transfer_fact,
+)
 from domain.circuits.values import Membership
 from domain.errors import Refusal
 from domain.events.values import EventType
