@@ -159,7 +159,7 @@ class Program(RuleBasedStateMachine):
 
     @rule(slot=slots, given=rows, query=queries, limit=st.sampled_from([1, 2, 50]))
     def ask(self, slot: int, given: tuple[Facet[Any], list[Any]], query: Any, limit: int) -> None:
-        for handles in ([store.read() for store in self._stores], self._units.get(slot)):
+        for handles in (self._stores, self._units.get(slot)):
             if handles is not None:
                 self._agree([lambda handle=handle: _answers(handle, given, query, limit) for handle in handles])
 
@@ -195,7 +195,7 @@ class Program(RuleBasedStateMachine):
     def the_rows_are_the_same(self) -> None:
         for facet, _ in values.values():
             asked = ((facet, []), (facet, Select()), 50)
-            self._agree([lambda store=store, asked=asked: _answers(store.read(), *asked) for store in self._stores])
+            self._agree([lambda store=store, asked=asked: _answers(store, *asked) for store in self._stores])
 
     def teardown(self) -> None:
         for slot in tuple(self._units):
@@ -203,9 +203,9 @@ class Program(RuleBasedStateMachine):
 
 
 async def _answers(handle: Any, given: tuple[Facet[Any], list[Any]], query: Any, limit: int) -> Any:
-    """Ask a handle for keys and for every page of a query; a reader is opened for the time of the questions."""
-    if hasattr(handle, "__aenter__"):
-        async with handle as reader:
+    """Ask a unit for keys and for every page of a query, or a reader of a store, opened for that long."""
+    if hasattr(handle, "read"):
+        async with handle.read() as reader:
             return await _answers(reader, given, query, limit)
     facet, made = given
     asked = [facet.key_of(value) for value in made]
