@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.process import Answer, Served
 from tests.servers import RedisServer, redis_server
 
-QUOTA = 30
+QUOTA = 100
 
 
 @pytest.fixture(scope="module")
