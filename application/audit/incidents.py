@@ -195,12 +195,15 @@ class Incidents:
 
         return await self.units.perform(principal, work)
 
-    async def note(self, principal: Principal, incident_id: str, request: AddNote) -> IncidentView:
-        """Add a remark. Raises Refusal `not_found`, `quota_reached`."""
+    async def note(
+        self, principal: Principal, incident_id: str, request: AddNote, accepted: Versions = None
+    ) -> IncidentView:
+        """Add a remark. Raises Refusal `not_found`, `version_mismatch`, `quota_reached`."""
         self.audit.require_admin(principal)
 
         async def work(act: Act) -> IncidentView:
             before = await _one(act.unit, incident_id)
+            require_version(accepted, before.version)
             if len(before.notes) >= MOST_NOTES:
                 raise Refusal("quota_reached", f"An incident has at most {MOST_NOTES} notes.")
             notes = (*before.notes, Note(act.user_id, act.now, request.text))

@@ -126,13 +126,14 @@ def accepted_locale(accept_language: bytes) -> str:
     for part in accept_language.decode("latin-1").lower().split(","):
         tag, _, parameters = part.strip().partition(";")
         language = tag.strip().split("-")[0]
-        weight = _weight(parameters)
-        if language in ("pt", "en") and weight > best_weight:
-            best, best_weight = ("pt_br" if language == "pt" else "en"), weight
+        wished = weight(parameters)
+        if language in ("pt", "en") and wished > best_weight:
+            best, best_weight = ("pt_br" if language == "pt" else "en"), wished
     return best
 
 
-def _weight(parameters: str) -> float:
+def weight(parameters: str) -> float:
+    """Return the weight that an entry of an Accept header gives to what it names, 0 for one that cannot be read."""
     match = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", parameters)
     return float(match[1]) if match else (1.0 if not parameters.strip() else 0.0)
 

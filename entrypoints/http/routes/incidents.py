@@ -48,7 +48,7 @@ class IncidentHandlers:
         return await self.incidents.update(call.principal, call.path["incident_id"], call.body, call.if_match)
 
     async def note(self, call: Call) -> IncidentView:
-        return await self.incidents.note(call.principal, call.path["incident_id"], call.body)
+        return await self.incidents.note(call.principal, call.path["incident_id"], call.body, call.if_match)
 
 
 def incident_routes(incidents: Incidents) -> Sequence[Route]:
@@ -105,6 +105,7 @@ def incident_routes(incidents: Incidents) -> Sequence[Route]:
             operation_id="incident_note",
             summary="Add a note to an incident",
             body=AddNote,
+            if_match="honoured",
             success=(201,),
             location=lambda incident: f"{ROOT}/{incident.incident_id}",
             problems=("quota_reached",),

@@ -151,6 +151,8 @@ async def test_scenario_41_steps_that_the_machine_does_not_have_are_refused(watc
     again = await change(status="resolved")
     assert (again.status_code, again.json()["code"]) == (409, "incident_state")
     assert (await change(status="open")).json()["status"] == "open"
+    stale = await admin.post(f"{one}/notes", json={"text": "late"}, headers={"if-match": '"1"'})
+    assert (stale.status_code, stale.json()["code"]) == (412, "version_mismatch")
     noted = await admin.post(f"{one}/notes", json={"text": "called"})
     assert (noted.status_code, [note["text"] for note in noted.json()["notes"]]) == (201, ["called"])
     assert (await admin.patch(one, json={"severity": "low"})).status_code == 428

@@ -99,6 +99,24 @@ async def test_docs_can_be_switched_off(start: Any) -> None:
     assert (await client.get("/openapi.json")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        ("text/html;q=0.5, application/json", False),
+        ("application/json;q=0.5, text/html", True),
+        ("text/html;q=0, */*", False),
+        ("text/html, application/json", True),
+        ("application/json, text/html", False),
+        ("*/*", False),
+    ],
+)
+async def test_a_problem_page_is_what_accept_prefers_by_its_weights(
+    client: httpx.AsyncClient, accept: str, html: bool
+) -> None:
+    page = await client.get("/problems/not_found", headers={"accept": accept})
+    assert page.headers["content-type"].startswith("text/html") == html
+
+
 async def test_codes_have_pages_in_two_forms_and_languages(client: httpx.AsyncClient) -> None:
     """Those of all codes are loaded in tests/laws."""
     listed = (await client.get("/problems")).json()["items"]
