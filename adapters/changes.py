@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from domain.ports.queries import AnyOf, Cursor, Select
+from domain.ports.queries import AnyOf, Between, Cursor, Select, StartsWith
 from domain.ports.schema import FACETS, Facet, Key
 
 AnyFacet = Facet[Any]
@@ -40,14 +40,16 @@ class FacetChanges:
         return GONE if key in self.removes else None
 
     def stage_add(self, key: Key, value: Any) -> None:
-        self._unindex(key)
+        if self._indexes:
+            self._unindex(key)
+            self._index(key, value)
         self.adds[key] = value
-        self._index(key, value)
 
     def stage_save(self, key: Key, value: Any, expected: int | None) -> None:
-        self._unindex(key)
+        if self._indexes:
+            self._unindex(key)
+            self._index(key, value)
         self.saves[key] = (value, expected)
-        self._index(key, value)
 
     def drop_add(self, key: Key) -> None:
         self._unindex(key)
@@ -119,7 +121,7 @@ def fixed(condition: Any) -> Iterable[Any] | None:
     """Return the values that a condition leaves for its column, None when it leaves a range."""
     if isinstance(condition, AnyOf):
         return dict.fromkeys(condition.values)
-    return None if attrs.has(type(condition)) else (condition,)
+    return None if isinstance(condition, Between | StartsWith) else (condition,)
 
 
 def cursor_of(facet: Facet[Any], query: Select, value: Any) -> Cursor:

@@ -7,9 +7,9 @@ may not be nested is decided once, for every store.
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeVar
 
 from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
@@ -75,8 +75,8 @@ class StagedReader:
         self._closed = False
 
     def _check(self) -> None:
-        self._storage._check()
-        if self._closed:
+        if self._closed or self._storage._closed:
+            self._storage._check()
             raise Closed("the block of this reader has ended")
 
     async def find(self, facet: Facet[V], key: Key) -> V | None:
@@ -150,14 +150,15 @@ class StagedUnit(StagedReader):
         self._doom: StorageError | None = None
 
     def _check(self) -> None:
-        super()._check()
-        if self._doom is not None:
+        if self._closed or self._storage._closed or self._doom is not None:
+            super()._check()
             raise UnitDoomed(f"this unit met {self._doom!r} and cannot go on") from self._doom
 
     def _of(self, facet: AnyFacet) -> FacetChanges:
-        if facet.name not in self._changes:
-            self._changes[facet.name] = FacetChanges(facet)
-        return self._changes[facet.name]
+        changes = self._changes.get(facet.name)
+        if changes is None:
+            changes = self._changes[facet.name] = FacetChanges(facet)
+        return changes
 
     async def get_many(self, facet: Facet[V], keys: Iterable[Key]) -> dict[Key, V]:
         self._check()
@@ -181,7 +182,8 @@ class StagedUnit(StagedReader):
         return tuple([next(found) if value is None else None if value is GONE else value for value in staged])
 
     def _staged(self, facet: AnyFacet, key: Key) -> Any:
-        return self._changes[facet.name].staged(key) if facet.name in self._changes else None
+        changes = self._changes.get(facet.name)
+        return None if changes is None else changes.staged(key)
 
     async def page(self, facet: Facet[V], query: Select, after: Cursor | None = None, limit: int = 50) -> Page[V]:
         self._check()
@@ -231,7 +233,7 @@ class StagedUnit(StagedReader):
             if key in changes.removes:
                 _, version = changes.removes.pop(key)
                 changes.stage_save(key, value, version)
-            elif changes.staged(key) is not None:
+            elif key in changes.adds or key in changes.saves:
                 raise self._doomed(AlreadyExists(facet.name, key))
             else:
                 changes.stage_add(key, value)
@@ -255,6 +257,8 @@ class StagedUnit(StagedReader):
 
     async def remove(self, facet: Facet[V], *values: V) -> None:
         self._check()
+        if not values:
+            return
         changes = self._of(facet)
         for value in values:
             key = facet.key_of(value)
@@ -277,6 +281,8 @@ class StagedUnit(StagedReader):
 
     async def confirm(self, facet: Facet[V], *values: V) -> None:
         self._check()
+        if not values:
+            return
         changes = self._of(facet)
         for value in values:
             key = facet.key_of(value)
@@ -296,20 +302,44 @@ class StagedUnit(StagedReader):
             await _finish(self._backend.commit(changes))
 
 
+class _Writing:
+    """The block in which a unit is open; it commits where the block ends normally."""
+
+    def __init__(self, unit: StagedUnit) -> None:
+        self._unit = unit
+        self._before: Token[object | None] | None = None
+
+    async def __aenter__(self) -> StagedUnit:
+        self._unit._check()
+        task = asyncio.current_task()
+        if _open_unit.get() is task:
+            raise NestedUnit("a unit is open in this task already")
+        self._before = _open_unit.set(task)
+        return self._unit
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                await self._unit._commit()
+        finally:
+            self._unit._closed = True
+            if self._before is not None:
+                _open_unit.reset(self._before)
+
+
 async def _finish(commit: Awaitable[None]) -> None:
     """Await a commit to its end, also when the caller goes away meanwhile: what has begun to commit finishes."""
     task = asyncio.ensure_future(commit)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    failure = None if task.cancelled() else task.exception()
-    if cancelled or task.cancelled():
-        raise asyncio.CancelledError
-    if failure is not None:
-        raise failure
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            # Whoever asked has gone; that nobody hears of a failure is no news.
+            task.exception()
+        raise
 
 
 def _bounded(limit: int) -> int:
@@ -336,20 +366,8 @@ class StagedStorage:
         self._check()
         return _Reading(StagedReader(self))
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[StagedUnit]:
-        self._check()
-        task = asyncio.current_task()
-        if _open_unit.get() is task:
-            raise NestedUnit("a unit is open in this task already")
-        token = _open_unit.set(task)
-        unit = StagedUnit(self)
-        try:
-            yield unit
-            await unit._commit()
-        finally:
-            unit._closed = True
-            _open_unit.reset(token)
+    def write(self) -> _Writing:
+        return _Writing(StagedUnit(self))
 
     async def take_numbers(self, day: str, count: int) -> range:
         self._check()

@@ -82,13 +82,15 @@ class Facet(Generic[V]):
     indexes: tuple[tuple[str, ...], ...] = ()
     serial: tuple[str, str] | None = None
     tokens: Callable[[Any], tuple[str, ...]] | None = None
+    key_of: Callable[[V], Key] = attrs.field(init=False, eq=False, repr=False)
+    """Returns the key of a value: a text, or a tuple of texts for composite keys."""
 
-    def key_of(self, value: V) -> Key:
-        """Return the key of a value: a text, or a tuple of texts for composite keys."""
-        if len(self.key) == 1:
-            key: str = self.columns[self.key[0]](value)
-            return key
-        return tuple([self.columns[name](value) for name in self.key])
+    @key_of.default
+    def _key_getter(self) -> Callable[[V], Key]:
+        columns = tuple(self.columns[name] for name in self.key)
+        if all(isinstance(column, attrgetter) for column in columns):
+            return attrgetter(*self.key)
+        return columns[0] if len(columns) == 1 else lambda value: tuple([column(value) for column in columns])
 
     def row(self, value: V) -> dict[str, Any]:
         """Return the columns of a value."""
