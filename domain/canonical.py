@@ -1,6 +1,7 @@
 """Canonical bytes (RFC 8785) and what is hashed over them (items-events.md 10.4, platform.md 6.1)."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -32,13 +33,9 @@ def _written_alike(value: Any) -> bool:
     if kind in _ALIKE:
         return True
     if isinstance(value, dict):
-        for key, member in value.items():
-            # Most members are plain texts, and calls are what costs here.
-            if not ((key.__class__ is str and key.isascii()) or _sorted_alike(key)):
-                return False
-            if not (member.__class__ in _ALIKE or _written_alike(member)):
-                return False
-        return True
+        # Most members are plain texts, and calls are what costs here.
+        others = [member for member in value.values() if member.__class__ not in _ALIKE]
+        return _sorted_alike(value) and all(map(_written_alike, others))
     if kind is tuple or kind is list:
         return all(map(_written_alike, value))
     if isinstance(value, str):
@@ -48,8 +45,12 @@ def _written_alike(value: Any) -> bool:
     return bool(kind is float and 1e-4 <= abs(value) < 1e16 and not value.is_integer())
 
 
-def _sorted_alike(key: Any) -> bool:
-    return isinstance(key, str) and (key.isascii() or max(key) < "\ud800")
+def _sorted_alike(names: Iterable[Any]) -> bool:
+    try:
+        text = "".join(names)
+    except TypeError:
+        return False
+    return text.isascii() or max(text) < "\ud800"
 
 
 def sha256_hex(data: bytes) -> str:

@@ -27,6 +27,8 @@ async def read_absorbed(reader: Reader, items: Iterable[Item]) -> dict[str, Item
 async def read_contributions(reader: Reader, items: Iterable[str]) -> dict[str, list[Contribution]]:
     """Return the contributions of items by item, each in their order."""
     found: dict[str, list[Contribution]] = {key: [] for key in items}
+    if not found:
+        return found
     query = Select({"item": AnyOf(tuple(sorted(found)))}, ("item", "recorded_at", "contribution_id"))
     async for contribution in walk(reader, CONTRIBUTIONS, query):
         found[contribution.item].append(contribution)
@@ -36,6 +38,8 @@ async def read_contributions(reader: Reader, items: Iterable[str]) -> dict[str, 
 async def read_holders(reader: Reader, places: Iterable[str]) -> dict[str, list[str]]:
     """Return the keys of the items or drafts that carry the values of these places, by place."""
     found: dict[str, list[str]] = {place: [] for place in places}
+    if not found:
+        return found
     query = Select({"place": AnyOf(tuple(sorted(found)))}, ("place", "item"))
     async for entry in walk(reader, ENTRIES, query):
         found[entry.place or ""].append(entry.item)

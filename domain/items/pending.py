@@ -100,6 +100,8 @@ async def park(act: Act, keys: IdentifierKeys, parked: Sequence[Parked]) -> list
     Managers are told once per call or import, the holders of disputed claims once per identifier and day, without a
     word about the claimant.
     """
+    if not parked:
+        return []
     records = [_record(act, keys, one) for one in parked]
     known = await _open_ones(act, records)
     result: list[PendingSubmission] = []
@@ -142,6 +144,8 @@ async def standing_at(reader: Reader, record: PendingSubmission) -> str | None:
 
 async def close_pushed(act: Act, mappings: Sequence[Mapping], but: str | None) -> None:
     """Resolve the open records of drafts that became items, except the record being resolved by itself."""
+    if not mappings:
+        return
     dfids = {mapping.local_id: mapping.dfid for mapping in mappings}
     query = Select({"local_id": AnyOf(tuple(dfids)), "status": PendingStatus.OPEN.value}, ("local_id",))
     async for records in pages(act.unit, PENDING, query):

@@ -199,16 +199,18 @@ class Register:
             aliases=(*aliases, *self._named(content.aliases, ())),
             created_at=self.act.now,
             updated_at=self.act.now,
+            fingerprint=fingerprint("workspace", self.act.workspace_id, identifiers),
+            confidence=confidence(identifiers),
             lineage=lineage,
         )
         contribution = self.contribution(item, source, identifiers, content.data, contribution_id=contribution_id)
         self._keep(contribution)
-        self._items[dfid] = self._derived(item)
+        self._items[dfid] = item
         self._changed[dfid] = None
         self.claiming.find_by({}, entries_of(item, identifiers))
         self.claiming.attach(item, identifiers)
         self.note(contributed(EventType.CREATED, contribution, identifiers, payload or {}))
-        return self._items[dfid]
+        return item
 
     def enrich(
         self,

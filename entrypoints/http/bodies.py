@@ -36,7 +36,9 @@ async def read_body(exchange: Exchange, route: Route, limit: int, idle: float) -
         media_type(exchange, route)
     if b"content-encoding" in exchange.headers:
         raise Refusal("media_type_unsupported", "Bodies are not compressed here.")
-    chunks = [chunk async for chunk in _received(exchange, limit, idle)]
+    chunks: list[bytes] = []
+    while not exchange.body_read:
+        chunks.append(await _chunk(exchange, limit, idle))
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     if body and b"content-type" not in exchange.headers:
         media_type(exchange, route)
@@ -84,24 +86,28 @@ def open_upload(exchange: Exchange, route: Route, limit: int, idle: float) -> Up
 
 
 async def _received(exchange: Exchange, limit: int, idle: float) -> AsyncIterator[bytes]:
-    """Yield what arrives, counting it."""
-    more = not exchange.body_read
-    while more:
-        try:
-            async with asyncio.timeout(idle):
-                message = await exchange.receive()
-        except TimeoutError:
-            raise Refusal("request_timeout", f"No byte arrived for {idle:g} seconds.") from None
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        more = message.get("more_body", False)
-        exchange.body_read = not more
-        chunk: bytes = message.get("body", b"")
-        exchange.bytes_in += len(chunk)
-        if exchange.bytes_in > limit:
-            raise too_large(limit)
+    """Yield what arrives."""
+    while not exchange.body_read:
+        chunk = await _chunk(exchange, limit, idle)
         if chunk:
             yield chunk
+
+
+async def _chunk(exchange: Exchange, limit: int, idle: float) -> bytes:
+    """Return what arrives next, counting it."""
+    try:
+        async with asyncio.timeout(idle):
+            message = await exchange.receive()
+    except TimeoutError:
+        raise Refusal("request_timeout", f"No byte arrived for {idle:g} seconds.") from None
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    exchange.body_read = not message.get("more_body", False)
+    chunk: bytes = message.get("body", b"")
+    exchange.bytes_in += len(chunk)
+    if exchange.bytes_in > limit:
+        raise too_large(limit)
+    return chunk
 
 
 async def _inflated(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:

@@ -84,7 +84,10 @@ def _set(value: Any) -> list[Any]:
 
 
 def _mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(plain(name)): plain(entry) for name, entry in value.items()}
+    return {
+        name if name.__class__ is str else str(plain(name)): entry if entry.__class__ in _UNCHANGED else plain(entry)
+        for name, entry in value.items()
+    }
 
 
 def _refuse(value: Any) -> Any:
@@ -108,6 +111,7 @@ _PLAIN: dict[type[Any], _Plain] = {
     set: _set,
     dict: _mapping,
 }
+_UNCHANGED = frozenset(kind for kind, way in _PLAIN.items() if way is _same)
 _BASES: tuple[tuple[type[Any], _Plain], ...] = (
     (Enum, lambda value: value.value),
     (datetime, wire),
