@@ -152,7 +152,8 @@ def _filters(route: Route, path: str) -> list[str]:
         if f"{member.name}=" in path:
             continue
         if isinstance(kind, kinds.ChoiceKind):
-            chosen = next((value for value, held in kind.values.items() if held != member.default), None)
+            usual = member.default if isinstance(member.default, frozenset) else {member.default}
+            chosen = next((value for value, held in kind.values.items() if held not in usual), None)
             found += [f"{member.name}={chosen}"] if chosen is not None else []
         elif isinstance(kind, kinds.InstantKind):
             found.append(f"{member.name}=2020-01-01T00:00:00Z")
