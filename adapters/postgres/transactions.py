@@ -18,7 +18,7 @@ from domain.ports.schema import Facet, Key
 COPY_FROM = 200
 """From this many new rows of one facet on, COPY is faster than arrays."""
 
-_PORTION = 1000
+_PORTION = 250
 """Rows that are handed to COPY at a time."""
 
 MOST_UNITS = 64

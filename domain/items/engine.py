@@ -54,7 +54,7 @@ class Intake:
         register = Register(self.act, self.keys)
         await register.load(content for content in contents.values() if not faults_of(content))
         admissions = [
-            self._admit(register, index, submission, origin, contents[index])
+            self._admit(register, index, submission, origin, contents.pop(index))
             if index in contents
             else Admission(Outcome.REFUSED, faults=(refused or {})[index])
             for index, (submission, origin) in enumerate(submissions)

@@ -117,8 +117,7 @@ class Serving:
         if route.changes and kernel.gate.read_only:
             raise Refusal("read_only", "The store is being copied.", retry_after_seconds=5)
         try:
-            found = await self._read(exchange, segments, path)
-            return await self._answer(exchange, found)
+            return await self._answer(exchange, await self._read(exchange, segments, path))
         except Refusal as refused:
             self._note_denied(principal, segments, refused)
             raise
@@ -174,9 +173,11 @@ class Serving:
             return await Keyed(self, exchange, found, key).answer()
         upload = self.upload(exchange) if self.route.uploads else None
         call, place = self.call(exchange, found, upload)
+        # What a bulk body was parsed to is large, and everything that counts in it stands in the call.
+        del found
         if self.route.changes:
             completion.set(_marking(exchange))
-        return self._finished(exchange, await self.handle(exchange, call), place, found.path)
+        return self._finished(exchange, await self.handle(exchange, call), place, call.path)
 
     def _finished(
         self, exchange: Exchange, result: Any, place: PagePlace | None, path: Mapping[str, Any]
