@@ -37,7 +37,7 @@ def _written_alike(value: Any) -> bool:
         others = [member for member in value.values() if member.__class__ not in _ALIKE]
         return _sorted_alike(value) and all(map(_written_alike, others))
     if kind is tuple or kind is list:
-        return all(map(_written_alike, value))
+        return all(member.__class__ in _ALIKE or _written_alike(member) for member in value)
     if isinstance(value, str):
         return True
     if kind is int:

@@ -187,7 +187,9 @@ class Register:
         dfid = next(self.act.dfids)
         contribution_id = new_id()
         identifiers = self._bound(content, dfid, contribution_id, creating=True, circuit_id=None)
-        data = Document({key: value for key, value in content.data.items() if value is not None})
+        data = content.data
+        if None in data.values():
+            data = _overlaid(EMPTY, data)
         item = Item(
             dfid=dfid,
             local_id=local_id,
