@@ -30,7 +30,11 @@ def data_faults(document: Document, pointer: str, *, reserved: bool, folded: boo
     may have.
     """
     most_keys, most_bytes = (MAX_FOLDED_KEYS, MAX_FOLDED_BYTES) if folded else (MAX_KEYS, MAX_BYTES)
-    faults = [fault for key in document for fault in _key_faults(key, pointer, reserved=reserved)]
+    faults = [
+        Fault(code, detail, pointer=f"{pointer}/{escaped(key)}")
+        for key in document
+        for code, detail in _key_faults(key, reserved=reserved)
+    ]
     if len(document) > most_keys:
         faults.append(Fault("too_many", f"At most {most_keys} top-level keys.", pointer=pointer))
     unfit = list(_value_faults(document, pointer, 1))
@@ -46,16 +50,15 @@ def fold_fits(data: Document) -> bool:
     return len(data) <= MAX_FOLDED_KEYS and len(canonical(data)) <= MAX_FOLDED_BYTES
 
 
-def _key_faults(key: str, pointer: str, *, reserved: bool) -> Iterator[Fault]:
-    place = f"{pointer}/{escaped(key)}"
+def _key_faults(key: str, *, reserved: bool) -> Iterator[tuple[str, str]]:
     if not key.strip():
-        yield Fault("data_empty_key", "Keys are not blank.", pointer=place)
+        yield "data_empty_key", "Keys are not blank."
     elif len(key) > MAX_KEY_LENGTH:
-        yield Fault("too_long", f"Keys have at most {MAX_KEY_LENGTH} characters.", pointer=place)
+        yield "too_long", f"Keys have at most {MAX_KEY_LENGTH} characters."
     if reserved and key in _ELSEWHERE:
-        yield Fault("data_reserved_key", _ELSEWHERE[key], pointer=place)
+        yield "data_reserved_key", _ELSEWHERE[key]
     elif reserved and key.startswith("_"):
-        yield Fault("data_reserved_key", "Names that start with _ are the engine's; choose another.", pointer=place)
+        yield "data_reserved_key", "Names that start with _ are the engine's; choose another."
 
 
 def _value_faults(value: Any, pointer: str, level: int) -> Iterator[Fault]:
@@ -77,7 +80,8 @@ def _value_faults(value: Any, pointer: str, level: int) -> Iterator[Fault]:
             for key, member in value.items():
                 if not is_text(key):
                     yield Fault("text_not_allowed", "No U+0000 and no lone surrogates.", pointer=pointer)
-                yield from _value_faults(member, f"{pointer}/{escaped(key)}", level + 1)
+                if member.__class__ is not str or not is_text(member):
+                    yield from _value_faults(member, f"{pointer}/{escaped(key)}", level + 1)
         case tuple():
             for index, member in enumerate(value):
                 yield from _value_faults(member, f"{pointer}/{index}", level + 1)

@@ -204,6 +204,8 @@ class Register:
             fingerprint=fingerprint("workspace", self.act.workspace_id, identifiers),
             confidence=confidence(identifiers),
             lineage=lineage,
+            fingerprint=fingerprint("workspace", self.act.workspace_id, identifiers),
+            confidence=confidence(identifiers),
         )
         contribution = self.contribution(item, source, identifiers, content.data, contribution_id=contribution_id)
         self._keep(contribution)
@@ -492,16 +494,18 @@ class Register:
             item,
             updated_at=strictly_after(item.updated_at, self.act.now),
             version=self._stored.get(item.key, 0) + 1,
+            fingerprint=fingerprint("workspace", item.workspace_id, item.identifiers),
+            confidence=confidence(item.identifiers),
         )
         alike = held is not None and held.identifiers is item.identifiers and held.workspace_id == item.workspace_id
         before = {} if held is None or alike else entries_of(held, self.own_identifiers(held))
         for contribution in made:
             self._keep(contribution)
-        self._items[item.key] = self._derived(updated)
+        self._items[item.key] = updated
         self._changed[item.key] = None
         if not alike:
             self.claiming.find_by(before, entries_of(updated, self.own_identifiers(updated)))
-        return self._items[item.key]
+        return updated
 
     def note(self, draft: EventDraft) -> None:
         """Record an event of an item."""
@@ -510,14 +514,6 @@ class Register:
     def tell(self, dfid: str, kind: EventType, payload: dict[str, object]) -> None:
         """Record a public event of an item."""
         self.note(EventDraft(dfid, kind, EventVisibility.PUBLIC, Document(payload)))
-
-    @staticmethod
-    def _derived(item: Item) -> Item:
-        return evolve(
-            item,
-            fingerprint=fingerprint("workspace", item.workspace_id, item.identifiers),
-            confidence=confidence(item.identifiers),
-        )
 
 
 def _changing(layer: Document, data: Document) -> Document:
