@@ -3,22 +3,21 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import filterfalse
 from typing import Any
 
 from domain.canonical import sha256_hex
 from domain.items.values import Item
 
 MAX_TOKENS = 400
-_PLAIN_WORD = re.compile("[0-9a-z]+")
+_WORD = re.compile(r"[^\W_]+")
 
 
 def words(text: str) -> tuple[str, ...]:
     """Cut `text` at non-alphanumerics after NFKD, marks dropped, lower-cased; order kept, repeats dropped."""
-    if text.isascii():
-        return tuple(dict.fromkeys(_PLAIN_WORD.findall(text.lower())))
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).lower()
-    return tuple(dict.fromkeys("".join(run) for alnum, run in groupby(plain, str.isalnum) if alnum))
+    if not text.isascii():
+        text = "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", text)))
+    return tuple(dict.fromkeys(_WORD.findall(text.lower())))
 
 
 def namespace_mark(namespace: str) -> str:
@@ -60,8 +59,7 @@ def stored_tokens(item: Item) -> tuple[str, ...]:
 def search_tokens(item: Item) -> tuple[str, ...]:
     """Return the words of an item: display forms of its own non-personal identifiers and the texts of its data,
     both from contributions without a circuit. At most 400, cut in that order."""
-    found = dict.fromkeys(token for text in _texts(item) for token in words(text))
-    return tuple(found)[:MAX_TOKENS]
+    return words(" ".join(_texts(item)))[:MAX_TOKENS]
 
 
 def _texts(item: Item) -> Iterator[str]:
