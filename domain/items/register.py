@@ -204,8 +204,6 @@ class Register:
             fingerprint=fingerprint("workspace", self.act.workspace_id, identifiers),
             confidence=confidence(identifiers),
             lineage=lineage,
-            fingerprint=fingerprint("workspace", self.act.workspace_id, identifiers),
-            confidence=confidence(identifiers),
         )
         contribution = self.contribution(item, source, identifiers, content.data, contribution_id=contribution_id)
         self._keep(contribution)
