@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-REMEMBERED = 512
+REMEMBERED = 256
 """Values that one place remembers what it made of."""
 
 V = TypeVar("V")

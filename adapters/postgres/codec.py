@@ -12,7 +12,7 @@ from domain.ports.schema import FACETS, Facet
 
 V = TypeVar("V")
 
-REMEMBERED = 512
+REMEMBERED = 256
 """Rows read by key or in pages whose values a process remembers, by their bytes."""
 
 

@@ -157,30 +157,42 @@ class CircuitGovernance(CircuitReading):
         return (await self.door.verified(principal, circuit, password),)
 
     async def approve_join(
-        self, principal: Principal, circuit_id: str, request_id: str, request: ApproveJoin
+        self,
+        principal: Principal,
+        circuit_id: str,
+        request_id: str,
+        request: ApproveJoin,
+        accepted: Versions = None,
     ) -> JoinRequestView:
         """Let somebody in (4.10)."""
 
         async def work(act: Act) -> JoinRequestView:
-            done = await joining.approve(act, circuit_id, request_id, request.role)
+            done = await joining.approve(act, circuit_id, request_id, request.role, accepted)
             return request_view(done, decider=True)
 
         return await self.units.perform(principal, work)
 
     async def reject_join(
-        self, principal: Principal, circuit_id: str, request_id: str, reason: str | None = None
+        self,
+        principal: Principal,
+        circuit_id: str,
+        request_id: str,
+        reason: str | None = None,
+        accepted: Versions = None,
     ) -> JoinRequestView:
         """Refuse a request to join (4.10)."""
 
         async def work(act: Act) -> JoinRequestView:
-            done = await joining.reject(act, circuit_id, request_id, reason, self.join_cooldown)
+            done = await joining.reject(act, circuit_id, request_id, reason, self.join_cooldown, accepted)
             return request_view(done, decider=True)
 
         return await self.units.perform(principal, work)
 
-    async def cancel_join(self, principal: Principal, circuit_id: str, request_id: str) -> None:
+    async def cancel_join(
+        self, principal: Principal, circuit_id: str, request_id: str, accepted: Versions = None
+    ) -> None:
         """Take one's own request back (4.10)."""
-        await self.units.perform(principal, lambda act: joining.cancel(act, circuit_id, request_id))
+        await self.units.perform(principal, lambda act: joining.cancel(act, circuit_id, request_id, accepted))
 
     async def join_requests(
         self,
@@ -236,11 +248,12 @@ class CircuitGovernance(CircuitReading):
         operation_id: str,
         circuit_id: str | None = None,
         reason: str | None = None,
+        accepted: Versions = None,
     ) -> OperationView:
         """Approve a waiting push or pull (4.18)."""
 
         async def work(act: Act) -> OperationView | Refusal:
-            done = await deciding.approve(act, self.keys, operation_id, circuit_id, reason)
+            done = await deciding.approve(act, self.keys, operation_id, circuit_id, reason, accepted)
             return done if isinstance(done, Refusal) else operation_view(done, principal.workspace_id, self.keys)
 
         return await self.units.perform(principal, work, dfids=1)
@@ -251,22 +264,23 @@ class CircuitGovernance(CircuitReading):
         operation_id: str,
         circuit_id: str | None = None,
         reason: str | None = None,
+        accepted: Versions = None,
     ) -> OperationView:
         """Reject a waiting push or pull (4.18)."""
 
         async def work(act: Act) -> OperationView:
-            done = await deciding.reject(act, operation_id, circuit_id, reason)
+            done = await deciding.reject(act, operation_id, circuit_id, reason, accepted)
             return operation_view(done, principal.workspace_id, self.keys)
 
         return await self.units.perform(principal, work)
 
     async def cancel_operation(
-        self, principal: Principal, operation_id: str, circuit_id: str | None = None
+        self, principal: Principal, operation_id: str, circuit_id: str | None = None, accepted: Versions = None
     ) -> OperationView:
         """Take a waiting push or pull back (4.18)."""
 
         async def work(act: Act) -> OperationView:
-            done = await deciding.cancel(act, operation_id, circuit_id)
+            done = await deciding.cancel(act, operation_id, circuit_id, accepted)
             return operation_view(done, principal.workspace_id, self.keys)
 
         return await self.units.perform(principal, work)

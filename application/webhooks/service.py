@@ -166,13 +166,18 @@ class Webhooks:
         return evolved(before, act.now, **changes) if changes else before
 
     async def rotate(
-        self, principal: Principal, circuit_id: str, webhook_id: str, request: RotateSecret
+        self,
+        principal: Principal,
+        circuit_id: str,
+        webhook_id: str,
+        request: RotateSecret,
+        accepted: Versions = None,
     ) -> WebhookWithSecret:
         """Give a webhook a new secret; for the time of grace the one of before signs too."""
         secret = new_secret()
 
         async def work(act: Act) -> WebhookWithSecret:
-            at, before = await self._to_change(act, circuit_id, webhook_id)
+            at, before = await self._to_change(act, circuit_id, webhook_id, accepted)
             kept = self.vault.open(before)
             sealed = self.vault.close(attrs.evolve(kept, secret=secret, previous=kept.secret))
             until = act.now + timedelta(seconds=request.grace_seconds)

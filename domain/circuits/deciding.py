@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from domain.access.decide import Action, require
+from domain.access.decide import Action
 from domain.access.permissions import Permission
 from domain.access.vocabulary import OperationStatus, OperationType
 from domain.accounts.values import Account
@@ -17,27 +17,30 @@ from domain.circuits.approving import Case, approve_all
 from domain.circuits.audience import tell_circuit
 from domain.circuits.facts import operation_fact
 from domain.circuits.rules import closed
-from domain.circuits.scene import Scene, scene
+from domain.circuits.scene import Scene, scene, settle
 from domain.circuits.values import Operation
 from domain.errors import Refusal, not_found
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.ports.schema import ACCOUNTS, ITEMS, OPERATIONS
+from domain.precondition import Versions
 
 
-async def _case(act: Act, action: Action, operation_id: str, circuit_id: str | None) -> Case:
+async def _case(act: Act, action: Action, operation_id: str, circuit_id: str | None, accepted: Versions) -> Case:
     """Read an operation and decide whether the actor may do this with it. Raises Refusal."""
     operation = await act.unit.find(OPERATIONS, operation_id)
     if operation is None or circuit_id not in (None, operation.circuit_id):
         raise not_found()
     at = await scene(act.unit, act.principal, operation.circuit_id, operation.requester_id)
     account = await act.unit.find(ACCOUNTS, operation.requester_id)
-    return _judged(act, at, action, operation, account)
+    return _judged(act, at, action, operation, account, accepted)
 
 
-def _judged(act: Act, at: Scene, action: Action, operation: Operation, account: Account | None) -> Case:
+def _judged(
+    act: Act, at: Scene, action: Action, operation: Operation, account: Account | None, accepted: Versions = None
+) -> Case:
     facts = {"operations": (operation_fact(operation),)}
-    require(at.decide(act, action, facts=facts, operation_id=operation.operation_id))
+    settle(at.decide(act, action, facts=facts, operation_id=operation.operation_id), accepted, operation.version)
     if operation.status is not OperationStatus.PENDING:
         raise _decided(operation)
     return Case(act, at, operation, account)
@@ -48,15 +51,20 @@ def _decided(operation: Operation) -> Refusal:
 
 
 async def approve(
-    act: Act, keys: IdentifierKeys, operation_id: str, circuit_id: str | None, reason: str | None
+    act: Act,
+    keys: IdentifierKeys,
+    operation_id: str,
+    circuit_id: str | None,
+    reason: str | None,
+    accepted: Versions = None,
 ) -> Operation | Refusal:
     """Complete a waiting operation with all its effects, in the requester's name.
 
     A draft that fits no single item stays where it is: the Refusal to give comes back once the record for its
-    submitter is staged. Raises Refusal `not_found`, `permission_missing`, `own_operation`, `operation_decided`,
-    `requester_not_permitted`, `item_not_pushable`, `submission_outdated`, `placement_gone`.
+    submitter is staged. Raises Refusal `not_found`, `permission_missing`, `own_operation`, `version_mismatch`,
+    `operation_decided`, `requester_not_permitted`, `item_not_pushable`, `submission_outdated`, `placement_gone`.
     """
-    case = await _case(act, Action.OPERATION_DECIDE, operation_id, circuit_id)
+    case = await _case(act, Action.OPERATION_DECIDE, operation_id, circuit_id, accepted)
     done = (await approve_all(act, keys, [case], reason))[operation_id]
     if isinstance(done, Refusal):
         if done.code != "push_blocked":
@@ -66,9 +74,11 @@ async def approve(
     return done
 
 
-async def reject(act: Act, operation_id: str, circuit_id: str | None, reason: str | None) -> Operation:
+async def reject(
+    act: Act, operation_id: str, circuit_id: str | None, reason: str | None, accepted: Versions = None
+) -> Operation:
     """Refuse a waiting operation; the draft is free again. Works also when the requester is gone."""
-    case = await _case(act, Action.OPERATION_DECIDE, operation_id, circuit_id)
+    case = await _case(act, Action.OPERATION_DECIDE, operation_id, circuit_id, accepted)
     done = (await _reject_all(act, [case], reason))[operation_id]
     await _tell(act, done, "rejected", [done.requester_id])
     return done
@@ -82,9 +92,9 @@ async def _reject_all(act: Act, cases: Sequence[Case], reason: str | None) -> di
     return {one.operation_id: one for one in done}
 
 
-async def cancel(act: Act, operation_id: str, circuit_id: str | None) -> Operation:
+async def cancel(act: Act, operation_id: str, circuit_id: str | None, accepted: Versions = None) -> Operation:
     """Take a waiting operation back: by the requester, or a user of their workspace."""
-    case = await _case(act, Action.OPERATION_CANCEL, operation_id, circuit_id)
+    case = await _case(act, Action.OPERATION_CANCEL, operation_id, circuit_id, accepted)
     by = act.user_id if act.user_id == case.operation.requester_id else None
     done = closed(case.operation, OperationStatus.CANCELLED, act.now, by=by)
     await case.at.confirm(act)

@@ -15,13 +15,14 @@ from domain.circuits.audience import tell_circuit
 from domain.circuits.facts import request_fact
 from domain.circuits.members import check_room, store_joined
 from domain.circuits.rules import decided, joined, role_named, role_unknown
-from domain.circuits.scene import Scene, scene
+from domain.circuits.scene import Scene, scene, settle
 from domain.circuits.values import Circuit, JoinRequest, Membership
 from domain.errors import Refusal, not_found
 from domain.ids import new_id
 from domain.instants import wire
 from domain.ports.queries import Condition, Select
 from domain.ports.schema import ACCOUNTS, CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
+from domain.precondition import Versions
 
 MAX_WAITING = 1000
 
@@ -129,16 +130,16 @@ async def _standing(act: Act, circuit_id: str, request_id: str) -> tuple[Scene, 
     return at, request, {"requests": (request_fact(request),)}
 
 
-async def approve(act: Act, circuit_id: str, request_id: str, name: str) -> JoinRequest:
+async def approve(act: Act, circuit_id: str, request_id: str, name: str, accepted: Versions = None) -> JoinRequest:
     """Let somebody in with a role.
 
-    Raises Refusal `role_not_grantable`, `request_decided`, `role_unknown`, `already_member`, `requester_frozen`,
-    `quota_reached`.
+    Raises Refusal `role_not_grantable`, `version_mismatch`, `request_decided`, `role_unknown`, `already_member`,
+    `requester_frozen`, `quota_reached`.
     """
     at, request, facts = await _standing(act, circuit_id, request_id)
     role = None if at.found is None else role_named(at.found, name)
     granted = frozenset[Permission]() if role is None else role.permissions
-    at.require(
+    decision = at.decide(
         act,
         Action.JOIN_DECIDE,
         facts=facts,
@@ -146,6 +147,7 @@ async def approve(act: Act, circuit_id: str, request_id: str, name: str) -> Join
         granted=granted,
         grants_owner=role is not None and role.is_owner,
     )
+    settle(decision, accepted, request.version)
     approved = decided(request, JoinRequestStatus.APPROVED, act.now, by=act.user_id, role=name)
     if role is None:
         raise role_unknown(name)
@@ -166,10 +168,17 @@ async def approve(act: Act, circuit_id: str, request_id: str, name: str) -> Join
     return approved
 
 
-async def reject(act: Act, circuit_id: str, request_id: str, reason: str | None, cooldown: timedelta) -> JoinRequest:
-    """Refuse a request. Raises Refusal `request_decided`."""
+async def reject(
+    act: Act,
+    circuit_id: str,
+    request_id: str,
+    reason: str | None,
+    cooldown: timedelta,
+    accepted: Versions = None,
+) -> JoinRequest:
+    """Refuse a request. Raises Refusal `version_mismatch`, `request_decided`."""
     at, request, facts = await _standing(act, circuit_id, request_id)
-    at.require(act, Action.JOIN_DECIDE, facts=facts, request_id=request_id)
+    settle(at.decide(act, Action.JOIN_DECIDE, facts=facts, request_id=request_id), accepted, request.version)
     rejected = decided(request, JoinRequestStatus.REJECTED, act.now, by=act.user_id, reason=reason)
     await at.confirm(act)
     await act.unit.save(JOIN_REQUESTS, rejected)
@@ -191,10 +200,10 @@ async def _tell_decided(act: Act, request: JoinRequest, verb: str, data: dict[st
     await act.audit(f"circuit.join_{verb}", subject, circuit_id=circuit_id, details=data)
 
 
-async def cancel(act: Act, circuit_id: str, request_id: str) -> None:
-    """Take one's own request back. Raises Refusal `not_found`, `request_decided`."""
+async def cancel(act: Act, circuit_id: str, request_id: str, accepted: Versions = None) -> None:
+    """Take one's own request back. Raises Refusal `not_found`, `version_mismatch`, `request_decided`."""
     at, request, facts = await _standing_own(act, circuit_id, request_id)
-    at.require(act, Action.JOIN_CANCEL, facts=facts, request_id=request_id)
+    settle(at.decide(act, Action.JOIN_CANCEL, facts=facts, request_id=request_id), accepted, request.version)
     cancelled = decided(request, JoinRequestStatus.CANCELLED, act.now)
     await act.unit.confirm(CIRCUITS, at.circuit)
     await act.unit.save(JOIN_REQUESTS, cancelled)

@@ -13,7 +13,6 @@ VARY: Final = "Authorization, X-API-Key, X-Page-Token, Accept-Language, Accept-E
 PRIVATE: Final = "private, no-cache"
 PUBLIC_PAGE: Final = "no-cache"
 DOCUMENT: Final = "public, max-age=300"
-ASSET: Final = "public, max-age=31536000, immutable"
 
 ABSENT: Final = frozenset({-1})
 

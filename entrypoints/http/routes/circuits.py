@@ -178,19 +178,23 @@ class CircuitHandlers:
         return await self.circuits.my_join_requests(call.principal, call.after, call.limit)
 
     async def request(self, call: Call) -> JoinRequestView:
-        return await self.circuits.join_request(call.principal, call.path["circuit_id"], call.path["request_id"])
+        return await self.circuits.join_request(call.principal, *_asked(call))
 
     async def approve_join(self, call: Call) -> JoinRequestView:
         return await self.circuits.approve_join(
-            call.principal, call.path["circuit_id"], call.path["request_id"], call.body or ApproveJoin()
+            call.principal, *_asked(call), call.body or ApproveJoin(), call.if_match
         )
 
     async def reject_join(self, call: Call) -> JoinRequestView:
         reason = call.body.reason if call.body is not None else None
-        return await self.circuits.reject_join(call.principal, call.path["circuit_id"], call.path["request_id"], reason)
+        return await self.circuits.reject_join(call.principal, *_asked(call), reason, call.if_match)
 
     async def cancel_join(self, call: Call) -> None:
-        await self.circuits.cancel_join(call.principal, call.path["circuit_id"], call.path["request_id"])
+        await self.circuits.cancel_join(call.principal, *_asked(call), call.if_match)
+
+
+def _asked(call: Call) -> tuple[str, str]:
+    return call.path["circuit_id"], call.path["request_id"]
 
 
 def circuit_routes(circuits: Circuits, pages: Pages) -> Sequence[Route]:
@@ -583,6 +587,7 @@ def _joining(do: CircuitHandlers) -> Sequence[Route]:
             summary="Admit somebody",
             scope=MANAGE,
             body=ApproveJoin,
+            if_match="honoured",
             problems=(
                 *GUARDED,
                 "role_not_grantable",
@@ -602,6 +607,7 @@ def _joining(do: CircuitHandlers) -> Sequence[Route]:
             summary="Turn somebody down",
             scope=MANAGE,
             body=WithReason,
+            if_match="honoured",
             problems=(*GUARDED, "request_decided"),
             **request,
         ),
@@ -614,6 +620,7 @@ def _joining(do: CircuitHandlers) -> Sequence[Route]:
             summary="Take a request back",
             scope=PUSH,
             success=(204,),
+            if_match="honoured",
             problems=("request_decided", "circuit_not_active"),
         ),
     )

@@ -122,17 +122,17 @@ class SharingHandlers:
 
     async def approve(self, call: Call) -> OperationView:
         return await self.circuits.approve_operation(
-            call.principal, call.path["operation_id"], call.path.get("circuit_id"), _reason(call)
+            call.principal, call.path["operation_id"], call.path.get("circuit_id"), _reason(call), call.if_match
         )
 
     async def reject(self, call: Call) -> OperationView:
         return await self.circuits.reject_operation(
-            call.principal, call.path["operation_id"], call.path.get("circuit_id"), _reason(call)
+            call.principal, call.path["operation_id"], call.path.get("circuit_id"), _reason(call), call.if_match
         )
 
     async def cancel(self, call: Call) -> OperationView:
         return await self.circuits.cancel_operation(
-            call.principal, call.path["operation_id"], call.path.get("circuit_id")
+            call.principal, call.path["operation_id"], call.path.get("circuit_id"), call.if_match
         )
 
     async def decide(self, call: Call) -> DecisionsResult:
@@ -347,6 +347,7 @@ def _operations(do: SharingHandlers) -> Sequence[Route]:
                 summary="Let a waiting operation happen",
                 scope=MANAGE,
                 body=WithReason,
+                if_match="honoured",
                 problems=DECIDING,
                 **operation,
             ),
@@ -358,6 +359,7 @@ def _operations(do: SharingHandlers) -> Sequence[Route]:
                 summary="Turn a waiting operation down",
                 scope=MANAGE,
                 body=WithReason,
+                if_match="honoured",
                 problems=DECIDING,
                 **operation,
             ),
@@ -368,6 +370,7 @@ def _operations(do: SharingHandlers) -> Sequence[Route]:
                 operation_id=f"operation_cancel{form}",
                 summary="Take a waiting operation back",
                 scope=PUSH,
+                if_match="honoured",
                 problems=("operation_decided", "circuit_not_active"),
                 **operation,
             ),

@@ -63,7 +63,7 @@ class WebhookHandlers:
         await self.do.delete(call.principal, *_named(call), call.if_match)
 
     async def rotate(self, call: Call) -> WebhookWithSecret:
-        return await self.do.rotate(call.principal, *_named(call), call.body)
+        return await self.do.rotate(call.principal, *_named(call), call.body, call.if_match)
 
     async def test(self, call: Call) -> DeliveryView:
         return await self.do.test(call.principal, *_named(call))
@@ -183,6 +183,7 @@ def _webhooks(do: WebhookHandlers, common: dict[str, Any]) -> Sequence[Route]:
             operation_id="webhook_rotate_secret",
             summary="Give a webhook a new signing secret",
             body=RotateSecret,
+            if_match="honoured",
             request_example={"grace_seconds": 3600},
             **secret,
         ),
