@@ -39,8 +39,8 @@ of one lies in the module that is named, or else its own code runs after all."""
 
 _OBJECTS: Final = 20_000
 _SERVED: Final = 3_000
-"""Objects after which garbage is looked for while serving. Requests leave hardly any, and a few dozen of them at once
-are more than the 700 of Python: looking for garbage in them took a tenth of the time of a write."""
+"""Objects after which garbage is looked for while serving. Requests leave hardly any, but a few dozen of them at once
+are more than the 700 of Python, with which the slowest writes took ten times as long (docs/performance.md)."""
 _MAPPINGS: Final = Path("/proc/self/smaps")
 _MADV_DONTNEED: Final = 4
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
