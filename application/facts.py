@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import attrs
 
-from domain.access.facts import NOTHING_ASKED, Facts, Target
+from domain.access.facts import Facts, Target
 from domain.access.principal import Principal
 from domain.circuits.facts import circuit_fact, item_fact, member_fact
 from domain.circuits.reading import reading
 from domain.circuits.values import Circuit
+from domain.evolving import evolve
 from domain.items.values import Item
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
 from domain.ports.storage import Reader
@@ -54,6 +55,4 @@ async def absent_facts(reader: Reader, principal: Principal, dfid: str) -> None:
 
 def about(facts: Facts, **target: object) -> Facts:
     """Return the facts with the question put to them."""
-    if facts.target is NOTHING_ASKED:
-        return facts.asking(Target(**target))  # type: ignore[arg-type]
-    return facts.asking(attrs.evolve(facts.target, **target))  # type: ignore[arg-type]
+    return evolve(facts, target=evolve(facts.target, **target))

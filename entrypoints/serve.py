@@ -36,9 +36,10 @@ from entrypoints.http.assembly import assembled, engine_routes, health_of, kerne
 from entrypoints.http.conversing import MAX_SOCKET_MESSAGE
 from entrypoints.http.crowd import Connection, Crowd, Refuse
 from entrypoints.http.exchange import Receive, Scope, Send
-from entrypoints.http.heads import Raw, Unread
+from entrypoints.http.heads import Unread
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routing import Route
+from entrypoints.http.sending import Raw
 from entrypoints.http.server import KEEP_ALIVE_SECONDS
 from entrypoints.lean import let_go_of_files
 from entrypoints.logging import clean, configure

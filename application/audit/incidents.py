@@ -26,7 +26,7 @@ from domain.audit.incidents import (
 from domain.audit.watching import announce
 from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
-from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
+from domain.ports.queries import Between, Condition, Cursor, Page, Select, chosen
 from domain.ports.schema import INCIDENTS, ROSTER
 from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
@@ -130,8 +130,7 @@ class Incidents:
         self.audit.require_admin(principal)
         equal = {"rule": wanted.rule, "assignee": wanted.assignee}
         where: dict[str, Condition] = {name: value for name, value in equal.items() if value is not None}
-        several = {"status": wanted.status, "severity": wanted.severity}
-        where |= {name: AnyOf(tuple(sorted(values))) for name, values in several.items() if values}
+        where |= chosen(status=wanted.status, severity=wanted.severity)
         if wanted.from_ is not None or wanted.to is not None:
             where["created_at"] = Between(wanted.from_, wanted.to)
         async with self.units.storage.read() as reader:

@@ -46,7 +46,7 @@ from domain.circuits.facts import circuit_fact, request_fact
 from domain.circuits.scene import Scene, scene
 from domain.circuits.values import Circuit
 from domain.errors import Refusal, not_found
-from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
+from domain.ports.queries import Condition, Cursor, Page, Select, chosen
 from domain.ports.schema import CIRCUITS, JOIN_REQUESTS, MEMBERSHIPS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
@@ -208,9 +208,8 @@ class CircuitGovernance(CircuitReading):
             decides = at.decide(self.visit(principal), Action.JOIN_LIST).allowed
             if not decides:
                 await self._require_asked(reader, principal, at, circuit_id)
-            where: dict[str, Condition] = {"circuit_id": circuit_id}
+            where = {"circuit_id": circuit_id, **chosen(status=statuses)}
             where |= {} if decides else {"requester_id": str(principal.user_id)}
-            where |= {"status": AnyOf(tuple(sorted(statuses)))} if statuses else {}
             newest_first = set(statuses) != {JoinRequestStatus.PENDING}
             query = Select(where, ("requested_at",), descending=newest_first)
             page = await reader.page(JOIN_REQUESTS, query, after, limit)

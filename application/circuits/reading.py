@@ -36,7 +36,7 @@ from domain.items.dfid import parse_dfid
 from domain.items.drafts import content_of
 from domain.items.submission import bind
 from domain.items.values import Item
-from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
+from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select, chosen
 from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEMENTS
 from domain.ports.storage import Reader
 from domain.ports.views import PlacementsView
@@ -323,8 +323,7 @@ def _asked(at: Scene, principal: Principal, wanted: OperationFilter) -> dict[str
         "batch_id": wanted.batch_id,
     }
     where |= {name: value for name, value in filters.items() if value is not None}
-    several = {"status": wanted.status, "operation_type": wanted.type}
-    where |= {name: AnyOf(tuple(sorted(values))) for name, values in several.items() if values}
+    where |= chosen(status=wanted.status, operation_type=wanted.type)
     if not any(at.holds(principal.user_id, held) for held in (Permission.APPROVE, Permission.AUDIT)):
         where["requester_workspace_id"] = principal.workspace_id
     return where

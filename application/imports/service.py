@@ -27,7 +27,7 @@ from domain.items.pending import Origin
 from domain.items.submission import Submission, read_submission
 from domain.items.values import ContributionSource, Import, ImportRow, Item, Outcome
 from domain.ports.errors import StorageError
-from domain.ports.queries import AnyOf, Cursor, Page, Select
+from domain.ports.queries import Cursor, Page, Select, chosen
 from domain.ports.schema import IMPORT_ROWS, IMPORTS, ITEMS
 
 ROWS_PER_UNIT = 1000
@@ -123,11 +123,9 @@ class Imports:
     ) -> Page[ImportRow]:
         """Return the row results of an import in order. Raises Refusal `not_found`."""
         await self.get(principal, import_id)
-        where: dict[str, Any] = {"import_id": import_id}
-        if outcomes:
-            where["outcome"] = AnyOf(tuple(sorted(each.value for each in outcomes)))
+        query = Select({"import_id": import_id, **chosen(outcome=outcomes)}, ("row",))
         async with self.units.storage.read() as reader:
-            return await reader.page(IMPORT_ROWS, Select(where, ("row",)), after, limit)
+            return await reader.page(IMPORT_ROWS, query, after, limit)
 
 
 async def _hashing(chunks: AsyncIterator[bytes], hashed: Any) -> AsyncIterator[bytes]:

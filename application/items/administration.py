@@ -23,7 +23,7 @@ from domain.items.resolution import claims_of
 from domain.items.resolving import opened_submission
 from domain.items.submission import Read, read_submission
 from domain.items.values import Claim, Identifier, Item, PendingReason, PendingStatus, PendingSubmission
-from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
+from domain.ports.queries import Cursor, Page, Select, chosen
 from domain.ports.schema import CLAIMS, PENDING, Key
 from domain.shape import Line, Raw, Text
 
@@ -174,8 +174,7 @@ class ItemAdministration(ItemReading):
 
     async def disputes(self, wanted: DisputeFilter, after: Cursor | None = None, limit: int = 50) -> Page[Dispute]:
         """Return the claim conflicts of all workspaces, the oldest first, with no content of any item."""
-        states = AnyOf(tuple(sorted(status.value for status in wanted.status)))
-        where: dict[str, Condition] = {"reason": PendingReason.CLAIM_CONFLICT.value, "status": states}
+        where = {"reason": PendingReason.CLAIM_CONFLICT.value, **chosen(status=wanted.status)}
         async with self.units.storage.read() as reader:
             page = await reader.page(PENDING, Select(where, ("created_at", "pending_id")), after, limit)
             asked = [(record, self._claiming(record)) for record in page.items]

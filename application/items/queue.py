@@ -20,7 +20,7 @@ from domain.items.resolution import Conflict
 from domain.items.resolving import PendingAction, Placed, Resolver, check_action, close, fail, opened_submission
 from domain.items.submission import Content, Submission, read_submission
 from domain.items.values import Item, Outcome, PendingReason, PendingStatus, PendingSubmission
-from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
+from domain.ports.queries import Between, Condition, Cursor, Page, Select, chosen
 from domain.ports.schema import ITEMS, PENDING
 from domain.ports.storage import Reader
 from domain.precondition import Versions, require_version
@@ -119,10 +119,7 @@ class Queue(Lineages):
         if principal.workspace_id is None:
             raise not_found()
         where: dict[str, Condition] = {"workspace_id": principal.workspace_id}
-        several = {"status": wanted.status, "reason": wanted.reason, "origin": wanted.origin}
-        where |= {
-            name: AnyOf(tuple(sorted(each.value for each in values))) for name, values in several.items() if values
-        }
+        where |= chosen(status=wanted.status, reason=wanted.reason, origin=wanted.origin)
         if wanted.priority_min is not None:
             where["urgency"] = Between(None, 1 - _LEVELS[wanted.priority_min])
         async with self.units.storage.read() as reader:

@@ -21,7 +21,7 @@ from domain.notifications.telling import DIRECT_RECIPIENTS, Message, job_of, mes
 from domain.notifications.values import NEVER_MUTED, Notification, NotificationType
 from domain.outbox.values import OutboxRow
 from domain.ports.bus import Wake
-from domain.ports.queries import AnyOf, Between, Condition, Cursor, Page, Select
+from domain.ports.queries import Between, Condition, Cursor, Page, Select, chosen
 from domain.ports.schema import ACCOUNTS, CIRCUITS, MEMBERSHIPS, NOTIFICATIONS
 from domain.ports.storage import Reader
 from domain.ports.walking import walk
@@ -108,8 +108,7 @@ class Notifications:
         where: dict[str, Condition] = {"user_id": _own(principal)}
         asked = {"unread": wanted.unread, "circuit_id": wanted.circuit_id}
         where |= {name: value for name, value in asked.items() if value is not None}
-        if wanted.type:
-            where["type"] = AnyOf(tuple(sorted(wanted.type)))
+        where |= chosen(type=wanted.type)
         query = Select(where, ("created_at", "notification_id"), descending=True)
         if wanted.after_position is not None:
             query = Select({**where, "position": Between(wanted.after_position + 1)}, ("position",))

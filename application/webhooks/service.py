@@ -33,7 +33,7 @@ from domain.circuits.rules import changed
 from domain.circuits.scene import Scene, Visit, known, scene, settle
 from domain.errors import Refusal, not_found
 from domain.ids import new_id
-from domain.ports.queries import AnyOf, Condition, Cursor, Page, Select
+from domain.ports.queries import Condition, Cursor, Page, Select, chosen
 from domain.ports.schema import CIRCUITS, DELIVERIES, MEMBERSHIPS, WEBHOOKS
 from domain.ports.storage import Reader
 from domain.precondition import Versions
@@ -235,10 +235,9 @@ class Webhooks:
     ) -> Page[DeliveryView]:
         """Return deliveries of a circuit, newest first."""
         where: dict[str, Condition] = {"circuit_id": circuit_id}
-        chosen = {"webhook_id": wanted.webhook_id, "trigger": wanted.trigger}
-        where |= {name: value for name, value in chosen.items() if value is not None}
-        if wanted.status:
-            where["status"] = AnyOf(tuple(sorted(wanted.status)))
+        equal = {"webhook_id": wanted.webhook_id, "trigger": wanted.trigger}
+        where |= {name: value for name, value in equal.items() if value is not None}
+        where |= chosen(status=wanted.status)
         async with self.units.storage.read() as reader:
             await self._visible(reader, principal, circuit_id)
             query = Select(where, ("created_at", "delivery_id"), descending=True)

@@ -7,7 +7,6 @@ that fits counts.
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
 
 import attrs
 
@@ -162,7 +161,7 @@ class PageFact:
     expires_at: datetime
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False)  # cheaper to make, and every request makes one
 class Target:
     """What the question is about. A member left out is not part of the question.
 
@@ -188,14 +187,11 @@ class Target:
     certified: bool = False
 
 
-NOTHING_ASKED: Final = Target()
-
-
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False)  # as Target
 class Facts:
     """The target and everything known that bears on it."""
 
-    target: Target = NOTHING_ASKED
+    target: Target = Target()
     circuits: tuple[CircuitFact, ...] = ()
     members: tuple[MemberFact, ...] = ()
     items: tuple[ItemFact, ...] = ()
@@ -207,20 +203,3 @@ class Facts:
     operations: tuple[OperationFact, ...] = ()
     requests: tuple[RequestFact, ...] = ()
     pages: tuple[PageFact, ...] = ()
-
-    def asking(self, target: Target) -> "Facts":
-        """Return the same facts about another question."""
-        return Facts(
-            target,
-            self.circuits,
-            self.members,
-            self.items,
-            self.shares,
-            self.transfers,
-            self.placements,
-            self.pulls,
-            self.events,
-            self.operations,
-            self.requests,
-            self.pages,
-        )

@@ -41,7 +41,7 @@ class Scope(StrEnum):
     ADMIN_WRITE = "admin:write"
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False)  # cheaper to make, and every request makes one
 class Principal:
     """The acting party, with the stored standing of its account (never a claim of a token).
 

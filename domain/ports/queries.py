@@ -1,6 +1,6 @@
 """Queries are values: the memory store filters with them, SQL must agree, the suite uses them as its oracle."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -41,6 +41,11 @@ class StartsWith:
 
 
 Condition = Scalar | AnyOf | Between | StartsWith
+
+
+def chosen(**columns: Collection[str]) -> dict[str, Condition]:
+    """Return the conditions of a filter that takes several values: one for every column of which some were chosen."""
+    return {name: AnyOf(tuple(sorted(map(str, values)))) for name, values in columns.items() if values}
 
 
 @attrs.frozen

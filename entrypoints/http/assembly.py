@@ -34,6 +34,7 @@ from entrypoints.http.routes.imports import import_routes
 from entrypoints.http.routes.incidents import incident_routes
 from entrypoints.http.routes.item_administration import item_administration_routes
 from entrypoints.http.routes.items import item_routes
+from entrypoints.http.routes.memberships import membership_routes
 from entrypoints.http.routes.metrics import metrics_route
 from entrypoints.http.routes.notifications import notification_routes
 from entrypoints.http.routes.pages import page_routes
@@ -59,7 +60,8 @@ def engine_routes(container: Container) -> list[Route]:
         *item_routes(container.items()),
         *transfer_routes(container.transfers()),
         *event_routes(container.events()),
-        *circuit_routes(container.circuits(), container.pages()),
+        *circuit_routes(container.circuits()),
+        *membership_routes(container.circuits(), container.pages()),
         *page_routes(container.pages()),
         *item_administration_routes(container.item_administration(), container.events()),
         *storage_history_routes(container.storage_histories()),

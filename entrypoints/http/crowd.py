@@ -12,13 +12,15 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from entrypoints.http.exchange import Scope
-from entrypoints.http.heads import Heads, Raw, Unread
+from entrypoints.http.heads import Heads, Unread
+from entrypoints.http.sending import Raw
 
 HELD_SECONDS: Final = 1.0
 """What `Retry-After` says of a full server."""
+LAST_CALL: Final = 0.2
+"""Seconds that a connection without a request stays open when the server ends (platform.md 12.2)."""
 EVERY: Final = 0.01
 AT_ONCE: Final = 16
 """Connections that are listened to again at one time when their second is over: what refusing may cost."""
@@ -91,8 +93,7 @@ class Connection(Heads):
         keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         if not keeps:
             headers = [*headers, (b"connection", b"close")]
-        lines = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]
-        self.transport.write(b"".join((STATUS_LINE[HTTPStatus.SERVICE_UNAVAILABLE], *lines, b"\r\n", body)))
+        self.answer(HTTPStatus.SERVICE_UNAVAILABLE, headers, body)
         if not keeps:
             self.transport.close()
         elif not self._held:
@@ -114,6 +115,13 @@ class Connection(Heads):
         """Go on with the next request, here and where somebody waits for the place."""
         super().on_response_complete()
         self._crowd.call()
+
+    def shutdown(self) -> None:
+        """End after the answer under way; where there is none, a request on its way is still told that all ends."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_CALL, super().shutdown)
+        else:
+            super().shutdown()
 
     def listen(self) -> None:
         """Go on with the next request."""

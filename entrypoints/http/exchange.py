@@ -122,18 +122,25 @@ def _identity(headers: dict[bytes, bytes]) -> tuple[str, str]:
 @lru_cache(256)
 def accepted_locale(accept_language: bytes) -> str:
     """Return `en` or `pt_br`, whichever the header prefers; `en` without a preference."""
-    best, best_weight = "en", 0.0
-    for part in accept_language.decode("latin-1").lower().split(","):
-        tag, _, parameters = part.strip().partition(";")
-        language = tag.strip().split("-")[0]
-        wished = weight(parameters)
-        if language in ("pt", "en") and wished > best_weight:
-            best, best_weight = ("pt_br" if language == "pt" else "en"), wished
+    return preferred(accept_language, lambda tag: {"pt": "pt_br", "en": "en"}.get(tag.split("-")[0])) or "en"
+
+
+def preferred(accepted: bytes, meaning: Callable[[str], str | None]) -> str | None:
+    """Return what the entry of greatest weight of an `Accept` header means (RFC 9110, 12.4.2), None without a wish.
+
+    `meaning` gives the meaning of what an entry names, None for what is not offered; of equal wishes the first counts.
+    """
+    best, best_weight = None, 0.0
+    for part in accepted.decode("latin-1").lower().split(","):
+        named, _, parameters = part.partition(";")
+        meant, wished = meaning(named.strip()), _weight(parameters)
+        if meant is not None and wished > best_weight:
+            best, best_weight = meant, wished
     return best
 
 
-def weight(parameters: str) -> float:
-    """Return the weight that an entry of an Accept header gives to what it names, 0 for one that cannot be read."""
+def _weight(parameters: str) -> float:
+    """Return the weight that an entry gives to what it names, 0 for one that cannot be read."""
     match = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", parameters)
     return float(match[1]) if match else (1.0 if not parameters.strip() else 0.0)
 

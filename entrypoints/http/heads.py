@@ -10,12 +10,12 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from domain.errors import Refusal
+from entrypoints.http.sending import Raw
 
 MAX_REQUEST_LINE: Final = 8 * 1024
 MAX_HEADERS: Final = 32 * 1024
 HEAD_IDLE: Final = 10.0
 """Seconds without a byte while a head is expected."""
-Raw = tuple[bytes, bytes]
 Unread = Callable[[Refusal, str | None], tuple[int, list[Raw], bytes]]
 """Returns status, headers and body for a refusal of what was no request, sent from an address."""
 
@@ -89,7 +89,10 @@ class Heads(HttpToolsProtocol):
     def _give_up(self, refused: Refusal) -> None:
         """Answer and close."""
         self._wait_no_more()
-        status, headers, body = self._unread(refused, self.client[0] if self.client else None)
+        self.answer(*self._unread(refused, self.client[0] if self.client else None))
+        self.transport.close()
+
+    def answer(self, status: int, headers: list[Raw], body: bytes) -> None:
+        """Answer without the chain."""
         lines = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
-        self.transport.close()

@@ -12,7 +12,7 @@ from domain.errors import not_found
 from entrypoints.http import conditional
 from entrypoints.http.answers import JSON, NO_STORE, Answer
 from entrypoints.http.errors import Occurrence, Problem, body, registry
-from entrypoints.http.exchange import REQUEST, weight
+from entrypoints.http.exchange import REQUEST, preferred
 from entrypoints.http.health import Health
 from entrypoints.http.openapi import document
 from entrypoints.http.routing import Call, Route
@@ -180,13 +180,8 @@ def _described(found: Problem | list[Problem]) -> Answer:
 
 
 def _prefers_html(accept: bytes) -> bool:
-    """Tell whether a page is wished for more than JSON; of equal wishes the first counts."""
-    best, chosen = 0.0, "application/json"
-    for part in accept.decode("latin-1").lower().split(","):
-        kind, _, parameters = part.strip().partition(";")
-        if kind.strip() in ("text/html", "application/json") and weight(parameters) > best:
-            best, chosen = weight(parameters), kind.strip()
-    return chosen == "text/html"
+    """Tell whether a page is wished for more than JSON."""
+    return preferred(accept, {"text/html": "page", "application/json": "JSON"}.get) == "page"
 
 
 def _entry(problem: Problem, locale: str) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def test_4_no_probe_waits_for_a_password(tmp_path: Path) -> None:
 
 
 class Writer(threading.Thread):
-    """Creates items over one connection until it is told that the server goes, or the server is gone."""
+    """Creates items over one connection until an answer is the last one on it, or the server is gone."""
 
     def __init__(self, server: Served, bearer: str, numbers: Iterator[int]) -> None:
         super().__init__()
@@ -173,10 +173,11 @@ class Writer(threading.Thread):
                 connection.request("POST", "/api/items", json.dumps(lot), headers)
                 answer = connection.getresponse()
                 body = json.loads(answer.read())
-                if answer.status != 201:
+                if answer.status == 201:
+                    self.acknowledged.append(body["dfid"])
+                if answer.will_close:
                     self.last = answer.status
                     return
-                self.acknowledged.append(body["dfid"])
         except (OSError, ValueError, http.client.HTTPException) as error:
             self.last = error
         finally:
@@ -200,7 +201,7 @@ def test_51_what_was_acknowledged_under_load_outlives_the_end(tmp_path: Path, nu
             writer.join()
         assert server.ended() == (0 if number == signal.SIGTERM else -number)
         if number == signal.SIGTERM:
-            assert [writer.last for writer in writers] == [503] * CLIENTS
+            assert {writer.last for writer in writers} <= {201, 503}
     with Served(tmp_path / "one") as server:
         server.ready()
         for dfid in (dfid for writer in writers for dfid in writer.acknowledged):
