@@ -371,7 +371,7 @@ class Container(containers.DeclarativeContainer):
     key_meter = providers.Singleton(KeyMeter, storage, clock)
     key_warnings = providers.Singleton(KeyWarnings, units)
     standing = providers.Singleton(Standing, storage, clock, key_check)
-    tickets = providers.Singleton(Tickets, providers.Singleton(_stream_tokens, signed_tokens), standing)
+    tickets = providers.Singleton(Tickets, providers.Singleton(_stream_tokens, signed_tokens), standing, denials)
     authentication = providers.Singleton(
         Authentication,
         providers.Dict(

@@ -100,7 +100,7 @@ class AccessTokenCheck:
             return self.tokens.verify(text, now)
         except Forged as forged:
             if self.denials is not None:
-                self.denials.note(Denial(_nobody(client), "token.forged", ("token", "access"), forged.code))
+                self.denials.note(forgery(client, "access", forged))
             raise
 
 
@@ -127,6 +127,11 @@ def user_principal(account: Account, session: Session, client: Client, expires_a
         trace_id=client.trace_id,
         expires_at=expires_at,
     )
+
+
+def forgery(client: Client, kind: str, forged: Forged) -> Denial:
+    """Return what is told to the audit of a token of this kind that somebody else signed."""
+    return Denial(_nobody(client), "token.forged", ("token", kind), forged.code)
 
 
 def _nobody(client: Client) -> Principal:

@@ -5,9 +5,10 @@ from typing import Any
 
 import attrs
 
-from application.authentication import Client, revoked, user_principal
+from application.authentication import Client, forgery, revoked, user_principal
+from application.denials import Denials
 from application.keys.checking import ApiKeyCheck, key_principal
-from application.tokens import SignedTokens
+from application.tokens import Forged, SignedTokens
 from domain.access.principal import Principal, PrincipalKind
 from domain.accounts.rules import session_holds
 from domain.errors import Refusal
@@ -59,6 +60,7 @@ class Tickets:
 
     tokens: SignedTokens
     standing: Standing
+    denials: Denials
 
     def issue(self, principal: Principal) -> Ticket:
         """Return a ticket for the caller, good for 30 seconds."""
@@ -71,11 +73,15 @@ class Tickets:
         return Ticket(issued.text, issued.expires_at)
 
     async def __call__(self, text: str, client: Client) -> Principal:
-        """Return who a ticket stands for, with what their own credential allows.
+        """Return who a ticket stands for, with what their own credential allows; a forged one is told to the audit.
 
         Raises Refusal `unauthenticated`, `token_expired`, and what Standing raises.
         """
-        claims = self.tokens.read(text)
+        try:
+            claims = self.tokens.read(text)
+        except Forged as forged:
+            self.denials.note(forgery(client, "ticket", forged))
+            raise
         if claims["exp"] <= self.standing.clock.now().timestamp():
             raise Refusal("token_expired", "The ticket has expired; ask for a fresh one.")
         principal = await self._found(claims, client)

@@ -23,6 +23,7 @@ from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.search import search_tokens
 from domain.items.values import Alias, Identifier, IdentifierEntry, Item
+from domain.notifications.values import LastPosition
 from domain.ports.queries import Cursor, Select
 from domain.ports.schema import MEMBERSHIPS
 from domain.ports.views import (
@@ -32,6 +33,7 @@ from domain.ports.views import (
     DirectoryView,
     EventsView,
     ItemsView,
+    LastPositionView,
     MembersView,
     PlacementsView,
     View,
@@ -66,6 +68,9 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
             rows = [((tally.day, tally.kind), tally) for tally in activity_tallies(tables, view)]
         case ActorTotals():
             rows = [((-total.count, total.user_id), total) for total in actor_totals(tables, view)]
+        case LastPositionView():
+            last = tables["notifications"].serials.get(view.user_id)
+            rows = [] if last is None else [((last,), LastPosition(last))]
         case _:
             raise TypeError(f"no such view: {view!r}")
     backwards = _backwards(view)

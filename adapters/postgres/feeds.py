@@ -3,7 +3,7 @@
 from typing import Any
 
 from domain.ports.queries import Cursor
-from domain.ports.views import ActivityTallies, ActivityView, ActorTotals
+from domain.ports.views import ActivityTallies, ActivityView, ActorTotals, LastPositionView
 
 Parameters = dict[str, Any]
 
@@ -51,6 +51,13 @@ def actor_totals(view: ActorTotals, limit: int) -> tuple[str, Parameters]:
             group by d.actor) g
         order by g.total desc, g.actor limit %(limit)s"""
     return text, {"first": view.days.start, "after": view.days.end, "denied": view.denied, "limit": limit}
+
+
+def last_position(view: LastPositionView) -> tuple[str, Parameters]:
+    """Return the statement and the parameters of the count of a user's notifications."""
+    text = """
+        select json_build_object('position', c.last), c.last from notifications_counters c where c.owner = %(user)s"""
+    return text, {"user": view.user_id}
 
 
 def _filters(view: ActivityView) -> tuple[Parameters, list[str]]:

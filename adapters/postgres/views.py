@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from adapters.postgres.feeds import activity_page, activity_tallies, actor_totals
+from adapters.postgres.feeds import activity_page, activity_tallies, actor_totals, last_position
 from adapters.postgres.statements import LONGEST_TOKEN
 from domain.access.vocabulary import EventVisibility
 from domain.activity.values import Activity, Tally
@@ -18,6 +18,7 @@ from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark, splits
 from domain.items.values import Item
+from domain.notifications.values import LastPosition
 from domain.ports.queries import Between, Cursor
 from domain.ports.views import (
     ActivityTallies,
@@ -26,6 +27,7 @@ from domain.ports.views import (
     DirectoryView,
     EventsView,
     ItemsView,
+    LastPositionView,
     MembersView,
     PlacementsView,
     View,
@@ -116,6 +118,8 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
             return Tally, *activity_tallies(view, after, limit)
         case ActorTotals():
             return ActorTotal, *actor_totals(view, limit)
+        case LastPositionView():
+            return LastPosition, *last_position(view)
         case _:
             raise TypeError(f"no such view: {view!r}")
 
@@ -127,6 +131,8 @@ def is_walk(view: View[Any]) -> bool:
             return not (view.entries or view.namespace or view.kind or view.evidences or view.alias or view.words)
         case EventsView():
             return view.dfid is not None
+        case LastPositionView():
+            return True
         case _:
             return False
 

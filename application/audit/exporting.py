@@ -19,6 +19,7 @@ from domain.audit.merkle import EMPTY_ROOT, Growing
 from domain.audit.record import entry_hash, personal_digest
 from domain.audit.sequencing import newest
 from domain.audit.values import AuditEntry
+from domain.canonical import canonical
 from domain.document import Document
 from domain.instants import parse_instant, wire
 from domain.ports.queries import Between, Select
@@ -76,8 +77,9 @@ async def exported(storage: Storage, wanted: AuditFilter, form: ExportFormat) ->
 
 
 def _line(entry: AuditEntry) -> bytes:
+    """Return an entry in canonical form, so that every store exports the same bytes."""
     members = {name: value for name, value in attrs.asdict(entry, recurse=False).items() if name not in _KEPT_BACK}
-    return msgspec.json.encode(members | {"at": wire(entry.at)}) + b"\n"
+    return canonical(members | {"at": wire(entry.at)}) + b"\n"
 
 
 _KEPT_BACK: Final = ("version",)
@@ -101,7 +103,7 @@ def _row(entry: AuditEntry) -> bytes:
             entry.reason,
             entry.count,
             entry.trace_id,
-            msgspec.json.encode(entry.details).decode(),
+            canonical(entry.details).decode(),
             *(personal.get(name) for name in _PERSONAL),
             entry.personal_digest,
             entry.entry_hash,

@@ -19,8 +19,8 @@ from domain.act import Act
 from domain.errors import Fault, Invalid, Refusal, not_found
 from domain.ids import new_id
 from domain.instants import MICROSECOND
-from domain.keys.rules import network_of
-from domain.keys.values import ApiKey
+from domain.keys.rules import network_of, status_of
+from domain.keys.values import ApiKey, KeyStatus
 from domain.ports.queries import Between, Cursor, Page, Select
 from domain.ports.schema import ACCOUNTS, API_KEYS, KEY_USAGE, KEY_USES
 from domain.ports.storage import Reader
@@ -102,7 +102,11 @@ class ApiKeys:
         return UsageView.of(key_id, page.items)
 
     async def patch(self, principal: Principal, key_id: str, request: KeyPatch, if_match: Versions) -> KeyView:
-        """Change a key. Raises Invalid; Refusal `not_found`, `creator_required`, `key_final`, `scope_not_held`."""
+        """Change a key.
+
+        Raises Invalid; Refusal `not_found`, `creator_required`, `key_final`, `scope_not_held`, and `quota_reached` for
+        an expired one that would make too many active ones.
+        """
         members = _wanted(request, self.units.clock.now())
 
         async def work(act: Act) -> KeyView:
@@ -112,6 +116,8 @@ class ApiKeys:
             if changed:
                 if "expires_at" in changed:
                     changed["warned_at"] = None
+                    if status_of(key, act.now) is KeyStatus.EXPIRED:
+                        await _refuse_beyond(act)
                 key = await self._saved(act, key, changed)
                 await _record(act, "api_key.updated", key, {"changed": sorted(set(changed) - {"warned_at"})})
             (view,) = await self._views(act.unit, [key])

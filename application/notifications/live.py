@@ -5,8 +5,10 @@ A connection remembers the last position it sent and reads what comes after it, 
 """
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -23,6 +25,7 @@ from domain.ports.errors import StorageError
 from domain.ports.queries import Between, Select
 from domain.ports.schema import NOTIFICATIONS
 from domain.ports.storage import Reader, Storage
+from domain.ports.views import LastPositionView
 
 EVERY: Final = 15.0
 """Seconds after which a connection looks for itself, shows a sign of life and has its principal judged again."""
@@ -110,12 +113,14 @@ class Connection:
         """Yield what happens from a position on, from now on without one, until a Bye."""
         position, count = 0, -1
         async with self.live.storage.read() as reader:
-            position = await self._start(reader, after_position)
+            last = await self._last(reader)
+            position = last if after_position is None else min(after_position, last)
             count = await count_unread(reader, self.user_id)
-            gap = after_position is not None and await self._misses(reader, after_position)
+            gap = after_position not in (None, last) and await self._misses(reader, after_position or 0)
         yield Hello(position, count)
         if gap:
             yield Gap()
+        beat_at = time.monotonic() + self.live.every
         while True:
             self.woken.clear()
             async for message in self._news(position):
@@ -128,25 +133,25 @@ class Connection:
             if unread != count:
                 count = unread
                 yield UnreadCount(count)
-            if not await self._rested():
+            await self._rest(beat_at - time.monotonic())
+            if time.monotonic() >= beat_at:
+                beat_at = time.monotonic() + self.live.every
                 yield Beat()
             reason = await self._why_to_end()
             if reason is not None:
                 yield Bye(reason)
                 return
 
-    async def _start(self, reader: Reader, after_position: int | None) -> int:
-        if after_position is not None:
-            return after_position
-        last = Select({"user_id": self.user_id}, ("position",), descending=True)
-        found = (await reader.page(NOTIFICATIONS, last, limit=1)).items
+    async def _last(self, reader: Reader) -> int:
+        """Return the last position that was given, whether what had it is still kept or not."""
+        found = (await reader.view(LastPositionView(self.user_id), limit=1)).items
         return found[0].position if found else 0
 
     async def _misses(self, reader: Reader, after_position: int) -> bool:
-        """Tell whether what came first after a position is gone."""
+        """Tell whether what came first after a position, which is not the last one, is gone."""
         beyond = Select({"user_id": self.user_id, "position": Between(after_position + 1)}, ("position",))
         found = (await reader.page(NOTIFICATIONS, beyond, limit=1)).items
-        return bool(found) and found[0].position > after_position + 1
+        return not found or found[0].position > after_position + 1
 
     async def _news(self, position: int) -> AsyncIterator[Told]:
         while True:
@@ -170,16 +175,12 @@ class Connection:
         async with self.live.storage.read() as reader:
             return await count_unread(reader, self.user_id)
 
-    async def _rested(self) -> bool:
-        """Wait until woken, and tell whether it was before the time."""
-        if self.live.closing:
-            return True
-        try:
-            async with asyncio.timeout(self.live.every):
-                await self.woken.wait()
-        except TimeoutError:
-            return False
-        return True
+    async def _rest(self, seconds: float) -> None:
+        """Wait until woken, at most so long."""
+        if not self.live.closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.woken.wait()
 
     async def _why_to_end(self) -> str | None:
         if self.live.closing:

@@ -18,7 +18,7 @@ from domain.ports.schema import CIRCUITS, DELIVERIES, WEBHOOKS
 from domain.ports.storage import Reader
 from domain.webhooks.rules import cancelled, payload_of
 from domain.webhooks.triggers import Trigger
-from domain.webhooks.values import WAITING, Delivery, Webhook
+from domain.webhooks.values import WAITING, Delivery, DeliveryStatus, Webhook
 
 MOST_WEBHOOKS = 20
 AT_ONCE = 500
@@ -102,11 +102,18 @@ async def switched_off(act: Act, webhook: Webhook, host: str) -> None:
     if circuit is not None:
         others = [one for one in await webhooks_of(act.unit, circuit_id) if one.webhook_id != webhook.webhook_id]
         await listen(act, circuit, [*others, webhook])
+    failures = await _failures(act.unit, webhook)
     await cancel_waiting(act, webhook.webhook_id)
     told = await holders(act.unit, circuit_id, Permission.MANAGE_SETTINGS)
     details: Mapping[str, Any] = {"reason": webhook.disabled_reason, "name": webhook.name}
     source = f"{webhook.webhook_id} {webhook.version}"
-    data = {"url_host": host, "webhook_id": webhook.webhook_id, **details}
+    data = {"url_host": host, "failures": failures, "webhook_id": webhook.webhook_id, **details}
     await act.notify("webhook_disabled", told, source_id=source, circuit_id=circuit_id, data=data)
     subject = ("webhook", webhook.webhook_id)
     await act.audit("webhook.disabled", subject, circuit_id=circuit_id, details=dict(details))
+
+
+async def _failures(reader: Reader, webhook: Webhook) -> int:
+    """Return how many deliveries of a webhook have failed and were not delivered since."""
+    failed = {"webhook_id": webhook.webhook_id, "status": AnyOf((DeliveryStatus.RETRYING, DeliveryStatus.DEAD))}
+    return sum((await reader.count(DELIVERIES, failed, "status")).values())

@@ -79,3 +79,10 @@ class Notification:
     read_at: datetime | None = None
     position: int = 0
     version: int = 1
+
+
+@attrs.frozen
+class LastPosition:
+    """Up to where the notifications of a user were counted."""
+
+    position: int

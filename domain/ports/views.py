@@ -14,6 +14,7 @@ from domain.audit.log import ActorTotal
 from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
 from domain.items.values import Item
+from domain.notifications.values import LastPosition
 from domain.ports.queries import Between
 
 V = TypeVar("V")
@@ -146,3 +147,10 @@ class ActorTotals(View[ActorTotal]):
 
     days: Between
     denied: bool = False
+
+
+@attrs.frozen
+class LastPositionView(View[LastPosition]):
+    """The highest position that a notification of a user ever had, kept or not; one row, none before the first."""
+
+    user_id: str

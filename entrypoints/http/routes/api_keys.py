@@ -123,7 +123,7 @@ def _changing(do: KeyHandlers) -> Sequence[Route]:
             if_match="required",
             versioned=True,
             answer=KeyView,
-            problems=("creator_required", "scope_not_held", "key_final"),
+            problems=("creator_required", "scope_not_held", "key_final", "quota_reached"),
             request_example={"allowed_networks": ["203.0.113.0/24"], "per_minute": 600},
             **own,
         ),

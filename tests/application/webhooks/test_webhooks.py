@@ -16,6 +16,7 @@ from standardwebhooks import WebhookVerificationError
 
 from adapters.webhooks.poster import GuardedPoster
 from application.circuits.requests import CreateCircuit, PublicRequest
+from application.notifications.texts import rendered
 from application.sealing import Seal
 from application.webhooks.requests import (
     DeliveryFilter,
@@ -267,7 +268,9 @@ async def test_scenario_42_gone_disables_and_dead_deliveries_can_be_replayed(pos
     seen = await post.webhooks.webhook(owner, circuit_id, made.webhook.webhook_id)
     assert (seen.enabled, seen.disabled_reason) == (False, "gone")
     (told,) = [row for row in await post.world.rows(NOTIFICATIONS) if row.type == "webhook_disabled"]
-    assert (told.user_id, told.data["url_host"]) == (owner.user_id, "127.0.0.1")
+    assert (told.user_id, told.data["url_host"], told.data["failures"]) == (owner.user_id, "127.0.0.1", 1)
+    _, message, _ = rendered(told, "en", {}, {})
+    assert message == "The webhook to 127.0.0.1 in a circuit was switched off after repeated failures."
     (circuit,) = await post.world.rows(CIRCUITS)
     assert circuit.triggers == frozenset()
     receiver.answer = lambda request: OK

@@ -5,9 +5,11 @@ from typing import Any
 
 import attrs
 
+from domain.notifications.values import LastPosition
 from domain.ports.queries import Between, Select
 from domain.ports.schema import MAPPINGS, NOTIFICATIONS
 from domain.ports.storage import Storage
+from domain.ports.views import LastPositionView
 from tests.conformance.storage.values import mapping, notification
 
 UNITS = 200
@@ -50,6 +52,11 @@ async def test_rows_of_one_unit_are_numbered_in_the_order_in_which_they_were_add
     async with storage.read() as reader:
         page = await reader.page(NOTIFICATIONS, Select({"user_id": "u"}, ("position",)))
     assert list(page.items) == [attrs.evolve(row, position=number) for number, row in enumerate(given, 1)]
+    async with storage.write() as unit:
+        await unit.remove(NOTIFICATIONS, *page.items)
+    async with storage.read() as reader:
+        assert (await reader.view(LastPositionView("u"), limit=1)).items == (LastPosition(30),)
+        assert (await reader.view(LastPositionView("nobody"), limit=1)).items == ()
 
 
 async def test_a_unit_that_fails_takes_no_number(storage: Storage) -> None:

@@ -26,6 +26,7 @@ from domain.ports.views import (
     DirectoryView,
     EventsView,
     ItemsView,
+    LastPositionView,
     MembersView,
     PlacementsView,
     Viewer,
@@ -215,6 +216,7 @@ VIEWS: tuple[Any, ...] = (
     ActivityView(Viewer("u", "w"), True, "circuits", "C", "u", ("a",), "D", True),
     ActivityTallies(ActivityView(Viewer("u", "w"), True)),
     ActorTotals(Between("2026-03-01", "2026-03-08"), denied=True),
+    LastPositionView("u"),
 )  # fmt: skip
 
 

@@ -317,8 +317,9 @@ async def test_the_creator_is_told_once_seven_days_before_a_key_expires(
 
 
 async def test_a_workspace_has_a_bounded_number_of_active_keys(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ):
+    """Also when one that has expired is given more time."""
     assert MOST_ACTIVE == 200
     monkeypatch.setattr("application.keys.service.MOST_ACTIVE", 2)
     ana = await register(client)
@@ -327,6 +328,19 @@ async def test_a_workspace_has_a_bounded_number_of_active_keys(
     assert problem(await client.post("/api/api-keys", json=body, headers=bearer(ana))) == (409, "quota_reached")
     await client.delete(f"/api/api-keys/{first['key']['key_id']}", headers=bearer(ana))
     assert (await client.post("/api/api-keys", json=body, headers=bearer(ana))).status_code == 201
+    third = (await client.get("/api/api-keys", headers=bearer(ana))).json()["items"][0]
+    match = {"if-match": f'"{third["version"]}"'}
+    soon = {"expires_at": wire(clock.now() + timedelta(seconds=1))}
+    path = f"/api/api-keys/{third['key_id']}"
+    shorter = await client.patch(path, json=soon, headers=bearer(ana) | match)
+    assert shorter.status_code == 200
+    clock.ahead += timedelta(seconds=2)
+    await issue(client, ana)
+    match = {"if-match": shorter.headers["etag"]}
+    longer = await client.patch(path, json={"expires_at": None}, headers=bearer(ana) | match)
+    assert problem(longer) == (409, "quota_reached")
+    renamed = await client.patch(path, json={"name": "old"}, headers=bearer(ana) | match)
+    assert renamed.status_code == 200
 
 
 async def test_a_key_found_under_the_previous_root_key_is_moved_under_the_current_one(

@@ -51,6 +51,15 @@ async def test_a_ticket_falls_with_its_session_and_an_access_token_is_no_ticket(
     assert problem(await opened(client, ana["access_token"])) == (401, "unauthenticated")
 
 
+async def test_tickets_that_somebody_else_signed_are_audited(client: httpx.AsyncClient, container: Container):
+    head, body, _ = (await ticket_of(client, await register(client))).split(".")
+    assert problem(await opened(client, f"{head}.{body}.AAAA")) == (401, "unauthenticated")
+    await container.denials().flush()
+    async with container.storage().read() as reader:
+        (entry,) = (await reader.page(AUDIT, Select({"action": "token.forged"}), limit=9)).items
+    assert (entry.resource, entry.count) == ({"kind": "token", "id": "ticket"}, 1)
+
+
 async def test_tokens_that_somebody_else_signed_are_audited_folded(client: httpx.AsyncClient, container: Container):
     ana = await register(client)
     head, body, _ = ana["access_token"].split(".")

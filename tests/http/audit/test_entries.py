@@ -10,6 +10,7 @@ from application.audit.exporting import verify_export
 from application.audit.signing import NoteSigner
 from application.audit.verifying import verify_log
 from domain.audit import merkle
+from domain.canonical import canonical
 from tests.http.audit.conftest import Watched
 
 
@@ -104,6 +105,7 @@ async def test_scenario_37_a_changed_byte_of_an_export_is_found_and_named(watche
     end = json.loads(lines[-1])
     assert end["count"] == len(lines) - 1 == end["tree_size"]
     assert verify_export(lambda: lines).valid
+    assert all(canonical(json.loads(line)) + b"\n" == line for line in lines[:-1]), "another store, the same bytes"
     for number, line in enumerate(lines[:-1]):
         for place in range(0, len(line) - 1, 7):
             changed = line[:place] + bytes([line[place] ^ 1]) + line[place + 1 :]
