@@ -115,5 +115,6 @@ async def switched_off(act: Act, webhook: Webhook, host: str) -> None:
 
 async def _failures(reader: Reader, webhook: Webhook) -> int:
     """Return how many deliveries of a webhook have failed and were not delivered since."""
-    failed = {"webhook_id": webhook.webhook_id, "status": AnyOf((DeliveryStatus.RETRYING, DeliveryStatus.DEAD))}
-    return sum((await reader.count(DELIVERIES, failed, "status")).values())
+    failed = AnyOf((DeliveryStatus.RETRYING, DeliveryStatus.DEAD))
+    counts = await reader.count(DELIVERIES, {"webhook_id": webhook.webhook_id, "status": failed}, "status")
+    return sum(counts.values())
