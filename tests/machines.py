@@ -1,5 +1,6 @@
 """What runs a server for tests: somebody else, a container, or a program that a package carries."""
 
+import atexit
 import contextlib
 import fcntl
 import importlib.util
@@ -222,10 +223,26 @@ def volatile_place() -> Path:
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback address for this process to listen on, now or later and again and again.
+
+    Nobody else gets it until the process ends: whoever takes any port, to listen or to connect, is given another one,
+    and a connection to it is refused while no server of a test listens there.
+    """
+    return kept_port(0)
+
+
+def kept_port(number: int) -> int:
+    """Keep a port, any one for 0, for servers of this process. Raises OSError when somebody else uses it."""
+    keeper = socket.socket()
+    try:
+        # Bound and never listening: servers, which all reuse addresses, may listen on it beside this one.
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeper.bind(("127.0.0.1", number))
+    except BaseException:
+        keeper.close()
+        raise
+    atexit.register(keeper.close)
+    return int(keeper.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, complaint: str) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.machines import (
     PackagedPostgres,
     PackagedRedis,
     ServerMissing,
+    kept_port,
     wait_until,
 )
 
@@ -190,8 +190,11 @@ class RedisCluster:
         wait_until(lambda: all(map(self._is_well, self.nodes)), 30, "the nodes do not become a cluster")
 
     def _is_well(self, node: RedisServer) -> bool:
-        with redis.Redis.from_url(node.url, socket_timeout=1) as client:
-            state = str(client.execute_command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
+        try:
+            with redis.Redis.from_url(node.url, socket_timeout=1) as client:
+                state = str(client.execute_command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
+        except redis.RedisError:
+            return False
         return "cluster_state:ok" in state.replace("'", "").replace(" ", "")
 
     def remove(self) -> None:
@@ -200,11 +203,11 @@ class RedisCluster:
 
 
 def _cluster_port() -> int:
-    """Return a free port whose number plus 10,000, on which the nodes talk to each other, is free, too."""
+    """Return a port kept for this process with its number plus 10,000, on which the nodes talk to each other."""
     while True:
-        port = secrets.randbelow(30_000) + 20_000
-        both = (socket.create_server(("127.0.0.1", number)) for number in (port, port + 10_000))
-        with contextlib.suppress(OSError), next(both), next(both):
+        with contextlib.suppress(OSError):
+            port = kept_port(secrets.randbelow(30_000) + 20_000)
+            kept_port(port + 10_000)
             return port
 
 

@@ -37,8 +37,9 @@ UNANSWERED = 15.0
 LAUNCHES = 25
 STILL_IN_USE = "is still in use"
 
-# Servers that commands of this process have left to others; held, since a forgotten child is warned about.
-_left_running: "list[subprocess.Popen[bytes]]" = []
+# Servers that commands of this process have left to others, by process id: whoever of this process takes one over
+# ends it as its child, and a forgotten child is warned about.
+_left_running: "dict[int, subprocess.Popen[bytes]]" = {}
 
 
 class EmbeddedBusy(EmbeddedError):
@@ -145,7 +146,7 @@ class EmbeddedPostgres:
             if self._role == "engine" or not self._is_used():
                 self._end_server()
             elif self._process is not None:
-                _left_running.append(self._process)
+                _left_running[self._process.pid] = self._process
                 self._process = None
         finally:
             self._release()
@@ -255,6 +256,7 @@ class EmbeddedPostgres:
         silent = 0
         while self.pid is not None and time.monotonic() < deadline:
             if self._answers():
+                self._process = self._process or _left_running.pop(self.pid or 0, None)
                 return True
             silent += self._cluster.reports_ready()
             if silent >= 3:

@@ -21,6 +21,8 @@ from tests.invariants import hold_database
 from tests.servers import PostgresServer, RedisServer
 
 GONE = {401, 403, 404}
+TRAPPED = 6.0
+"""Seconds within which some writer walks into the trap, unless the cache stays closed."""
 LOST_LINKS = (OSError, EOFError, TimeoutError)
 
 
@@ -257,7 +259,7 @@ async def values_are_evicted(soak: Soak) -> bool:
 
 async def an_instance_dies_between_commit_and_unmark(soak: Soak) -> bool:
     soak.trap.touch()
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + TRAPPED
     while soak.trap.exists() and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     if soak.trap.exists():

@@ -24,12 +24,16 @@ async def test_no_read_is_stale_while_a_node_of_the_cluster_dies_and_returns_emp
         await in_use(storage)
     watch = Watch(list(instances))
     await watch.prepare()
-    load = asyncio.create_task(watch.run(7.0, pause=0.01))
-    await asyncio.sleep(1.5)
-    assert all(storage.cache.stats().hits > 50 for storage in instances)
-    cluster.nodes[0].kill()
+    load = asyncio.create_task(watch.run(120.0, pause=0.01))
+    async with asyncio.timeout(60):
+        while any(storage.cache.stats().hits < 50 for storage in instances):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1.0)
+    await asyncio.to_thread(cluster.nodes[0].kill)
     await asyncio.sleep(0.5)
     await asyncio.to_thread(cluster.nodes[0].start)
+    await asyncio.sleep(4.0)
+    watch.stop()
     await load
     assert not watch.stale
     await asyncio.to_thread(cluster.settle)

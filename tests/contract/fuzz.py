@@ -10,7 +10,7 @@ import gzip
 import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -225,9 +225,12 @@ async def give_key(world: World) -> None:
     world.backend.keep()
 
 
-def draw_ids_of(objects: Iterable[str]) -> None:
-    """Let generated ids, DFIDs and instants be those that exist, or others that could."""
-    held = sorted(objects)
+def draw_ids_of(objects: Mapping[str, str]) -> None:
+    """Let generated ids, DFIDs and instants be those that exist, or others that could.
+
+    They are drawn by their names, which stay, while ids differ from run to run: one seed asks about the same things.
+    """
+    held = [text for _, text in sorted(objects.items())]
     ids = st.sampled_from([text for text in held if len(text) == 36 and text.count("-") == 4])
     numbers = st.sampled_from([text for text in held if text.startswith("DFID-")])
     schemathesis.openapi.format("uuid", st.one_of(ids, ids, st.uuids(version=4).map(str)))
@@ -248,7 +251,7 @@ def fuzzing() -> Iterator[Fuzz]:
         world: World = runner.run(held.__aenter__())
         try:
             runner.run(give_key(world))
-            draw_ids_of(world.objects.values())
+            draw_ids_of(world.objects)
             document = runner.run(world.ask("anonymous", "GET", "/openapi.json")).json
             yield Fuzz(world, runner, document)
         finally:

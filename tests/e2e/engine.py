@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any, Self
 import attrs
 
 from tests.invariants import hold_embedded
+from tests.machines import free_port
 
 DEFARM = str(Path(sys.executable).parent / "defarm")
 PATIENCE = 60.0
@@ -34,8 +34,7 @@ class EngineProcess:
         self.home = home
         self._environment = _clean(os.environ) | environment
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.log = home / "serve.log"
 
     def start(self) -> float:

@@ -45,6 +45,12 @@ class Answer:
     body: Any
 
 
+def _whole_lines(file: Path) -> str:
+    """Return what a process has written, without a line that it has only begun."""
+    written, end, _ = file.read_bytes().rpartition(b"\n")
+    return (written + end).decode()
+
+
 class Served:
     """A server on a free port, with its data in `folder`; killed when its block ends while it still runs."""
 
@@ -86,12 +92,13 @@ class Served:
 
     @property
     def err(self) -> str:
-        return self._err.read_text(encoding="utf-8")
+        """The whole lines that people were told."""
+        return _whole_lines(self._err)
 
     @property
     def records(self) -> list[dict[str, Any]]:
         """What was logged."""
-        return [json.loads(line) for line in self._out.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in _whole_lines(self._out).splitlines()]
 
     def events(self) -> list[str]:
         return [record["event"] for record in self.records if record["event"] != "http.request"]

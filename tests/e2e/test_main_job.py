@@ -5,6 +5,7 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,9 @@ def kill_in_the_middle_of_an_import(engine: EngineProcess, token: str) -> set[st
     def upload() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=60)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": NDJSON}
-        try:
+        with closing(connection), suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/api/items/import", numbered(LOTS), headers)
             connection.getresponse()
-        except OSError:
-            return
 
     sender = threading.Thread(target=upload)
     sender.start()

@@ -1,5 +1,6 @@
 """Starting, stopping and starting again, as root and as an ordinary user."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -64,14 +65,15 @@ def test_only_the_owner_reads_what_lies_in_the_directory(site: Site) -> None:
 
 
 def test_a_later_start_is_ready_in_well_under_a_second(folder: Path) -> None:
-    times = []
+    times = [math.inf]
     with EmbeddedPostgres(folder) as server:
-        for _ in range(3):
+        # What else the machine does only adds to it: the quickest of several tells what a start takes.
+        while min(times) >= 0.5 and len(times) <= 12:
             server.stop()
             begun = time.monotonic()
             server.start()
             times.append(time.monotonic() - begun)
-    assert min(times) < 0.5
+    assert min(times) < 0.5, times
 
 
 def test_a_started_server_is_started_once(folder: Path) -> None:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.machines import ServerMissing
+from tests.machines import ServerMissing, wait_until
 from tests.servers import PostgresServer, RedisServer, postgres_server, redis_server
 
 
@@ -50,7 +50,7 @@ def test_a_private_postgres_survives_pause_kill_and_restart() -> None:
         _run(server.url, "create table kept (n int); insert into kept values (1)")
         with server.paused(), pytest.raises(psycopg.OperationalError):
             psycopg.connect(server.url, connect_timeout=2)
-        assert server.answers()
+        wait_until(server.answers, 60, "a resumed PostgreSQL does not answer")
         server.kill()
         assert not server.answers()
         server.start()
@@ -61,11 +61,12 @@ def test_a_private_postgres_survives_pause_kill_and_restart() -> None:
 
 def test_a_private_redis_can_be_frozen_killed_and_restarted_empty() -> None:
     with redis_server(private=True) as server:
-        client = redis.Redis.from_url(server.url, socket_timeout=0.3, retry=None)
+        client = redis.Redis.from_url(server.url)
         client.set("key", "value")
+        hasty = redis.Redis.from_url(server.url, socket_timeout=0.3, retry=None)
         with server.paused(), pytest.raises(redis.TimeoutError):
-            client.get("key")
-        client.connection_pool.disconnect()
+            hasty.get("key")
+        hasty.close()
         assert client.get("key") == b"value"
         server.kill()
         assert not server.answers()

@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from adapters.postgres.embedded import EmbeddedBusy, EmbeddedPostgres
@@ -62,10 +63,12 @@ def test_an_engine_goes_on_with_the_server_that_commands_still_use(folder: Path)
     owner, guest = EmbeddedPostgres.join(folder), EmbeddedPostgres.join(folder)
     owner.stop()
     with EmbeddedPostgres(folder) as engine:
-        assert engine.pid == guest.pid
+        server = engine.pid
+        assert server == guest.pid
         guest.stop()
         assert query(engine.url, "select 1") == [(1,)]
     assert engine.pid is None
+    assert not psutil.pid_exists(server or 0), "a child of this process is not left unburied"
 
 
 def test_a_command_joins_an_engine_whose_server_is_just_coming_up(folder: Path) -> None:

@@ -162,7 +162,7 @@ async def test_a_consumer_converges_to_the_list(seed: int) -> None:
     assert [view.position for view in listed] == list(range(1, 81))
     wanted = {view.notification_id: told(view) for view in listed}
     left = (await notifications.unread(ME)).unread
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while any(each.known != wanted or each.unread != left for each in consumers):
             await asyncio.sleep(0.01)
     for task in following:

@@ -27,6 +27,8 @@ from tests.invariants import checked_store
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 ROOT = b"r" * 32
+ATTEMPT = 30.0
+"""Seconds that an attempt has where no test is about its time."""
 
 
 @attrs.define
@@ -61,7 +63,7 @@ def made_post(storage: Storage, passwords: Passwords) -> Post:
     circuits = Circuits(units, keys, passwords, MemoryRateLimiter({}))
     vault = Vault(Seal.of("defarm/webhook", ROOT))
     results: list[str] = []
-    poster = GuardedPoster(2.0, LOOPBACK)
+    poster = GuardedPoster(ATTEMPT, LOOPBACK)
     return Post(
         World(storage, clock, circuits, Items(units, keys)),
         Webhooks(units, vault, LOOPBACK),

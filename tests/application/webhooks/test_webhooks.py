@@ -34,7 +34,7 @@ from domain.webhooks.rules import PATIENCE, secret_text
 from domain.webhooks.triggers import Trigger
 from domain.webhooks.values import DeliveryStatus
 from tests.application.circuits.world import sisbov
-from tests.application.webhooks.conftest import LOOPBACK, ROOT, Post
+from tests.application.webhooks.conftest import ATTEMPT, LOOPBACK, ROOT, Post
 from tests.application.webhooks.receiver import DROP, OK, Receiver, Request, receiving, status
 
 
@@ -160,7 +160,7 @@ async def test_scenario_41_a_delivery_says_that_nothing_inside_was_called(post: 
         names = {(await post.hook(owner, circuit_id, url)).webhook.webhook_id: name for name, url in urls.items()}
         away = status(302, f"location: {hidden.url}")
         receiver.answer = lambda request: away if request.path.endswith("away") else OK
-        post.courier.poster = lambda: GuardedPoster(2.0, LOOPBACK, resolve)
+        post.courier.poster = lambda: GuardedPoster(ATTEMPT, LOOPBACK, resolve)
         for _ in range(2):
             await pushed(post, owner, circuit_id)
             await post.work()
@@ -418,11 +418,11 @@ async def test_a_slow_receiver_delays_only_itself(post: Post, receiver: Receiver
     receiver.hold = asyncio.Event()
     running = asyncio.create_task(post.courier.run())
     post.courier.poll = 0.01
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while receiver.most_at_once < 4:
             await asyncio.sleep(0.01)
     await post.webhooks.test(owner, circuit_id, quick.webhook.webhook_id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not any(request.path == "/quick" for request in receiver.requests):
             await asyncio.sleep(0.01)
     assert sum(request.path == "/hook" for request in receiver.requests) == 4

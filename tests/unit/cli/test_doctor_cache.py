@@ -173,21 +173,25 @@ async def _opened_once(url: str, redis_url: str) -> None:
 
 @pytest.mark.tampers
 @reproduces("keys vanish again", "writes take 1.3 s once")
-def test_keys_do_not_fill_because_somebody_writes_without_redis(doctor: Findings, migrated_url: str) -> None:
+def test_keys_do_not_fill_because_somebody_writes_without_redis(
+    doctor: Findings, migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     missing = f"redis://127.0.0.1:{free_port()}/0"
-    first, next_one = asyncio.run(_written_without_redis(migrated_url, missing))
-    assert 1.2 < first < 3.0 and next_one < 0.6
+    # However long the doctor takes to look, the last of these writes is not long ago.
+    monkeypatch.setattr("adapters.caching.rights.QUIET", 600.0)
+    first, *later = asyncio.run(_written_without_redis(migrated_url, missing))
+    assert min(later) < 1.2 < first
     worst = _worst(doctor())
     assert worst["level"] == "warn" and "an instance without Redis" in worst["hint"], worst
     assert _worst(doctor(REDIS_URL=missing))["level"] == "fail"
 
 
 async def _written_without_redis(url: str, redis_url: str) -> list[float]:
-    """Return how long two writes took, one after the other, after the cache was open."""
+    """Return how long some writes took, one after the other, after the cache was open."""
     storage = await cached_storage(url, redis_url)
     await storage.rights.ledger.reopen(0, "another life", _ready)
     took = []
-    for name in ("one", "two"):
+    for name in ("one", "two", "three"):
         begun = time.monotonic()
         async with storage.write() as unit:
             await unit.add(MEMBERSHIPS, membership((name, "u")))
@@ -212,7 +216,7 @@ def test_two_releases_on_one_prefix(doctor: Findings, redis: RedisServer) -> Non
 def test_slower_than_before_because_redis_is_further_away_than_the_database(
     doctor: Findings, redis: RedisServer
 ) -> None:
-    with _far_away(redis.url, 0.2) as url:
+    with _far_away(redis.url, 0.05) as url:
         worst = _worst(doctor(REDIS_URL=url))
     assert worst["level"] == "warn" and "USE_REDIS_CACHE=false" in worst["hint"], worst
 
