@@ -43,6 +43,7 @@ from entrypoints.http.sending import Raw
 from entrypoints.http.server import KEEP_ALIVE_SECONDS
 from entrypoints.lean import let_go_of_files
 from entrypoints.logging import clean, configure
+from entrypoints.tracing import spans_of
 from entrypoints.watching import Watcher
 
 BACKLOG: Final = 2048
@@ -205,7 +206,8 @@ class Process:
         self.log = structlog.get_logger("engine")
         self.health = health_of(container, container.clock().now())
         self.kernel = kernel_of(container, self.health)
-        self.watcher = Watcher(container, self.health, container.meter())
+        self.spans = spans_of(os.environ, self.settings.instance_id, self.health.version)
+        self.watcher = Watcher(container, self.health, container.meter(), self.spans)
         self.metrics = metrics_route(self.watcher.scrape, self.settings.metrics_token)
         self.door = _Door(self._assembled())
         self.server = _Server(self._uvicorn(), self.door.refuse, self.door.unread)
@@ -231,7 +233,7 @@ class Process:
         )
 
     def _assembled(self, *routes: Route) -> App:
-        return assembled((*routes, self.metrics), self.kernel, self.health, (self.watcher.meter.request,))
+        return assembled((*routes, self.metrics), self.kernel, self.health, self.watcher.observers())
 
     async def run(self) -> int:
         """Serve until a signal, or until the store turns out not to be usable."""
@@ -346,6 +348,8 @@ class Process:
             with contextlib.suppress(StorageError, DomainError):
                 await self._audit("system.stopped")
         await close(self.container)
+        if self.spans is not None:
+            await asyncio.to_thread(self.spans.close)
         self.log.info("system.stopped")
 
 

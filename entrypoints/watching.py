@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -13,7 +13,11 @@ from container import Container
 from domain.ports.errors import StorageError
 from domain.ports.measures import Measure, Meter
 from domain.ports.schema import STORE
+from entrypoints.http.app import Observer
 from entrypoints.http.health import Health
+
+if TYPE_CHECKING:
+    from entrypoints.spans import Spans
 
 TICK: Final = 0.25
 TICKS_PER_SAMPLE: Final = 8
@@ -26,6 +30,11 @@ class Watcher:
     container: Container
     health: Health
     meter: Meter
+    spans: "Spans | None" = None
+
+    def observers(self) -> tuple[Observer, ...]:
+        """Return who is told of every request that has been answered."""
+        return (self.meter.request,) if self.spans is None else (self.meter.request, self.spans.request)
 
     def listen(self) -> None:
         """Let every part that counts tell the meter."""
@@ -34,7 +43,12 @@ class Watcher:
         self.container.courier().told = self.meter.delivery
         self.container.live().delivered = self.meter.told
         for backend in self.container.observed():
-            backend.observe = self.meter.store
+            backend.observe = self.meter.store if self.spans is None else self._stored
+
+    def _stored(self, facet: str, verb: str, seconds: float, error: str | None) -> None:
+        self.meter.store(facet, verb, seconds, error)
+        assert self.spans is not None
+        self.spans.store(facet, verb, seconds, error)
 
     async def run(self) -> None:
         """Measure how late the event loop is, and take a sample every other second; until cancelled."""

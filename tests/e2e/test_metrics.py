@@ -1,6 +1,8 @@
 """`/metrics` of a serving process: who may read it, and what it counts (platform.md 10.2)."""
 
+import http.server
 import re
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.process import Served
@@ -36,10 +39,55 @@ def value(text: str, name: str, **labels: str) -> float:
     )
 
 
+class Collector(http.server.ThreadingHTTPServer):
+    """Takes what OpenTelemetry is told of, and keeps the names of spans by their trace."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taking)
+        self.traces: dict[str, set[str]] = {}
+
+    def take(self, body: bytes) -> None:
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for span in (span for scope in resource.scope_spans for span in scope.spans):
+                self.traces.setdefault(span.trace_id.hex(), set()).add(span.name)
+
+
+class _Taking(http.server.BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        self.server.take(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("metrics"), DEFARM_METRICS_TOKEN=TOKEN) as server:
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Served]:
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    with Served(tmp_path_factory.mktemp("metrics"), DEFARM_METRICS_TOKEN=TOKEN, **told) as server:
         yield server.ready()
+
+
+def test_a_collector_that_is_named_is_told_of_requests_by_the_trace_of_their_answers(
+    running: Served, collector: Collector
+) -> None:
+    nobody = {"username": "nobody", "password": "seven brown oxen graze"}
+    trace = running.ask("/api/auth/login", "POST", nobody).headers["x-trace-id"]
+    deadline = time.monotonic() + 10
+    while "POST /api/auth/login" not in collector.traces.get(trace, ()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert {"POST /api/auth/login", "commit unit"} <= collector.traces[trace]
 
 
 def test_the_scraper_an_administrator_and_nobody_else_may_read(running: Served) -> None:
