@@ -1,4 +1,4 @@
-"""Letting go of what is kept for a time only (platform.md 3.4, 6.1, 7, 8.1; http.md 9; items-events.md 1.9)."""
+"""Letting go of what is kept for a time only (platform.md 3.4, 6.1, 7, 8.1; http.md 9; items-events.md 1.9, 8.1)."""
 
 import asyncio
 import random
@@ -25,6 +25,7 @@ from domain.ports.schema import (
     IMPORTS,
     NOTIFICATIONS,
     PASSWORD_RESETS,
+    PENDING,
     REFRESH_TOKENS,
     RULE_WINDOWS,
     SESSIONS,
@@ -37,6 +38,7 @@ AT_ONCE: Final = 500
 READ_KEPT: Final = timedelta(days=90)
 UNREAD_KEPT: Final = timedelta(days=365)
 ENDED_KEPT: Final = timedelta(days=7)
+CLOSED_KEPT: Final = timedelta(days=365)
 MOST_PER_USER: Final = 5000
 
 
@@ -66,7 +68,10 @@ class Retention:
             await self._remove(NOTIFICATIONS, old, "created_at")
         await self._remove_credentials(now)
         await self._remove(IDEMPOTENCY, {"expires_at": Between(None, now)}, "expires_at")
-        await self._forget_import_rows(now - timedelta(days=self.import_days))
+        reported = timedelta(days=self.import_days)
+        await self._forget_import_rows(now - reported)
+        # Results of imports name records, which must not go before them.
+        await self._remove(PENDING, {"closed_at": Between(None, now - max(CLOSED_KEPT, reported))}, "closed_at")
         await self._remove(RULE_WINDOWS, {"until_at": Between(None, now)}, "until_at")
         await self._forget_persons(now - timedelta(days=self.personal_days))
         await self._limit_notifications()

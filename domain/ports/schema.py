@@ -241,9 +241,11 @@ PENDING = Facet(
         open_digest=lambda value: (
             f"{value.workspace_id} {value.reason} {value.digest}" if value.status == "open" else None
         ),
+        closed_at=lambda value: None if value.status == "open" else value.updated_at,
     ),
     unique=(("open_digest",),),
     indexes=(
+        ("closed_at", "pending_id"),
         ("workspace_id", "status", "urgency", "created_at", "pending_id"),
         ("local_id", "status"),
         ("reason", "status", "created_at", "pending_id"),

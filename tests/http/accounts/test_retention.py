@@ -14,6 +14,7 @@ from domain.ports.schema import (
     IMPORT_ROWS,
     IMPORTS,
     PASSWORD_RESETS,
+    PENDING,
     REFRESH_TOKENS,
     SESSIONS,
     Facet,
@@ -102,6 +103,33 @@ async def test_password_resets_that_nobody_can_use_go(
     clock.ahead = timedelta(days=7, hours=2)
     await container.retention().prune()
     assert await count(container, PASSWORD_RESETS) == 0
+
+
+async def test_closed_records_of_the_queue_go_after_a_year_and_open_ones_stay(
+    client: httpx.AsyncClient, container: Container, clock: SteppedClock
+):
+    headers = bearer(await register(client))
+    waiting = []
+    for number in range(4):
+        body = {"identifiers": [{"key": "sisbov", "value": f"07600000000000{number}x"}], "data": {}}
+        parked = await client.post("/api/items?on_problem=queue", json=body, headers=headers)
+        waiting.append(parked.json()["pending_id"])
+    clock.ahead = timedelta(days=100)
+    headers = bearer(await login(client, "ana"))
+    for pending_id in waiting[:3]:
+        answer = await client.post(
+            f"/api/items/pending/{pending_id}/resolve", json={"action": "reject"}, headers=headers
+        )
+        assert answer.status_code == 200, answer.text
+    clock.ahead = timedelta(days=464)
+    await container.retention().prune()
+    headers = bearer(await login(client, "ana"))
+    path = "/api/items/pending"
+    assert (await client.get(f"{path}/{waiting[0]}", headers=headers)).json()["status"] == "rejected"
+    clock.ahead = timedelta(days=466)
+    await container.retention().prune()
+    assert [row.pending_id for row in await rows(container, PENDING)] == waiting[3:]
+    assert (await client.get(f"{path}/{waiting[0]}", headers=bearer(await login(client, "ana")))).status_code == 404
 
 
 async def test_the_rows_of_an_import_go_after_ninety_days_and_the_import_stays(
