@@ -10,14 +10,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
-from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 import psutil
 
-from tests.benchmarks.client import Load, measure, request
+from tests.benchmarks.client import Load, measure, request, result, run_apart
 from tests.benchmarks.rows import Row
 from tests.benchmarks.servers import engine
 from tests.benchmarks.world import settle
@@ -109,17 +107,8 @@ def _watch(pid: int, seconds: float, memory: list[float]) -> None:
 
 def _crowd(address: str, make: Callable[[], Iterator[bytes]], clients: int, seconds: float) -> Answers:
     """Drive the crowd from another process."""
-    context = get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_sent, args=(sender, address, make(), clients, seconds))
-    process.start()
-    found: Answers = receiver.recv()
-    process.join()
+    found: Answers = result(run_apart(lambda: asyncio.run(_Crowd(address, make(), seconds).run(clients))))
     return found
-
-
-def _sent(sender: Any, address: str, requests: Iterator[bytes], clients: int, seconds: float) -> None:
-    sender.send(asyncio.run(_Crowd(address, requests, seconds).run(clients)))
 
 
 @attrs.define

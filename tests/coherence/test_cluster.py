@@ -1,10 +1,11 @@
 """The promise holds over a Redis cluster, also while one of its nodes dies and comes back with nothing."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from adapters.caching.storage import CachedStorage
 from tests.coherence.instances import Watch, cached_storage, in_use
 from tests.servers import RedisCluster
 
@@ -16,10 +17,17 @@ def cluster() -> Iterator[RedisCluster]:
     servers.remove()
 
 
+@pytest.fixture
+async def instances(migrated_url: str, cluster: RedisCluster) -> AsyncIterator[list[CachedStorage]]:
+    made = [await cached_storage(migrated_url, node.url, cluster=True) for node in cluster.nodes[:2]]
+    yield made
+    for storage in made:
+        await storage.aclose()
+
+
 async def test_no_read_is_stale_while_a_node_of_the_cluster_dies_and_returns_empty(
-    migrated_url: str, cluster: RedisCluster
+    instances: list[CachedStorage], cluster: RedisCluster
 ) -> None:
-    instances = [await cached_storage(migrated_url, node.url, cluster=True) for node in cluster.nodes[:2]]
     for storage in instances:
         await in_use(storage)
     watch = Watch(list(instances))
@@ -39,4 +47,3 @@ async def test_no_read_is_stale_while_a_node_of_the_cluster_dies_and_returns_emp
     await asyncio.to_thread(cluster.settle)
     for storage in instances:
         await in_use(storage, 20)
-        await storage.aclose()

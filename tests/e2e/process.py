@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,7 @@ import psycopg
 
 from application.settings import REGISTRY
 from tests.invariants import hold_database, hold_embedded
+from tests.machines import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "entrypoints.cli"]
@@ -36,6 +38,11 @@ def defarm(folder: Path, *words: str, **variables: str) -> "subprocess.Completed
         [*COMMAND, *words], cwd=folder, env=environment(**variables), capture_output=True, text=True,
         timeout=PATIENCE, check=False,
     )  # fmt: skip
+
+
+def until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Return once `holds()` does; TimeoutError after `seconds`."""
+    wait_until(holds, seconds, "what is waited for does not come")
 
 
 @attrs.frozen

@@ -4,16 +4,15 @@ import http.client
 import json
 import signal
 import threading
-import time
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.e2e.process import Answer, Served, defarm
+from tests.e2e.process import Answer, Served, defarm, until
 from tests.e2e.test_metrics import TOKEN, scrape, value
 from tests.servers import PostgresServer, postgres_server
 
@@ -30,13 +29,6 @@ def store() -> Iterator[PostgresServer]:
     server = postgres_server(private=True)
     yield server
     server.remove()
-
-
-def _until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _bearer(server: Served, account: dict[str, str]) -> str:
@@ -62,7 +54,7 @@ def test_30_a_stopped_store_is_told_everywhere_and_found_again(tmp_path: Path, s
         store.stop()
         assert server.ask("/health").status == 200
         for path in ("/health/ready", "/health/db"):
-            _until(lambda path=path: server.ask(path).status == 503, 2.0)  # type: ignore[misc]
+            until(lambda path=path: server.ask(path).status == 503, 2.0)  # type: ignore[misc]
         for path in DATA_ROUTES:
             refused = server.ask(path, authorization=bearer)
             assert (refused.status, int(refused.headers.get("retry-after", 0)) > 0) == (503, True), refused
@@ -71,7 +63,7 @@ def test_30_a_stopped_store_is_told_everywhere_and_found_again(tmp_path: Path, s
         forged = bearer.rpartition(".")[0] + "." + "A" * 43
         assert server.ask("/api/items", authorization=forged).status == 401
         store.start()
-        _until(lambda: server.ask("/health/ready").status == 200)
+        until(lambda: server.ask("/health/ready").status == 200)
         assert len(server.ask("/api/items", authorization=bearer).body["items"]) == 1
         assert server.end() == 0
 
@@ -192,10 +184,10 @@ def test_51_what_was_acknowledged_under_load_outlives_the_end(tmp_path: Path, nu
         writers = [Writer(server, bearer, numbers) for _ in range(CLIENTS)]
         for writer in writers:
             writer.start()
-        _until(lambda: all(len(writer.acknowledged) > 5 for writer in writers))
+        until(lambda: all(len(writer.acknowledged) > 5 for writer in writers))
         server.process.send_signal(number)
         if number == signal.SIGTERM:
-            _until(lambda: server.ask("/health/ready").status == 503)
+            until(lambda: server.ask("/health/ready").status == 503)
             assert server.process.poll() is None
         for writer in writers:
             writer.join()

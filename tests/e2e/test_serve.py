@@ -5,14 +5,14 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.e2e.process import PATIENCE, Served, defarm
+from tests.e2e.process import PATIENCE, Served, defarm, until
 
 ADMIN = {"username": "root", "email": "root@example.org", "password": "a long enough secret"}
 
@@ -152,7 +152,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     with Served(tmp_path / "one", DEFARM_DRAIN_DELAY="30") as server:
         server.ready()
         server.process.send_signal(signal.SIGINT)
-        _until(lambda: server.ask("/health/ready").body["phase"] == "draining")
+        until(lambda: server.ask("/health/ready").body["phase"] == "draining")
         assert server.end(signal.SIGINT) == 1
 
 
@@ -164,7 +164,7 @@ def test_a_signal_while_the_store_is_awaited_ends_the_process(tmp_path: Path) ->
         refused = server.ask("/api/items")
         assert (refused.status, refused.body["code"], refused.headers["retry-after"]) == (503, "starting", "1")
         assert server.ask("/health/db").body["reason"] == "starting"
-        _until(lambda: "store.waiting" in server.events())
+        until(lambda: "store.waiting" in server.events())
         assert server.end() == 0
         assert "hidden" not in (server.folder / "out.log").read_text() + server.err
 
@@ -172,7 +172,7 @@ def test_a_signal_while_the_store_is_awaited_ends_the_process(tmp_path: Path) ->
 def test_it_waits_for_a_store_that_comes_later(tmp_path: Path, database_url: str) -> None:
     secrets = {"JWT_SECRET": "j" * 32, "DEFARM_SECRET_KEY": "s" * 32}
     with Served(tmp_path / "one", "--skip-migrations", DATABASE_URL=database_url, **secrets) as server:
-        _until(lambda: "store.waiting" in server.events())
+        until(lambda: "store.waiting" in server.events())
         assert server.ask("/health/ready").status == 503
         assert defarm(tmp_path, "migrate", DATABASE_URL=database_url, **secrets).returncode == 0
         server.ready()
@@ -227,7 +227,7 @@ def test_requests_in_flight_are_finished(tmp_path: Path) -> None:
         link.sendall(f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
         assert told.readline() == b"HTTP/1.1 100 Continue\r\n", "the server reads the body when the signal comes"
         server.process.send_signal(signal.SIGTERM)
-        _until(lambda: "system.draining" in server.events())
+        until(lambda: "system.draining" in server.events())
         link.sendall(body)
         assert told.readline() == b"\r\n"
         assert told.readline().startswith(b"HTTP/1.1 201 ")
@@ -244,31 +244,25 @@ def test_both_families_are_served_on_the_double_colon(tmp_path: Path) -> None:
         assert server.end() == 0
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_killed_database_server_comes_back_under_the_engine(tmp_path: Path) -> None:
     with Served(tmp_path / "one") as server:
         assert server.ready().ask("/api/auth/register", "POST", ADMIN).status == 201
+        killed = set(server.database_processes())
         server.kill_database()
-        _until(lambda: server.ask("/health/ready").status == 503)
-        _until(lambda: server.ask("/health/ready").status == 200)
+        until(lambda: bool(set(server.database_processes()) - killed))
+        until(lambda: server.ask("/health/ready").status == 200)
         sent = {"username": ADMIN["username"], "password": ADMIN["password"]}
-        _until(lambda: server.ask("/api/auth/login", "POST", sent).status == 200)
+        until(lambda: server.ask("/api/auth/login", "POST", sent).status == 200)
         assert server.end() == 0
 
 
 def test_several_processes_share_socket_and_store_and_replace_the_fallen(tmp_path: Path) -> None:
     with Served(tmp_path / "one", "--workers", "2") as server:
         server.ready()
-        _until(lambda: server.events().count("system.started") == 2)
+        until(lambda: server.events().count("system.started") == 2)
         fallen = psutil.Process(server.process.pid).children()[0]
         fallen.kill()
-        _until(lambda: server.events().count("system.started") == 3)
+        until(lambda: server.events().count("system.started") == 3)
         assert server.ready().ask("/api/auth/register", "POST", ADMIN).status == 201
         assert len({record["instance_id"] for record in server.records}) == 2
         assert server.end() == 0

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.e2e.process import COMMAND, Served, environment
+from tests.e2e.process import COMMAND, Served, environment, until
 from tests.servers import PostgresServer
 from tests.unit.cli.conftest import Defarm
 
@@ -80,13 +79,6 @@ def _cpf(number: int) -> str:
     return "".join(map(str, digits))
 
 
-def _until(what: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def _mark(url: str) -> Any:
     with psycopg.connect(url) as connection:
         row = connection.execute("select body from store").fetchone()
@@ -105,7 +97,7 @@ def test_scenario_54_a_copy_that_was_killed_goes_on_and_the_source_takes_no_chan
             # The copy comes to a halt where it adds to this table, so that it is killed in its middle.
             blocker.execute("lock table contributions in share mode")
             begun = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, env=environment(**settings(target)))
-            _until(lambda: _waits_for(target, "contributions"))
+            until(lambda: _waits_for(target, "contributions"))
             begun.send_signal(signal.SIGKILL)
             begun.wait()
         mark = _mark(target)
@@ -137,10 +129,10 @@ def test_scenario_54_a_copy_that_was_killed_goes_on_and_the_source_takes_no_chan
             assert changed.code == 5 and "items: 90 rows against 91" in changed.out
             assert new.end() == 0
         # Step 6 of a request: nothing else is looked at once the instance knows.
-        _until(lambda: old.ask("/api/items", "POST", {"nonsense": 1}, authorization=farm.token).status == 503)
+        until(lambda: old.ask("/api/items", "POST", {"nonsense": 1}, authorization=farm.token).status == 503)
         released = defarm("storage", "release", "--from", source, "--yes", **settings(target))
         assert released.code == 0, released.err
-        _until(lambda: farm.write(old).status == 201)
+        until(lambda: farm.write(old).status == 201)
         assert "worker.crashed" not in old.events()
         assert old.end() == 0
 
@@ -193,7 +185,7 @@ def test_a_snapshot_that_was_killed_leaves_nothing_and_a_damaged_one_is_refused(
         blocker.execute("lock table events in access exclusive mode")
         words = ["storage", "snapshot", str(file), "--from", source]
         begun = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, env=environment(**settings(source)))
-        _until(lambda: _waits_for(source, "events"))
+        until(lambda: _waits_for(source, "events"))
         begun.send_signal(signal.SIGKILL)
         begun.wait()
     assert list(folder.iterdir()) == []
