@@ -3,7 +3,6 @@
 import http.server
 import re
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.process import Served
+from tests.e2e.process import PATIENCE, Served, until
 from tests.live.test_metrics import SPECIFIED
 
 TOKEN = "a token of the scraper"
@@ -23,7 +22,7 @@ def scrape(server: Served, bearer: str = TOKEN) -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}/metrics")
     request.add_header("authorization", f"Bearer {bearer}")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()
@@ -84,10 +83,7 @@ def test_a_collector_that_is_named_is_told_of_requests_by_the_trace_of_their_ans
 ) -> None:
     nobody = {"username": "nobody", "password": "seven brown oxen graze"}
     trace = running.ask("/api/auth/login", "POST", nobody).headers["x-trace-id"]
-    deadline = time.monotonic() + 10
-    while "POST /api/auth/login" not in collector.traces.get(trace, ()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert {"POST /api/auth/login", "commit unit"} <= collector.traces[trace]
+    until(lambda: {"POST /api/auth/login", "commit unit"} <= collector.traces.get(trace, set()))
 
 
 def test_the_scraper_an_administrator_and_nobody_else_may_read(running: Served) -> None:
@@ -131,9 +127,7 @@ def test_several_processes_of_one_host_add_up(tmp_path: Path) -> None:
         server.ready()
         for _ in range(40):
             assert server.ask("/health").status == 200
-        deadline = time.monotonic() + 10
-        while value(text := scrape(server)[1], "defarm_http_requests_total", route="/health", status="200") < 40:
-            assert time.monotonic() < deadline, text
-            time.sleep(0.1)
-        assert value(text, "defarm_build_info") == 1
+        counted = {"route": "/health", "status": "200"}
+        until(lambda: value(scrape(server)[1], "defarm_http_requests_total", **counted) >= 40)
+        assert value(scrape(server)[1], "defarm_build_info") == 1
         assert server.end() == 0
