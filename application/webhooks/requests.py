@@ -14,7 +14,8 @@ from domain.webhooks.values import TEST, DeliveryStatus
 LONGEST_GRACE = 604_800
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _OWN = re.compile(r"host|content-.*|transfer-encoding|connection|webhook-.*|user-agent", re.IGNORECASE)
-_VALUE = re.compile(r"[\x20-\x7e]{0,1024}")
+_VALUE = re.compile(r"(?:[!-~](?:[ -~]{0,1022}[!-~])?)?")
+"""A space at either end is no part of a value: what sends requests refuses it, at every attempt."""
 
 Name = Annotated[str, Line(1, 100)]
 Url = Annotated[str, Raw(1, 2048)]
@@ -39,7 +40,9 @@ def _faults(headers: Mapping[str, str]) -> Iterator[Fault]:
         elif _OWN.fullmatch(name) is not None or name.lower() in seen:
             yield Fault("not_allowed", f"The header {name} is set by the engine, or twice.", pointer=pointer)
         if _VALUE.fullmatch(value) is None:
-            yield Fault("format", "Up to 1,024 visible ASCII characters.", pointer=pointer)
+            yield Fault(
+                "format", "Up to 1,024 visible ASCII characters, without a space at either end.", pointer=pointer
+            )
         seen.add(name.lower())
 
 
