@@ -10,6 +10,7 @@ from domain.ports.schema import FACETS, Facet, Key
 
 AnyFacet = Facet[Any]
 GONE = object()
+_PLACES = {facet.name: place for place, facet in enumerate(FACETS)}
 _FEW = 32
 
 
@@ -114,7 +115,7 @@ Changes = Sequence[FacetChanges]
 
 def ordered(staged: Mapping[str, FacetChanges]) -> Changes:
     """Return what is to be committed, in the one fixed order in which units take their rows."""
-    return [staged[facet.name] for facet in FACETS if staged.get(facet.name)]
+    return sorted(filter(None, staged.values()), key=lambda change: _PLACES[change.facet.name])
 
 
 def fixed(condition: Any) -> Iterable[Any] | None:

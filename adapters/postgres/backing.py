@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.postgres.embedded import EmbeddedBusy, EmbeddedError, EmbeddedPostgres
 from adapters.postgres.errors import translating
 from adapters.postgres.migrations import SchemaNewer, applied_version, migrate, migrations, pending
+from adapters.postgres.prepared import PreparingConnection
 from domain.ports.backing import Schema, ServerFacts, StoreBroken, StoreRefused
 from domain.ports.errors import Unavailable, WriterRefused
 
@@ -75,7 +76,7 @@ class Pooled(Protocol):
     """A backend that asks PostgreSQL through a pool."""
 
     @property
-    def pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]: ...
+    def pool(self) -> AsyncConnectionPool[PreparingConnection]: ...
 
 
 class PooledStorage(Protocol):

@@ -13,8 +13,9 @@ from psycopg.conninfo import make_conninfo
 from adapters.postgres.backing import PostgresBacking, Server
 from adapters.postgres.codec import decode, encode
 from adapters.postgres.errors import translating
+from adapters.postgres.prepared import PreparingConnection
 from adapters.postgres.statements import STATEMENTS, copy_text
-from adapters.postgres.storage import PostgresStorage, configure
+from adapters.postgres.storage import PostgresStorage
 from adapters.postgres.writers import FIRST_OWN, WRITERS
 from domain.audit.values import AuditEntry
 from domain.ports.backing import SchemaBehind
@@ -259,11 +260,9 @@ class PostgresPlace:
         await self._backing.connect()
         options = "-c timezone=UTC -c client_encoding=UTF8 -c enable_seqscan=off -c statement_timeout=0"
         with translating():
-            connection = await psycopg.AsyncConnection.connect(
+            return await PreparingConnection.connect(
                 make_conninfo(self._server.url, connect_timeout=5, options=options), autocommit=True
             )
-        await configure(connection)
-        return connection
 
 
 def _value(part: Facet[Any], row: tuple[Any, ...]) -> Any:

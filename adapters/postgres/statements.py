@@ -159,7 +159,7 @@ class Statements:
 
     @cached_property
     def handed(self) -> tuple[int, ...]:
-        """The places in `columns` of the key and of what is unique: what `release` takes, before the versions."""
+        """The places in `columns` of the key and of what is unique: what `release` takes."""
         names = dict.fromkeys((*self.facet.key, *chain.from_iterable(self.facet.unique)))
         return tuple(map(self.columns.index, names))
 
@@ -174,12 +174,9 @@ class Statements:
         kept = [
             f'"{key[-1]}" = case when {gone} then {nobodys} else t."{key[-1]}" end' for key, gone in leaving.items()
         ]
-        let_go = f"update {table} t set {', '.join(kept)} from d where {self._same_key}"
         return (
-            f"with d as (select * from unnest({arrays}, %b::bigint[]) as d({names}, expected)),"
-            f" met as (select 1 from {table} t join d on {self._same_key}{self._expected}),"
-            f" done as ({let_go} and ({' or '.join(leaving.values())}))"
-            f" select defarm_expect((select count(*) from met), %s, '{table}')"
+            f"update {table} t set {', '.join(kept)} from unnest({arrays}) as d({names})"
+            f" where {self._same_key} and ({' or '.join(leaving.values())})"
         )
 
     @cached_property

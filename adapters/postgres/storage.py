@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 import attrs
 import psycopg
-from psycopg.abc import AdaptContext
-from psycopg.adapt import Loader
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.caching.guard import Guard
@@ -21,8 +19,9 @@ from adapters.joining import Joiner, Wish
 from adapters.postgres.codec import decode, decode_again
 from adapters.postgres.errors import translating
 from adapters.postgres.patience import patience
+from adapters.postgres.prepared import Call, Parameters, PreparingConnection, Rows
 from adapters.postgres.statements import STATEMENTS, fetching
-from adapters.postgres.transactions import Connection, Group, Parameters, Transaction, united
+from adapters.postgres.transactions import Group, Transaction, united
 from adapters.postgres.views import is_walk, view_query
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
 from adapters.staging import Found, StagedStorage, Wanted
@@ -32,7 +31,6 @@ from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
-Rows = list[tuple[Any, ...]]
 Query = tuple[str, Parameters]
 Address = str | Callable[[], str]
 """A libpq URL, or what tells it once the server is there."""
@@ -51,7 +49,6 @@ MOST_QUERIES = 16
 READ_LANES, QUERY_LANES, COMMIT_LANES = 2, 3, 3
 """Joined round trips under way at a time; while they are, the next ones gather."""
 
-_PREPARED = 500
 _MARGIN = 1.0
 _GONE = (Unavailable, OutcomeUnknown, Closed)
 
@@ -68,13 +65,6 @@ class PostgresBounds:
     connect_timeout: float = 5.0
 
 
-class _Bytes(Loader):
-    """Hand JSON bodies over as they are; the codec reads them."""
-
-    def load(self, data: Any) -> bytes:
-        return bytes(data)
-
-
 class PostgresBackend:
     """Rows in PostgreSQL 15 to 18, through a pool of this process."""
 
@@ -88,18 +78,19 @@ class PostgresBackend:
         }
         settings = "-c timezone=UTC -c client_encoding=UTF8 -c enable_seqscan=off"
         options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in milliseconds.items())
-        self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self.pool: AsyncConnectionPool[PreparingConnection] = AsyncConnectionPool(
             url,
+            connection_class=PreparingConnection,
             min_size=bounds.pool_min,
             max_size=bounds.pool_max,
             timeout=bounds.pool_wait,
             # An attempt that goes on for long waits longer and longer between its tries.
             reconnect_timeout=bounds.connect_timeout,
             open=False,
-            configure=configure,
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": 0,
+                # What PreparingConnection prepares, psycopg must not, which would mistake its own for it.
+                "prepare_threshold": None,
                 # By index rows are met, and locked, in the order of their keys, and a plan made when a table was empty
                 # stays good when it has grown.
                 "options": f"{options} {settings}",
@@ -167,10 +158,9 @@ class PostgresBackend:
         with translating():
             async with self._connection() as connection:
                 with patience(connection, self._bounds.statement_timeout + _MARGIN):
-                    async with connection.pipeline():
-                        cursors = [await connection.execute(*wish.wanted) for wish in wishes]
-                    for wish, cursor in zip(wishes, cursors, strict=True):
-                        wish.settle(await cursor.fetchall())
+                    found = await connection.ask(*[Call(*wish.wanted) for wish in wishes])
+        for wish, rows in zip(wishes, found, strict=True):
+            wish.settle(rows)
 
     async def _query(self, text: str, parameters: Parameters, *, writing: bool = False) -> Rows:
         with translating():
@@ -178,11 +168,10 @@ class PostgresBackend:
                 if writing:
                     await self._enter(connection)
                 with patience(connection, self._bounds.statement_timeout + _MARGIN):
-                    cursor = await connection.execute(text, parameters)
-                    return await cursor.fetchall()
+                    return (await connection.ask(Call(text, parameters)))[0]
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+    async def _connection(self) -> AsyncIterator[PreparingConnection]:
         """Borrow a connection whose link still stands."""
         deadline = monotonic() + self._bounds.pool_wait
         connection = await self._borrowed()
@@ -195,7 +184,7 @@ class PostgresBackend:
         finally:
             await self.pool.putconn(connection)
 
-    async def _borrowed(self, wait: float | None = None) -> Connection:
+    async def _borrowed(self, wait: float | None = None) -> PreparingConnection:
         """Borrow a connection.
 
         The pool waits by asyncio.wait_for, which before Python 3.12 loses a cancellation that comes together with
@@ -240,13 +229,13 @@ class PostgresBackend:
         rows = await self._query("select last from sequences where day = %s", [day])
         return int(rows[0][0]) if rows else 0
 
-    async def _enter(self, connection: Connection) -> None:
+    async def _enter(self, connection: PreparingConnection) -> None:
         async def ask(text: str, parameters: Parameters) -> tuple[Any, ...]:
             with patience(connection, self._bounds.statement_timeout + _MARGIN):
-                row: tuple[Any, ...] | None = await (await connection.execute(text, parameters)).fetchone()
-            if row is None:
+                rows = (await connection.ask(Call(text, parameters)))[0]
+            if not rows:
                 raise Unavailable("the server does not tell whose turn it is to write")
-            return row
+            return rows[0]
 
         await self.entry.enter(connection, ask)
 
@@ -294,15 +283,7 @@ def _united(wishes: Iterable[Wish[Wanted, Found]]) -> Wanted:
     return {name: list(wanted) for name, wanted in keys.items()}
 
 
-async def configure(connection: Connection) -> None:
-    """Make a connection read and write as the statements of the engine expect."""
-    context: AdaptContext = connection
-    context.adapters.register_loader("json", _Bytes)
-    connection.prepared_max = _PREPARED
-    await connection.set_autocommit(True)
-
-
-def _stands(connection: Connection) -> bool:
+def _stands(connection: PreparingConnection) -> bool:
     """Tell, without asking the server, whether the link of an idle connection still stands."""
     link = select.poll()
     link.register(connection.fileno(), select.POLLIN)

@@ -5,12 +5,11 @@ from itertools import count
 from typing import Any
 
 import attrs
-import psycopg
-from psycopg.pq import TransactionStatus
 
 from adapters.caching.guard import Guard
 from adapters.changes import Changes, FacetChanges, order_key, ordered
 from adapters.postgres.codec import encode
+from adapters.postgres.prepared import Call, PreparingConnection
 from adapters.postgres.statements import STATEMENTS, copy_text
 from adapters.postgres.writers import WROTE, Mark
 from domain.ports.schema import Facet, Key
@@ -21,17 +20,14 @@ COPY_FROM = 200
 _PORTION = 250
 """Rows that are handed to COPY at a time."""
 
-MOST_UNITS = 64
-"""Units that commit in one transaction."""
+MOST_UNITS = 32
+"""Units that commit in one transaction: of more, some are written here while PostgreSQL carries the others out."""
 
 GATE = 0x6361636865
 """The advisory lock that writers share from their check of the rights to the cache on, and openers hold alone."""
 
 _UNIT_SECONDS = 30.0
 _BULK_SECONDS = 120.0
-
-Connection = psycopg.AsyncConnection[Any]
-Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 @attrs.frozen(eq=False)
@@ -52,7 +48,7 @@ class Transaction:
         """Seconds after which a server that has not answered is given up."""
         return _BULK_SECONDS if self.bulk else _UNIT_SECONDS
 
-    async def send(self, connection: Connection) -> None:
+    async def send(self, connection: PreparingConnection) -> None:
         """Send every statement, as one transaction."""
         steps = [step for change in self.changes for step in _steps(change)]
         if self.guard is not None:
@@ -114,14 +110,6 @@ def _rights(guard: Guard | None) -> object:
 
 
 @attrs.frozen
-class Call:
-    """A statement of a unit."""
-
-    text: str
-    parameters: Parameters
-
-
-@attrs.frozen
 class Copy:
     """Many new rows of a unit."""
 
@@ -137,31 +125,18 @@ class Copy:
 Step = Call | Copy
 
 
-async def _pipelined(connection: Connection, steps: Sequence[Step]) -> None:
+async def _pipelined(connection: PreparingConnection, steps: Sequence[Step]) -> None:
     """Send all statements at once, as one transaction."""
-    calls = [step for step in steps if isinstance(step, Call)]
-    if len(calls) == 1:
-        await connection.execute(calls[0].text, calls[0].parameters)
-        return
-    try:
-        async with connection.pipeline():
-            await connection.execute("begin")
-            for call in calls:
-                await connection.execute(call.text, call.parameters)
-            await connection.execute("commit")
-    except BaseException:
-        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            await connection.rollback()
-        raise
+    await connection.ask(*[step for step in steps if isinstance(step, Call)])
 
 
-async def _stepwise(connection: Connection, steps: Sequence[Step]) -> None:
+async def _stepwise(connection: PreparingConnection, steps: Sequence[Step]) -> None:
     """Send one statement after the other, as one transaction; COPY has no place in a pipeline."""
     async with connection.transaction():
         await connection.execute(f"set local statement_timeout = '{_BULK_SECONDS:.0f}s'")
         for step in steps:
             if isinstance(step, Call):
-                await connection.execute(step.text, step.parameters)
+                await connection.ask(step)
             else:
                 async with connection.cursor() as cursor, cursor.copy(STATEMENTS[step.facet.name].copy) as copy:
                     for lines in step.portions():
@@ -186,7 +161,7 @@ def _steps(change: FacetChanges) -> Iterator[Step]:
         columns = _columns(facet, [value for value, _ in saves])
         expected = [[version for _, version in saves], len(saves)]
         if len(saves) > 1 and facet.unique and facet.versioned:
-            yield Call(statements.release, [*(columns[place] for place in statements.handed), *expected])
+            yield Call(statements.release, [columns[place] for place in statements.handed])
         yield Call(statements.update, [*columns, *expected])
     yield from _additions(facet, list(change.adds.values()))
 

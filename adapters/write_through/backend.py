@@ -1,12 +1,12 @@
 """Reads by key from memory, units committed in PostgreSQL first (architecture.md 3)."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.changes import Changes
+from adapters.postgres.prepared import PreparingConnection
 from adapters.postgres.storage import PostgresBackend
 from adapters.postgres.writers import Mark
 from adapters.staging import Found, Wanted
@@ -32,7 +32,7 @@ class WriteThroughBackend:
         return f"write-through {self.backend!r}"
 
     @property
-    def pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    def pool(self) -> AsyncConnectionPool[PreparingConnection]:
         return self.backend.pool
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:

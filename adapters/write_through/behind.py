@@ -8,10 +8,10 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 import attrs
-import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.changes import GONE, Changes
+from adapters.postgres.prepared import PreparingConnection
 from adapters.postgres.transactions import Group, Transaction, united
 from adapters.postgres.writers import Mark
 from adapters.staging import Found, Wanted
@@ -66,7 +66,7 @@ class WriteBehindBackend:
         return f"write-behind {self.backend!r}"
 
     @property
-    def pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    def pool(self) -> AsyncConnectionPool[PreparingConnection]:
         return self.backend.pool
 
     @property
