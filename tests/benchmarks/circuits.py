@@ -169,11 +169,6 @@ def _push(scene: Scene, send: Send) -> None:
     scene.placed.append(dfid)
 
 
-def _batch(scene: Scene, send: Send) -> None:
-    items = [{"dfid": next(scene.items)} for _ in range(2)]
-    send("POST", f"{scene.at}/push/batch", scene.owner, {"items": items})
-
-
 def _push_local(scene: Scene, send: Send) -> None:
     send("POST", f"{scene.at}/push-local", scene.owner, {"local_id": next(scene.drafts)})
 

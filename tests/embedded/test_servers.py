@@ -6,21 +6,16 @@ import psycopg
 import pytest
 import redis
 
+from tests.embedded.site import query
 from tests.machines import ServerMissing, wait_until
 from tests.servers import PostgresServer, RedisServer, postgres_server, redis_server
 
 
-def _run(url: str, statement: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
-        cursor = connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
-
-
 def test_every_test_gets_a_database_of_its_own(postgres_server: PostgresServer, database_url: str) -> None:
     other = postgres_server.create_database()
-    _run(database_url, "create table only_here (n int)")
-    assert _run(other, "select to_regclass('only_here')") == [(None,)]
-    assert _run(database_url, "select datcollate, pg_encoding_to_char(encoding) from pg_database "
+    query(database_url, "create table only_here (n int)")
+    assert query(other, "select to_regclass('only_here')") == [(None,)]
+    assert query(database_url, "select datcollate, pg_encoding_to_char(encoding) from pg_database "
                 "where datname = current_database()") == [("C", "UTF8")]  # fmt: skip
     postgres_server.drop_database(other)
 
@@ -30,24 +25,24 @@ def test_a_prepared_database_is_copied_and_prepared_once(postgres_server: Postgr
 
     def prepare(url: str) -> None:
         calls.append(url)
-        _run(url, "create table animals (n int)")
+        query(url, "create table animals (n int)")
 
     urls = [postgres_server.create_database(prepare) for _ in range(3)]
     assert len(calls) == 1
     assert len({*urls, *calls}) == 4
     for url in urls:
-        assert _run(url, "select count(*) from animals") == [(0,)]
+        assert query(url, "select count(*) from animals") == [(0,)]
         postgres_server.drop_database(url)
 
 
 def test_a_migrated_database_has_the_schema(migrated_url: str) -> None:
-    assert _run(migrated_url, "select to_regclass('schema_migrations') is not null") == [(True,)]
+    assert query(migrated_url, "select to_regclass('schema_migrations') is not null") == [(True,)]
 
 
 def test_a_private_postgres_survives_pause_kill_and_restart() -> None:
     with postgres_server(private=True) as server:
         address = server.url
-        _run(server.url, "create table kept (n int); insert into kept values (1)")
+        query(server.url, "create table kept (n int); insert into kept values (1)")
         with server.paused(), pytest.raises(psycopg.OperationalError):
             psycopg.connect(server.url, connect_timeout=2)
         wait_until(server.answers, 60, "a resumed PostgreSQL does not answer")
@@ -56,7 +51,7 @@ def test_a_private_postgres_survives_pause_kill_and_restart() -> None:
         server.start()
         server.restart()
         assert server.url == address
-        assert _run(server.url, "select n from kept") == [(1,)]
+        assert query(server.url, "select n from kept") == [(1,)]
 
 
 def test_a_private_redis_can_be_frozen_killed_and_restarted_empty() -> None:

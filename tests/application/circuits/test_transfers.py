@@ -62,10 +62,6 @@ async def offered(world: World, ana: Principal, bia: Principal, dfid: str) -> Tr
     return made
 
 
-async def ears(world: World, who: Principal, dfid: str) -> set[str]:
-    return {one.key for one in (await world.items.get(who, dfid)).identifiers}
-
-
 async def test_scenario_61_an_offer_shows_identifiers_and_public_events_to_the_receiving_workspace_alone(
     world: World,
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -103,10 +104,14 @@ async def test_who_does_not_wait_is_heard_when_retry_after_is_over_and_who_waits
         begun = time.perf_counter()
         assert (await line.ask(ASKED))[0] == 503
         assert HELD * 0.9 < time.perf_counter() - begun < HELD + 1
-        await asyncio.sleep(HELD + 0.1)
-        begun = time.perf_counter()
-        assert (await line.ask(ASKED))[0] == 503
-        assert time.perf_counter() - begun < HELD * 0.9
+        # What else the machine does only adds to it: the quickest of several answers was not held.
+        took = [math.inf]
+        while min(took) >= HELD * 0.9 and len(took) <= 8:
+            await asyncio.sleep(HELD + 0.1)
+            begun = time.perf_counter()
+            assert (await line.ask(ASKED))[0] == 503
+            took.append(time.perf_counter() - begun)
+        assert min(took) < HELD * 0.9, took
 
 
 async def test_a_free_place_goes_to_who_was_refused_without_waiting_for_the_time(

@@ -16,7 +16,7 @@ from domain.access.facts import (
     ShareFact,
     TransferFact,
 )
-from domain.access.permissions import ALL_PERMISSIONS, ROLE_PERMISSIONS, BaseRole, Permission
+from domain.access.permissions import ALL_PERMISSIONS, Permission
 from domain.access.principal import Principal, PrincipalKind, WorkspaceRole
 from domain.access.vocabulary import (
     CircuitStatus,
@@ -58,10 +58,6 @@ def member(
     joined_at: datetime = JOINED,
 ) -> MemberFact:
     return MemberFact(circuit_id, user_id, status, frozenset(permissions), joined_at, role="some")
-
-
-def with_role(role: BaseRole) -> MemberFact:
-    return member(ROLE_PERMISSIONS[role])
 
 
 def item(workspace_id: str = "farm", status: ItemStatus = ItemStatus.ACTIVE, dfid: str = "D") -> ItemFact:
