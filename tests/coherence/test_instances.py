@@ -151,7 +151,9 @@ async def test_a_thousand_misses_of_one_row_cost_one_statement_per_instance(
         await _added(storages[0])
         for storage in storages:
             await in_use(storage)
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE):
+            while storages[0].backend.pending:
+                await asyncio.sleep(0.01)
         names = [name async for found in storages[0].cache.keys("membership") for name in found]
         await storages[0].cache.drop(names)
         for backend in backends:
