@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from application.circuits.requests import given
+from application.sealing import SealForeign
 from application.units import Units
 from application.webhooks.feeding import MOST_WEBHOOKS, by_age, cancel_waiting, listen, webhooks_of
 from application.webhooks.requests import (
@@ -133,7 +134,7 @@ class Webhooks:
     ) -> WebhookView:
         """Change a webhook; what is left out stays. Enabling forgets why it was off, disabling cancels what waits.
 
-        Raises Invalid; Refusal `url_not_allowed` and that of `webhook.change`.
+        Raises Invalid; Refusal `url_not_allowed`, `webhook_unreadable` and that of `webhook.change`.
         """
         if not isinstance(request.headers, Unset):
             check_headers(request.headers)
@@ -157,7 +158,7 @@ class Webhooks:
         changes = {name: value for name, value in given(request).items() if name != "headers"}
         if not isinstance(request.headers, Unset):
             changes["header_names"] = tuple(request.headers)
-            kept = self.vault.open(before)
+            kept = self._kept(before)
             if dict(kept.headers) != dict(request.headers):
                 changes["sealed"] = self.vault.close(attrs.evolve(kept, headers=request.headers))
         if request.enabled is True and not before.enabled:
@@ -173,12 +174,15 @@ class Webhooks:
         request: RotateSecret,
         accepted: Versions = None,
     ) -> WebhookWithSecret:
-        """Give a webhook a new secret; for the time of grace the one of before signs too."""
+        """Give a webhook a new secret; for the time of grace the one of before signs too.
+
+        Raises Refusal `webhook_unreadable` and that of `webhook.change`.
+        """
         secret = new_secret()
 
         async def work(act: Act) -> WebhookWithSecret:
             at, before = await self._to_change(act, circuit_id, webhook_id, accepted)
-            kept = self.vault.open(before)
+            kept = self._kept(before)
             sealed = self.vault.close(attrs.evolve(kept, secret=secret, previous=kept.secret))
             until = act.now + timedelta(seconds=request.grace_seconds)
             after = evolved(before, act.now, sealed=sealed, previous_until=until)
@@ -187,6 +191,13 @@ class Webhooks:
             return WebhookWithSecret(webhook_view(after), secret)
 
         return await self.units.perform(principal, work)
+
+    def _kept(self, webhook: Webhook) -> Kept:
+        try:
+            return self.vault.open(webhook)
+        except SealForeign:
+            text = "Secret and headers of this webhook were sealed under a DEFARM_SECRET_KEY that is not here."
+            raise Refusal("webhook_unreadable", text) from None
 
     async def delete(self, principal: Principal, circuit_id: str, webhook_id: str, accepted: Versions = None) -> None:
         """Remove a webhook; what waits for it is cancelled, its deliveries stay to be read."""

@@ -164,7 +164,7 @@ def _webhooks(do: WebhookHandlers, common: dict[str, Any]) -> Sequence[Route]:
             body=UpdateWebhook,
             if_match="required",
             request_example={"enabled": True},
-            **one | {"problems": (*GUARDED, "url_not_allowed")},
+            **one | {"problems": (*GUARDED, "url_not_allowed", "webhook_unreadable")},
         ),
         Route(
             method="DELETE",
@@ -185,7 +185,7 @@ def _webhooks(do: WebhookHandlers, common: dict[str, Any]) -> Sequence[Route]:
             body=RotateSecret,
             if_match="honoured",
             request_example={"grace_seconds": 3600},
-            **secret,
+            **secret | {"problems": (*GUARDED, "webhook_unreadable")},
         ),
         Route(
             method="POST",

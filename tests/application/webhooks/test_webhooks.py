@@ -478,6 +478,10 @@ async def test_after_a_rotation_of_the_root_key_the_previous_one_can_go(post: Po
     await post.webhooks.test(owner, circuit_id, made.webhook.webhook_id)
     await post.courier.drain()
     assert (receiver.requests, post.results[0]) == ([], "unreadable")
+    lost = attrs.evolve(post.webhooks, vault=Vault(fresh))
+    named = (owner, circuit_id, made.webhook.webhook_id)
+    assert await refused(lost.rotate(*named, RotateSecret())) == "webhook_unreadable"
+    assert await refused(lost.update(*named, UpdateWebhook(headers={}), None)) == "webhook_unreadable"
     post.courier.vault = Vault(both)
     assert (await post.courier.reseal(), await post.courier.reseal()) == (1, 0)
     post.courier.vault = Vault(fresh)
