@@ -218,7 +218,7 @@ def test_in_memory_nothing_is_kept(tmp_path: Path) -> None:
 
 def test_requests_in_flight_are_finished(tmp_path: Path) -> None:
     with (
-        Served(tmp_path / "one") as server,
+        Served(tmp_path / "one", DEFARM_ARGON2_TIME="8") as server,
         socket.create_connection(("127.0.0.1", server.ready().port), PATIENCE) as link,
         link.makefile("rb") as told,
     ):
