@@ -1,6 +1,6 @@
 """What was made of values that are met again and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 REMEMBERED = 256
@@ -11,19 +11,20 @@ R = TypeVar("R")
 
 
 class Remembered(Generic[V, R]):
-    """Finds by the very same value, not an equal one, what was made of it; remembers the last `size` values."""
+    """Finds by the very same value, not an equal one, what was made of it; remembers the last `size` things made."""
 
     def __init__(self, size: int = REMEMBERED) -> None:
         self._size = size
-        self._held: dict[int, tuple[V, R]] = {}
+        self._held: dict[Hashable, tuple[V, R]] = {}
 
-    def of(self, value: V, make: Callable[[V], R]) -> R:
-        """Return what was made of `value`, which nothing but the value itself decides."""
-        held = self._held.get(id(value))
+    def of(self, value: V, make: Callable[[V], R], by: Hashable = None) -> R:
+        """Return what was made of `value`, which nothing but the value itself and `by` decide."""
+        place: Hashable = id(value) if by is None else (id(value), by)
+        held = self._held.get(place)
         if held is not None and held[0] is value:
             return held[1]
         made = make(value)
         if len(self._held) >= self._size:
             del self._held[next(iter(self._held))]
-        self._held[id(value)] = (value, made)
+        self._held[place] = (value, made)
         return made

@@ -49,10 +49,10 @@ class ItemReading:
         """Return one item as the principal sees it. Raises Refusal `not_found`."""
         async with self.units.storage.read() as reader:
             item, decision = await self._seen(reader, principal, dfid, ahead)
-            own = row_view(principal, self.keys, item)
-            if own is not None:
-                return own
-            view = await item_view(reader, principal, self.keys, item, self._now(), circuits_of(decision))
+            through = circuits_of(decision)
+            view = row_view(principal, self.keys, item, through)
+            if view is None:
+                view = await item_view(reader, principal, self.keys, item, self._now(), through)
             return as_offered(view) if decision.offer_only else view
 
     async def successor(self, principal: Principal, view: ItemView) -> str | None:
@@ -89,7 +89,8 @@ class ItemReading:
 
     async def views(self, reader: Reader, principal: Principal, items: tuple[Item, ...]) -> list[ItemView]:
         """Return the views of items that the principal may view, in a fixed number of queries."""
-        own = [row_view(principal, self.keys, item) for item in items]
+        mine = principal.workspace_id
+        own = [row_view(principal, self.keys, item) if item.workspace_id == mine else None for item in items]
         rest = tuple(item for item, view in zip(items, own, strict=True) if view is None)
         made = iter(await self._decided_views(reader, principal, rest) if rest else ())
         return [next(made) if view is None else view for view in own]

@@ -204,15 +204,22 @@ def as_offered(view: ItemView) -> ItemView:
     return attrs.evolve(view, data=Document(), aliases=(), fingerprint=None, lineage=NO_LINEAGE)
 
 
-def row_view(principal: Principal, keys: IdentifierKeys, item: Item) -> ItemView | None:
-    """Return the view of one item where its row alone decides it: for its owner, with nothing to unseal or to fold."""
-    if item.workspace_id != principal.workspace_id:
-        return None
-    return _ROW_VIEWS.of(item, lambda row: None if _takes_more(row) else _view(principal, keys, row, None, frozenset()))
+def row_view(
+    principal: Principal, keys: IdentifierKeys, item: Item, through: frozenset[str] = frozenset()
+) -> ItemView | None:
+    """Return the view of one item that the principal may view through these circuits; None where its row alone does
+    not make it, because there is something to unseal, to fold or to hide."""
+    mine = principal.workspace_id
+    own = item.workspace_id == mine
+    return _ROW_VIEWS.of(
+        item,
+        lambda row: None if _takes_more(row, own=own) else _view(principal, keys, row, None, through),
+        None if own else (mine, through),
+    )
 
 
-def _takes_more(item: Item) -> bool:
-    return bool(item.contributed) or any(_kin(item, absorbed=False)) or any(map(is_personal, item.identifiers))
+def _takes_more(item: Item, *, own: bool) -> bool:
+    return bool(item.contributed) or any(_kin(item, absorbed=not own)) or any(map(is_personal, item.identifiers))
 
 
 async def item_view(
