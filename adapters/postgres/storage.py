@@ -4,7 +4,7 @@ import asyncio
 import logging
 import select
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ from adapters.postgres.patience import patience
 from adapters.postgres.prepared import Call, Parameters, PreparingConnection, Rows
 from adapters.postgres.statements import STATEMENTS, fetching
 from adapters.postgres.transactions import Group, Transaction, united
+from adapters.postgres.uniting import Query, dealt
+from adapters.postgres.uniting import united as one_of
 from adapters.postgres.views import is_walk, view_query
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
 from adapters.staging import Found, StagedStorage, Wanted
@@ -31,7 +33,6 @@ from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
-Query = tuple[str, Parameters]
 Address = str | Callable[[], str]
 """A libpq URL, or what tells it once the server is there."""
 
@@ -43,8 +44,8 @@ logging.getLogger("psycopg").addFilter(
 MOST_JOINED = 200
 """Keys of a read that may wait for others, and leave with them."""
 
-MOST_QUERIES = 16
-"""Queries that leave together."""
+MOST_QUERIES, MOST_STATEMENTS = 64, 16
+"""Queries that leave together, and the statements that they may be."""
 
 READ_LANES, QUERY_LANES, COMMIT_LANES = 2, 3, 3
 """Joined round trips under way at a time; while they are, the next ones gather."""
@@ -139,7 +140,7 @@ class PostgresBackend:
             wish.settle(found)
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
-        asked = STATEMENTS[facet.name].select(query, after, limit)
+        asked = Query(*STATEMENTS[facet.name].select(query, after, limit))
         return [_value(facet, row) for row in await self._queries.ask(asked)]
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
@@ -148,19 +149,27 @@ class PostgresBackend:
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         kind, text, parameters = view_query(view, after, limit)
-        rows = await (self._queries.ask((text, parameters)) if is_walk(view) else self._query(text, parameters))
+        rows = await (self._queries.ask(Query(text, parameters)) if is_walk(view) else self._query(text, parameters))
         return [(tuple(row[1:]), decode_again(kind, row[0])) for row in rows]
 
     async def _answer_each(self, wishes: list[Wish[Query, Rows]]) -> None:
-        if len(wishes) == 1:
-            wishes[0].settle(await self._query(*wishes[0].wanted))
-            return
+        alike: dict[Hashable, list[Wish[Query, Rows]]] = {}
+        for wish in wishes:
+            alike.setdefault(wish.wanted.form, []).append(wish)
+        groups = list(alike.values())
+        statements = [one_of([wish.wanted for wish in group]) for group in groups]
+        for group, rows in zip(groups, await self._asked(statements), strict=True):
+            for wish, own in zip(group, dealt(rows, len(group)), strict=True):
+                wish.settle(own)
+
+    async def _asked(self, statements: Sequence[tuple[str, Parameters]]) -> list[Rows]:
+        """Return the rows of each statement; all of them leave together."""
+        if len(statements) == 1:
+            return [await self._query(*statements[0])]
         with translating():
             async with self._connection() as connection:
                 with patience(connection, self._bounds.statement_timeout + _MARGIN):
-                    found = await connection.ask(*[Call(*wish.wanted) for wish in wishes])
-        for wish, rows in zip(wishes, found, strict=True):
-            wish.settle(rows)
+                    return await connection.ask(*[Call(*each) for each in statements])
 
     async def _query(self, text: str, parameters: Parameters, *, writing: bool = False) -> Rows:
         with translating():
@@ -261,7 +270,15 @@ def _taken(waiting: deque[Wish[Wanted, Found]]) -> list[Wish[Wanted, Found]]:
 
 
 def _several(waiting: deque[Wish[Query, Rows]]) -> list[Wish[Query, Rows]]:
-    return [waiting.popleft() for _ in range(min(len(waiting), MOST_QUERIES))]
+    """Take the next queries that leave together."""
+    taken: list[Wish[Query, Rows]] = []
+    forms: set[Hashable] = set()
+    while waiting and len(taken) < MOST_QUERIES:
+        forms.add(waiting[0].wanted.form)
+        if len(forms) > MOST_STATEMENTS:
+            break
+        taken.append(waiting.popleft())
+    return taken
 
 
 def _joinable(waiting: deque[Wish[Transaction, None]]) -> list[Wish[Transaction, None]]:
