@@ -7,7 +7,7 @@ may not be nested is decided once, for every store.
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeVar
@@ -25,6 +25,8 @@ Wanted = Mapping[str, list[Key]]
 """Keys by the name of their facet."""
 Found = Mapping[str, Mapping[Key, Any]]
 """Rows by the name of their facet and by key."""
+Asked = Sequence[tuple[AnyFacet, Select]]
+"""Queries of several facets."""
 
 
 class Backend(Protocol):
@@ -40,6 +42,10 @@ class Backend(Protocol):
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         """Return up to `limit` committed rows that match, in order, after the cursor."""
+        ...
+
+    async def select_each(self, asked: Asked, limit: int) -> list[list[Any]]:
+        """Return the first committed rows of several queries at once, up to `limit` of each."""
         ...
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
@@ -106,6 +112,12 @@ class StagedReader:
         limit = _bounded(limit)
         rows = await self._backend.select(facet, query, after, limit + 1)
         return self._cut(facet, query, rows, limit)
+
+    async def page_each(self, *asked: tuple[AnyFacet, Select], limit: int = MAX_PAGE) -> tuple[Page[Any], ...]:
+        self._check()
+        limit = _bounded(limit)
+        found = await self._backend.select_each(asked, limit + 1)
+        return tuple([self._cut(*each, rows, limit) for each, rows in zip(asked, found, strict=True)])
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         self._check()
@@ -197,6 +209,12 @@ class StagedUnit(StagedReader):
             order = heapq.nlargest if query.descending else heapq.nsmallest
             kept = order(limit + 1, (*kept, *staged), key=lambda row: order_key(cursor_of(facet, query, row)))
         return self._cut(facet, query, kept, limit)
+
+    async def page_each(self, *asked: tuple[AnyFacet, Select], limit: int = MAX_PAGE) -> tuple[Page[Any], ...]:
+        self._check()
+        if not any(facet.name in self._changes for facet, _ in asked):
+            return await super().page_each(*asked, limit=limit)
+        return tuple([await self.page(facet, query, limit=limit) for facet, query in asked])
 
     async def _untouched(self, changes: FacetChanges, query: Select, after: Cursor | None, wanted: int) -> list[Any]:
         """Return the next committed rows that this unit did not touch: `wanted` of them, or all there are."""

@@ -16,7 +16,7 @@ from adapters.caching.rights import Ledger, Right, Rights
 from adapters.caching.rows import outcomes_of, told, value_of
 from adapters.caching.tally import Tally
 from adapters.changes import Changes
-from adapters.staging import Backend, Found, StagedStorage, Wanted
+from adapters.staging import Asked, Backend, Found, StagedStorage, Wanted
 from domain.ids import new_id
 from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Lease, Mark, Outcome, Value
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError
@@ -343,6 +343,9 @@ class CachedBackend:
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         return await self.backend.select(facet, query, after, limit)
+
+    async def select_each(self, asked: Asked, limit: int) -> list[list[Any]]:
+        return await self.backend.select_each(asked, limit)
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return await self.backend.count(facet, where, by)

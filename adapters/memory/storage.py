@@ -10,7 +10,7 @@ from sortedcontainers import SortedDict
 
 from adapters.changes import Changes, FacetChanges, listed, order_key
 from adapters.memory.views import evaluate
-from adapters.staging import Found, StagedStorage, Wanted
+from adapters.staging import Asked, Found, StagedStorage, Wanted
 from domain.ports.errors import AlreadyExists, ReadOnly, Stale
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import FACETS, Facet, Key
@@ -178,6 +178,9 @@ class MemoryBackend:
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         return self.tables[facet.name].select(query, after, limit)
+
+    async def select_each(self, asked: Asked, limit: int) -> list[list[Any]]:
+        return [await self.select(facet, query, None, limit) for facet, query in asked]
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return self.tables[facet.name].count(where, by)

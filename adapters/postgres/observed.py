@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.postgres.storage import PostgresBackend
 from adapters.postgres.writers import Mark
-from adapters.staging import Found, Wanted
+from adapters.staging import Asked, Found, Wanted
 from domain.ports.errors import StorageError
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import Facet, Key
@@ -46,6 +46,9 @@ class ObservedBackend(PostgresBackend):
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         return await self._told(facet.name, "select", super().select(facet, query, after, limit))
+
+    async def select_each(self, asked: Asked, limit: int) -> list[list[Any]]:
+        return await self._told("several", "select", super().select_each(asked, limit))
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return await self._told(facet.name, "count", super().count(facet, where, by))

@@ -26,13 +26,14 @@ from adapters.postgres.uniting import Query, dealt
 from adapters.postgres.uniting import united as one_of
 from adapters.postgres.views import is_walk, view_query
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
-from adapters.staging import Found, StagedStorage, Wanted
+from adapters.staging import Asked, Found, StagedStorage, Wanted
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
 from domain.ports.queries import Condition, Cursor, Scalar, Select
 from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
+Queries = Sequence[Query]
 Address = str | Callable[[], str]
 """A libpq URL, or what tells it once the server is there."""
 
@@ -44,8 +45,8 @@ logging.getLogger("psycopg").addFilter(
 MOST_JOINED = 200
 """Keys of a read that may wait for others, and leave with them."""
 
-MOST_QUERIES, MOST_STATEMENTS = 64, 16
-"""Queries that leave together, and the statements that they may be."""
+MOST_WISHES, MOST_STATEMENTS = 32, 16
+"""Those whose queries leave together, and the statements that these may be."""
 
 READ_LANES, QUERY_LANES, COMMIT_LANES = 2, 3, 3
 """Joined round trips under way at a time; while they are, the next ones gather."""
@@ -100,7 +101,7 @@ class PostgresBackend:
         )
 
         self._reads: Joiner[Wanted, Found] = Joiner(READ_LANES, _taken, self._answer, _GONE)
-        self._queries: Joiner[Query, Rows] = Joiner(QUERY_LANES, _several, self._answer_each, _GONE)
+        self._queries: Joiner[Queries, list[Rows]] = Joiner(QUERY_LANES, _several, self._answer_each, _GONE)
         self._commits: Joiner[Transaction, None] = Joiner(COMMIT_LANES, _joinable, self._commit_joined, _GONE)
 
     def __repr__(self) -> str:
@@ -141,7 +142,12 @@ class PostgresBackend:
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         asked = Query(*STATEMENTS[facet.name].select(query, after, limit))
-        return [_value(facet, row) for row in await self._queries.ask(asked)]
+        return [_value(facet, row) for row in (await self._queries.ask([asked]))[0]]
+
+    async def select_each(self, asked: Asked, limit: int) -> list[list[Any]]:
+        queries = [Query(*STATEMENTS[facet.name].select(query, None, limit)) for facet, query in asked]
+        found = await self._queries.ask(queries)
+        return [[_value(facet, row) for row in rows] for (facet, _), rows in zip(asked, found, strict=True)]
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         text, parameters = STATEMENTS[facet.name].count(where, by)
@@ -149,18 +155,23 @@ class PostgresBackend:
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
         kind, text, parameters = view_query(view, after, limit)
-        rows = await (self._queries.ask(Query(text, parameters)) if is_walk(view) else self._query(text, parameters))
+        if is_walk(view):
+            rows = (await self._queries.ask([Query(text, parameters)]))[0]
+        else:
+            rows = await self._query(text, parameters)
         return [(tuple(row[1:]), decode_again(kind, row[0])) for row in rows]
 
-    async def _answer_each(self, wishes: list[Wish[Query, Rows]]) -> None:
-        alike: dict[Hashable, list[Wish[Query, Rows]]] = {}
+    async def _answer_each(self, wishes: list[Wish[Queries, list[Rows]]]) -> None:
+        alike: dict[Hashable, list[Query]] = {}
         for wish in wishes:
-            alike.setdefault(wish.wanted.form, []).append(wish)
-        groups = list(alike.values())
-        statements = [one_of([wish.wanted for wish in group]) for group in groups]
-        for group, rows in zip(groups, await self._asked(statements), strict=True):
-            for wish, own in zip(group, dealt(rows, len(group)), strict=True):
-                wish.settle(own)
+            for query in wish.wanted:
+                alike.setdefault(query.form, []).append(query)
+        found = await self._asked([one_of(queries) for queries in alike.values()])
+        hands = {
+            form: iter(dealt(rows, len(queries))) for (form, queries), rows in zip(alike.items(), found, strict=True)
+        }
+        for wish in wishes:
+            wish.settle([next(hands[query.form]) for query in wish.wanted])
 
     async def _asked(self, statements: Sequence[tuple[str, Parameters]]) -> list[Rows]:
         """Return the rows of each statement; all of them leave together."""
@@ -269,13 +280,13 @@ def _taken(waiting: deque[Wish[Wanted, Found]]) -> list[Wish[Wanted, Found]]:
     return [waiting.popleft() for _ in range(min(len(waiting), MOST_JOINED))]
 
 
-def _several(waiting: deque[Wish[Query, Rows]]) -> list[Wish[Query, Rows]]:
+def _several(waiting: deque[Wish[Queries, list[Rows]]]) -> list[Wish[Queries, list[Rows]]]:
     """Take the next queries that leave together."""
-    taken: list[Wish[Query, Rows]] = []
+    taken: list[Wish[Queries, list[Rows]]] = []
     forms: set[Hashable] = set()
-    while waiting and len(taken) < MOST_QUERIES:
-        forms.add(waiting[0].wanted.form)
-        if len(forms) > MOST_STATEMENTS:
+    while waiting and len(taken) < MOST_WISHES:
+        forms.update(query.form for query in waiting[0].wanted)
+        if taken and len(forms) > MOST_STATEMENTS:
             break
         taken.append(waiting.popleft())
     return taken

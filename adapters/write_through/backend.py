@@ -9,7 +9,7 @@ from adapters.changes import Changes
 from adapters.postgres.prepared import PreparingConnection
 from adapters.postgres.storage import PostgresBackend
 from adapters.postgres.writers import Mark
-from adapters.staging import Found, Wanted
+from adapters.staging import Asked, Found, Wanted
 from adapters.write_through.front import Front
 from adapters.write_through.tenure import Tenure
 from domain.ports.errors import OutcomeUnknown, StorageError, WriterRefused
@@ -56,6 +56,12 @@ class WriteThroughBackend:
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         found = self.front.select(facet, query, after, limit) if self.tenure.stands else None
         return await self.backend.select(facet, query, after, limit) if found is None else found
+
+    async def select_each(self, asked: Asked, limit: int) -> list[list[Any]]:
+        found = [self.front.select(*each, None, limit) if self.tenure.stands else None for each in asked]
+        missed = [each for each, rows in zip(asked, found, strict=True) if rows is None]
+        told = iter(await self.backend.select_each(missed, limit) if missed else ())
+        return [next(told) if rows is None else rows for rows in found]
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return await self.backend.count(facet, where, by)

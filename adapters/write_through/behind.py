@@ -14,7 +14,7 @@ from adapters.changes import GONE, Changes
 from adapters.postgres.prepared import PreparingConnection
 from adapters.postgres.transactions import Group, Transaction, united
 from adapters.postgres.writers import Mark
-from adapters.staging import Found, Wanted
+from adapters.staging import Asked, Found, Wanted
 from adapters.write_through.backend import WriteThroughBackend
 from adapters.write_through.checking import Checker, early, places
 from adapters.write_through.claims import Claims
@@ -97,6 +97,11 @@ class WriteBehindBackend:
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:
         await self._settled(facet)
         return await self.backend.select(facet, query, after, limit)
+
+    async def select_each(self, asked: Asked, limit: int) -> list[list[Any]]:
+        for facet, _ in asked:
+            await self._settled(facet)
+        return await self.backend.select_each(asked, limit)
 
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         await self._settled(facet)

@@ -1,6 +1,5 @@
 """What opens items of others to a user, and lets them be passed on (circuits.md 2.2): rows, and the facts of them."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -10,11 +9,10 @@ from domain.access.principal import Principal
 from domain.access.vocabulary import OperationStatus, OperationType
 from domain.circuits.facts import circuit_fact, member_fact, placement_fact, pull_fact, share_fact, transfer_fact
 from domain.circuits.values import Circuit, Membership, Operation, Placement
-from domain.items.values import Share, Transfer
-from domain.ports.queries import AnyOf, Select
+from domain.ports.queries import AnyOf, Select, one_of
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS, OPERATIONS, PLACEMENTS, SHARES, TRANSFERS
 from domain.ports.storage import Place, Reader
-from domain.ports.walking import walk
+from domain.ports.walking import walk, walk_each
 
 
 @attrs.frozen
@@ -37,10 +35,11 @@ async def reading(reader: Reader, principal: Principal, dfids: Iterable[str]) ->
     user, wanted = principal.user_id, sorted(set(dfids))
     if user is None or not wanted:
         return Reading()
-    placements, shares, offers = await asyncio.gather(
-        placements_of(reader, wanted),
-        _shares(reader, user, wanted),
-        _offers(reader, str(principal.workspace_id), wanted),
+    given = Select({"recipient_user_id": user, "dfid": one_of(wanted)}, ("created_at", "share_id"))
+    # Those that have expired are among them.
+    offered = Select({"open_dfid": one_of(wanted), "to_workspace_id": str(principal.workspace_id)}, ("open_dfid",))
+    placements, shares, offers = await walk_each(
+        reader, (PLACEMENTS, _placed(wanted)), (SHARES, given), (TRANSFERS, offered)
     )
     circuits, memberships = await _standing(reader, user, placements)
     asking = [circuit.circuit_id for circuit in circuits.values() if circuit.require_approval_for_pull]
@@ -57,19 +56,11 @@ async def reading(reader: Reader, principal: Principal, dfids: Iterable[str]) ->
 
 async def placements_of(reader: Reader, dfids: Iterable[str]) -> list[Placement]:
     """Return where items stand, in every circuit."""
-    query = Select({"dfid": AnyOf(tuple(dfids))}, ("dfid", "circuit_id"))
-    return [placement async for placement in walk(reader, PLACEMENTS, query)]
+    return [placement async for placement in walk(reader, PLACEMENTS, _placed(tuple(dfids)))]
 
 
-async def _shares(reader: Reader, user: str, dfids: Sequence[str]) -> list[Share]:
-    query = Select({"recipient_user_id": user, "dfid": AnyOf(tuple(dfids))}, ("created_at", "share_id"))
-    return [share async for share in walk(reader, SHARES, query)]
-
-
-async def _offers(reader: Reader, workspace_id: str, dfids: Sequence[str]) -> list[Transfer]:
-    """Return the open offers of these items to a workspace, also those that have expired."""
-    query = Select({"open_dfid": AnyOf(tuple(dfids)), "to_workspace_id": workspace_id}, ("open_dfid",))
-    return [transfer async for transfer in walk(reader, TRANSFERS, query)]
+def _placed(dfids: Sequence[str]) -> Select:
+    return Select({"dfid": one_of(dfids)}, ("dfid", "circuit_id"))
 
 
 async def _standing(

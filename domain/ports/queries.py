@@ -43,6 +43,12 @@ class StartsWith:
 Condition = Scalar | AnyOf | Between | StartsWith
 
 
+def one_of(values: Collection[Scalar]) -> Condition:
+    """Return the condition that a column equals one of these values: the value itself, by which an index is found in
+    every store, when there is one."""
+    return next(iter(values)) if len(values) == 1 else AnyOf(tuple(values))
+
+
 def chosen(**columns: Collection[str]) -> dict[str, Condition]:
     """Return the conditions of a filter that takes several values: one for every column of which some were chosen."""
     return {name: AnyOf(tuple(sorted(map(str, values)))) for name, values in columns.items() if values}

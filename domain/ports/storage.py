@@ -48,6 +48,10 @@ class Reader(Protocol):
         """
         ...
 
+    async def page_each(self, *asked: tuple[Facet[Any], Select], limit: int = MAX_PAGE) -> tuple[Page[Any], ...]:
+        """Return the first page of each query, in order and in one round trip for all of them together."""
+        ...
+
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         """Return how many rows match, by the value of the column `by`; values without a row are left out."""
         ...

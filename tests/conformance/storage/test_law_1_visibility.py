@@ -208,3 +208,23 @@ async def test_rows_of_several_facets_are_found_together_in_the_order_asked(stor
             assert await reader.find_each() == ()
     async with other.read() as reader:
         assert await reader.find_each(*places) == (thing, None, two)
+
+
+async def test_first_pages_of_several_facets_show_a_unit_what_it_staged(storage: Storage, other: Storage) -> None:
+    one, two = workspace("one"), workspace("two")
+    thing = item(workspace_id=one.workspace_id)
+    await keep(storage, one)
+    asked = (
+        (ITEMS, Select({"workspace_id": one.workspace_id}, ("created_at",))),
+        (WORKSPACES, Select({"folded_name": AnyOf(("one", "two"))})),
+    )
+    async with storage.write() as unit:
+        assert [page.items for page in await unit.page_each(*asked)] == [(), (one,)]
+        await unit.add(ITEMS, thing)
+        await unit.add(WORKSPACES, two)
+        await unit.remove(WORKSPACES, one)
+        assert [page.items for page in await unit.page_each(*asked)] == [(thing,), (two,)]
+        async with other.read() as reader:
+            assert [page.items for page in await reader.page_each(*asked)] == [(), (one,)]
+    async with other.read() as reader:
+        assert [page.items for page in await reader.page_each(*asked)] == [(thing,), (two,)]

@@ -1,5 +1,6 @@
 """Law 8: following a cursor skips nothing and repeats nothing that existed before, while rows come and go."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from random import Random
@@ -113,6 +114,33 @@ async def test_pages_of_any_size_are_one_walk_that_equals_the_query(
         for limit in (1, 3, 200):
             for handle in (reader, unit):
                 assert [row async for page in walk(handle, facet, query, limit) for row in page] == wanted
+
+
+async def test_first_pages_of_many_queries_are_asked_at_once_and_each_by_many(storage: Storage, other: Storage) -> None:
+    """Whoever asks the same of other values at the same time gets rows of their own, in their order."""
+    random = Random(7)
+    async with storage.write() as unit:
+        for facet, make in FACETS.values():
+            await unit.add(facet, *(make(random) for _ in range(60)))
+    rows = {name: await everything(other, facet) for name, (facet, _) in FACETS.items()}
+    others = {"circuit_id": "D", "user_id": "v", "recipient_user_id": "s", "published": False, "unread": False}
+    asked = [
+        (name, attrs.evolve(query, where=where, descending=descending))
+        for name, query in CASES
+        for descending in (False, True)
+        for where in (query.where, query.where | {key: others[key] for key in others.keys() & query.where.keys()})
+    ]
+    answers = [expected(FACETS[name][0], query, rows[name]) for name, query in asked]
+    queries = [(FACETS[name][0], query) for name, query in asked]
+    async with other.read() as reader, storage.write() as unit:
+        await unit.confirm(PLACEMENTS, *rows["placements"][:3])
+        for limit in (3, 1000):
+            handles = (reader, reader, unit)
+            found = await asyncio.gather(*(handle.page_each(*queries, limit=limit) for handle in handles))
+            alone = await asyncio.gather(*(reader.page(*query, limit=limit) for query in queries))
+            for pages in (*found, alone):
+                assert [list(page.items) for page in pages] == [answer[:limit] for answer in answers]
+                assert [page.after is None for page in pages] == [len(answer) <= limit for answer in answers]
 
 
 @pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
