@@ -1,7 +1,7 @@
 """Reads by key from memory, units committed in PostgreSQL first (architecture.md 3)."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from psycopg_pool import AsyncConnectionPool
 
