@@ -29,20 +29,30 @@ def canonical(value: Any, *doubtful: Any) -> bytes:
 
 def _written_alike(value: Any) -> bool:
     """Tell whether both encoders agree: no key that UTF-16 orders differently, no number they write differently."""
-    kind: type[Any] = value.__class__
-    if kind in _ALIKE:
-        return True
-    if isinstance(value, dict):
-        # Most members are plain texts, and calls are what costs here.
-        others = [member for member in value.values() if member.__class__ not in _ALIKE]
-        return _sorted_alike(value) and all(map(_written_alike, others))
-    if kind is tuple or kind is list:
-        return all(member.__class__ in _ALIKE or _written_alike(member) for member in value)
-    if isinstance(value, str):
-        return True
-    if kind is int:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        kind: type[Any] = value.__class__
+        members: Iterable[Any]
+        if isinstance(value, dict):
+            if not _sorted_alike(value):
+                return False
+            members = value.values()
+        elif kind is tuple or kind is list:
+            members = value
+        elif kind in _ALIKE or isinstance(value, str) or _numbered_alike(value):
+            continue
+        else:
+            return False
+        # Most members are plain texts, and looking at each by itself is what costs here.
+        waiting += [member for member in members if member.__class__ not in _ALIKE]
+    return True
+
+
+def _numbered_alike(value: Any) -> bool:
+    if value.__class__ is int:
         return bool(-_LARGEST <= value <= _LARGEST)
-    return bool(kind is float and 1e-4 <= abs(value) < 1e16 and not value.is_integer())
+    return bool(value.__class__ is float and 1e-4 <= abs(value) < 1e16 and not value.is_integer())
 
 
 def _sorted_alike(names: Iterable[Any]) -> bool:

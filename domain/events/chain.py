@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -62,55 +63,68 @@ def payload_hash(salt: str | None, payload: Any) -> str:
 
 def event_hash(event: Event) -> str:
     """Return the hash of an event, over everything but the payload itself and what erasure leaves behind."""
-    return digest(hashed_members(event), event.position)
+    return _hash(_members(event))
 
 
 def hashed_members(event: Event) -> dict[str, Any]:
     """Return what the hash of an event covers, with the tag of the rule."""
-    return {
-        "v": ALGORITHM,
-        "event_id": event.event_id,
-        "dfid": event.dfid,
-        "position": event.position,
-        "event_type": event.event_type,
-        "category": event.category,
-        "visibility": event.visibility,
-        "circuit_id": event.circuit_id,
-        "recipient_user_id": event.recipient_user_id,
-        "author_user_id": event.author_user_id,
-        "author_workspace_id": event.author_workspace_id,
-        "occurred_at": wire(event.occurred_at),
-        "recorded_at": wire(event.recorded_at),
-        "corrects": event.corrects,
-        "payload_hash": event.payload_hash,
-        "prev_hash": event.prev_hash,
-    }
+    return _tagged(_members(event))
+
+
+_HASHED = (
+    "event_id",
+    "dfid",
+    "position",
+    "event_type",
+    "category",
+    "visibility",
+    "circuit_id",
+    "recipient_user_id",
+    "author_user_id",
+    "author_workspace_id",
+    "occurred_at",
+    "recorded_at",
+    "corrects",
+    "payload_hash",
+    "prev_hash",
+)
+_hashed = attrgetter(*_HASHED)
+
+
+def _members(event: Event) -> dict[str, Any]:
+    return dict(zip(_HASHED, _hashed(event), strict=True))
+
+
+def _tagged(members: dict[str, Any]) -> dict[str, Any]:
+    occurred_at, recorded_at = wire(members["occurred_at"]), wire(members["recorded_at"])
+    return {**members, "v": ALGORITHM, "occurred_at": occurred_at, "recorded_at": recorded_at}
+
+
+def _hash(members: dict[str, Any]) -> str:
+    return digest(_tagged(members), members["position"])
 
 
 def link(draft: EventDraft, head: ChainHead | None, author: Principal, now: datetime, salt: str) -> Event:
     """Return the event that continues the chain that ends at `head` (None: that begins)."""
     recorded_at = strictly_after(head.recorded_at if head else None, now)
-    event = Event(
-        event_id=draft.event_id or new_id(),
-        dfid=draft.dfid,
-        position=head.version + 1 if head else 1,
-        event_type=draft.event_type,
-        visibility=draft.visibility,
-        author_user_id=author.user_id,
-        author_workspace_id=author.workspace_id,
-        occurred_at=draft.occurred_at or recorded_at,
-        recorded_at=recorded_at,
-        payload=draft.payload,
-        salt=salt,
-        payload_hash=payload_hash(salt, draft.payload),
-        prev_hash=head.hash if head else NO_HASH,
-        hash="",
-        category=draft.category,
-        circuit_id=draft.circuit_id,
-        recipient_user_id=draft.recipient_user_id,
-        corrects=draft.corrects,
-    )
-    return evolve(event, hash=event_hash(event))
+    members: dict[str, Any] = {
+        "event_id": draft.event_id or new_id(),
+        "dfid": draft.dfid,
+        "position": head.version + 1 if head else 1,
+        "event_type": draft.event_type,
+        "category": draft.category,
+        "visibility": draft.visibility,
+        "circuit_id": draft.circuit_id,
+        "recipient_user_id": draft.recipient_user_id,
+        "author_user_id": author.user_id,
+        "author_workspace_id": author.workspace_id,
+        "occurred_at": draft.occurred_at or recorded_at,
+        "recorded_at": recorded_at,
+        "corrects": draft.corrects,
+        "payload_hash": payload_hash(salt, draft.payload),
+        "prev_hash": head.hash if head else NO_HASH,
+    }
+    return Event(**members, payload=draft.payload, salt=salt, hash=_hash(members))
 
 
 def head_of(event: Event, before: ChainHead | None = None) -> ChainHead:

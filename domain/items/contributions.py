@@ -2,38 +2,48 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from domain.canonical import digest
 from domain.document import EMPTY, Document
 from domain.events.chain import new_salt
-from domain.evolving import evolve
 from domain.identifiers import Privacy, type_of
 from domain.ids import new_id
 from domain.instants import wire
 from domain.items.values import Contribution, ContributionSource, Identifier
 
+_COMMITTED = (
+    "contribution_id",
+    "item",
+    "workspace_id",
+    "user_id",
+    "source",
+    "circuit_id",
+    "merged_from",
+    "identifiers",
+    "removed_identifiers",
+    "data",
+    "recorded_at",
+    "salt",
+)
+_committed = attrgetter(*_COMMITTED)
+
 
 def contribution_hash(contribution: Contribution) -> str:
     """Return the hash of a contribution. Personal values enter by their lookup, never in clear."""
-    return digest(
-        {
-            "v": "defarm-contribution/1",
-            "contribution_id": contribution.contribution_id,
-            "item": contribution.item,
-            "workspace_id": contribution.workspace_id,
-            "user_id": contribution.user_id,
-            "source": contribution.source,
-            "circuit_id": contribution.circuit_id,
-            "merged_from": contribution.merged_from,
-            "identifiers": _hashed(contribution.identifiers),
-            "removed_identifiers": _hashed(contribution.removed_identifiers),
-            "data": contribution.data,
-            "recorded_at": wire(contribution.recorded_at),
-            "salt": contribution.salt,
-        },
-        contribution.data,
-    )
+    return _hash(dict(zip(_COMMITTED, _committed(contribution), strict=True)))
+
+
+def _hash(members: dict[str, Any]) -> str:
+    committed = {
+        **members,
+        "v": "defarm-contribution/1",
+        "identifiers": _hashed(members["identifiers"]),
+        "removed_identifiers": _hashed(members["removed_identifiers"]),
+        "recorded_at": wire(members["recorded_at"]),
+    }
+    return digest(committed, members["data"])
 
 
 def _hashed(identifiers: Iterable[Identifier]) -> list[dict[str, Any]]:
@@ -77,22 +87,21 @@ def new_contribution(
 
     Identifiers carry the id of the contribution that brings them: mint it first and give it to both.
     """
-    contribution = Contribution(
-        contribution_id=contribution_id or new_id(),
-        item=item,
-        user_id=user_id,
-        workspace_id=workspace_id,
-        source=source,
-        recorded_at=recorded_at,
-        salt=new_salt(),
-        hash="",
-        circuit_id=circuit_id,
-        merged_from=merged_from,
-        identifiers=tuple(identifiers),
-        removed_identifiers=tuple(removed_identifiers),
-        data=data,
-    )
-    return evolve(contribution, hash=contribution_hash(contribution))
+    members: dict[str, Any] = {
+        "contribution_id": contribution_id or new_id(),
+        "item": item,
+        "workspace_id": workspace_id,
+        "user_id": user_id,
+        "source": source,
+        "circuit_id": circuit_id,
+        "merged_from": merged_from,
+        "identifiers": tuple(identifiers),
+        "removed_identifiers": tuple(removed_identifiers),
+        "data": data,
+        "recorded_at": recorded_at,
+        "salt": new_salt(),
+    }
+    return Contribution(**members, hash=_hash(members))
 
 
 def commits(contribution: Contribution) -> dict[str, str]:

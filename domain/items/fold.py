@@ -25,7 +25,7 @@ from domain.items.values import (
 Visible = Callable[[Contribution], bool]
 Order = tuple[datetime, str]
 
-CONFIDENCE = {
+CONFIDENCE: Mapping[str, float] = {
     Evidence.REGISTRY_OK: 1.0,
     Evidence.CHECK_OK: 0.95,
     Evidence.FORMAT_OK: 0.8,
@@ -240,7 +240,7 @@ def confidence(identifiers: Iterable[Identifier]) -> float:
         (
             CONTEXTUAL_CONFIDENCE
             if identifier.kind is IdentifierKind.CONTEXTUAL
-            else CONFIDENCE.get(Evidence(identifier.evidence), NO_CONFIDENCE)
+            else CONFIDENCE.get(identifier.evidence, NO_CONFIDENCE)
             for identifier in identifiers
             if identifier.scope is not IdentifierScope.REFERENCE
         ),

@@ -35,7 +35,7 @@ from domain.items.fold import (
     uncovered,
 )
 from domain.items.pending import close_pushed
-from domain.items.resolution import claims_of, counted_place, places_of, references_of
+from domain.items.resolution import claims_wanted, counted_place, places_of, references_of
 from domain.items.submission import AliasInput, Content, bind
 from domain.items.telling import contributed, updated
 from domain.items.values import (
@@ -91,12 +91,7 @@ class Register:
         """Read all that resolving these contents and changing these items can need."""
         contents = list(contents)
         workspace = self.act.workspace_id
-        claims = {
-            (space, read.key, read.lookup or "")
-            for content in contents
-            for creating in (True, False)
-            for read, space in claims_of(content, workspace, creating=creating)
-        }
+        claims = {claim for content in contents for claim in claims_wanted(content, workspace)}
         places = sorted({place for content in contents for place in places_of(content, workspace)})
         found = await self.claiming.load_claims(claims)
         references = {place for content in contents for place in references_of(content, workspace)}

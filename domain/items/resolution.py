@@ -1,6 +1,6 @@
 """Which item a submission is about (items-events.md 3.5): a decision over facts read before."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 import attrs
@@ -90,6 +90,15 @@ def claims_of(content: Content, workspace_id: str, *, creating: bool) -> list[tu
         and read.lookup is not None
         and (space := claim_space(content.scope_of(read, creating=creating), workspace_id)) is not None
     ]
+
+
+def claims_wanted(content: Content, workspace_id: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the keys of all claims that a content can meet, on a new item or an existing one."""
+    for read in content.identifiers:
+        if read.canonical and read.lookup is not None:
+            for scope, _ in content.scopes[read.pointer]:
+                if (space := claim_space(scope, workspace_id)) is not None:
+                    yield (space, read.key, read.lookup)
 
 
 def places_of(content: Content, workspace_id: str) -> dict[str, Read]:

@@ -110,6 +110,10 @@ class Read:
         return kind is not None and kind.single
 
 
+_Scoped = tuple[IdentifierScope, str | None]
+"""A scope, and the code of the warning when it is less than was asked for."""
+
+
 @attrs.frozen
 class Content:
     """A submission, read. `faults` point into the submission; a content with faults is good for a draft at most.
@@ -125,18 +129,27 @@ class Content:
     data_faults: tuple[Fault, ...] = ()
     unkept: tuple[Fault, ...] = ()
 
-    @cached_property
+    @property
     def warnings(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(_warnings(self)))
 
     @cached_property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(read.key for read in self.identifiers)
+    def scopes(self) -> dict[str, tuple[_Scoped, _Scoped]]:
+        """What each identifier gets, by its pointer: when added to an existing item, and on a new one (3.3)."""
+        keys = [read.key for read in self.identifiers]
+        return {
+            read.pointer: (_scoped(read, keys, creating=False), _scoped(read, keys, creating=True))
+            for read in self.identifiers
+        }
 
     def scope_of(self, read: Read, *, creating: bool) -> IdentifierScope:
         """Return the scope an identifier gets, on a new item or when added to an existing one (3.3)."""
-        wanted = read.asked or default_scope(read.key, creating=creating, submitted_keys=self.keys)
-        return effective_scope(read.check, wanted)[0]
+        return self.scopes[read.pointer][creating][0]
+
+
+def _scoped(read: Read, keys: list[str], *, creating: bool) -> _Scoped:
+    wanted = read.asked or default_scope(read.key, creating=creating, submitted_keys=keys)
+    return effective_scope(read.check, wanted)
 
 
 def read_submission(
@@ -243,8 +256,7 @@ def _warnings(content: Content) -> Iterable[str]:
     for read in content.identifiers:
         if read.check.evidence is Evidence.CHECK_FAILED:
             yield "check_failed"
-        wanted = read.asked or default_scope(read.key, creating=True, submitted_keys=content.keys)
-        if (code := effective_scope(read.check, wanted)[1]) is not None:
+        if (code := content.scopes[read.pointer][True][1]) is not None:
             yield code
         if any(reason.code == "series_unusual" for reason in read.check.reasons):
             yield "series_unusual"

@@ -1,19 +1,30 @@
 """What the chain of an item says of a contribution: names and no values, lists sorted (items-events.md 10.2)."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from operator import itemgetter
 
 from domain.access.vocabulary import EventVisibility
 from domain.document import EMPTY, Document
 from domain.events.chain import EventDraft
 from domain.events.values import EventType
+from domain.identifiers import IdentifierKind
 from domain.items.contributions import commits
 from domain.items.values import Contribution, Identifier
 
 
-def named(identifiers: Iterable[Identifier]) -> list[dict[str, str | None]]:
+def named(identifiers: Iterable[Identifier]) -> tuple[Document, ...]:
     """Return the names of identifiers, sorted."""
-    names = [{"namespace": one.namespace, "key": one.key, "kind": one.kind.value} for one in identifiers]
-    return sorted(names, key=lambda name: (name["namespace"] or "", name["key"]))
+    return _named(tuple([(one.namespace or "", one.key, one.kind, one.namespace) for one in identifiers]))
+
+
+@lru_cache(256)
+def _named(names: tuple[tuple[str, str, IdentifierKind, str | None], ...]) -> tuple[Document, ...]:
+    # The elements of a batch are named alike.
+    return tuple(
+        Document(namespace=namespace, key=key, kind=kind.value)
+        for _, key, kind, namespace in sorted(names, key=itemgetter(0, 1))
+    )
 
 
 def contributed(
