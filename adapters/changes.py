@@ -46,6 +46,16 @@ class FacetChanges:
             self._index(key, value)
         self.adds[key] = value
 
+    def stage_new(self, values: Sequence[Any]) -> bool:
+        """Stage rows of which nothing else is staged, all at once; False, and nothing, when there is more to do."""
+        if self.saves or self.removes or self._indexes:
+            return False
+        new = dict(zip(map(self.facet.key_of, values), values, strict=True))
+        if len(new) < len(values) or not self.adds.keys().isdisjoint(new):
+            return False
+        self.adds.update(new)
+        return True
+
     def stage_save(self, key: Key, value: Any, expected: int | None) -> None:
         if self._indexes:
             self._unindex(key)

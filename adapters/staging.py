@@ -246,6 +246,8 @@ class StagedUnit(StagedReader):
         if not values:
             return
         changes = self._of(facet)
+        if len(values) > 1 and changes.stage_new(values):
+            return
         for value in values:
             key = facet.key_of(value)
             if key in changes.removes:

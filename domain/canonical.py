@@ -63,6 +63,12 @@ def _sorted_alike(names: Iterable[Any]) -> bool:
     return text.isascii() or max(text) < "\ud800"
 
 
+def fits(value: Any, most: int) -> bool:
+    """Tell whether the canonical bytes of a JSON value that has some are at most so many."""
+    # No number takes eight times as much in RFC 8785 as it does here, and everything else as much.
+    return len(_encode(value)) * 8 <= most or len(canonical(value)) <= most
+
+
 def sha256_hex(data: bytes) -> str:
     """Return the lower-case hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()

@@ -1,6 +1,6 @@
 """Stored bodies: one JSON document per row, written and read by msgspec straight from the attrs classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -34,6 +34,11 @@ def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
 def encode(value: Any) -> str:
     """Return the stored form of a row."""
     return _encoder.encode(value).decode()
+
+
+def encode_all(values: Sequence[Any]) -> list[str]:
+    """Return the stored forms of rows. No JSON has a line end in it."""
+    return _encoder.encode_lines(values).decode().split("\n")[:-1]
 
 
 def decode(facet: Facet[V], body: bytes) -> V:

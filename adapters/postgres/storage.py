@@ -131,7 +131,7 @@ class PostgresBackend:
         found: dict[str, dict[Key, Any]] = {name: {} for name in wanted}
         for row in await self._query(text, parameters):
             facet = FACET_BY_NAME[row[0]]
-            value = _numbered(facet, decode_again(facet.value, row[1]), row[2:])
+            value = _numbered(facet, decode(facet, row[1]), row[2:])
             found[facet.name][facet.key_of(value)] = value
         return found
 

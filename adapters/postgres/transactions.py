@@ -8,7 +8,7 @@ import attrs
 
 from adapters.caching.guard import Guard
 from adapters.changes import Changes, FacetChanges, order_key, ordered
-from adapters.postgres.codec import encode
+from adapters.postgres.codec import encode, encode_all
 from adapters.postgres.prepared import Call, PreparingConnection
 from adapters.postgres.statements import STATEMENTS, copy_text
 from adapters.postgres.writers import WROTE, Mark
@@ -207,4 +207,4 @@ def _keyed(facet: Facet[Any], versions: Mapping[Key, int | None]) -> list[Any]:
 
 
 def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
-    return STATEMENTS[facet.name].transposed(values, list(map(encode, values)))
+    return STATEMENTS[facet.name].transposed(values, encode_all(values))

@@ -1,6 +1,7 @@
 """The import: rows are taken in like creates, a thousand to a unit, and their results stored with them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -223,10 +224,8 @@ class _Run:
         self.progress(self.read)
 
     def _counted(self, results: Sequence[ImportRow]) -> Document:
-        counts = dict(self.counts)
-        for result in results:
-            counts[result.outcome.value] += 1
-        return Document(counts)
+        met = Counter(result.outcome for result in results)
+        return Document({outcome.value: self.counts[outcome.value] + met[outcome] for outcome in Outcome})
 
     async def _take(self, act: Act, chunk: list[Row]) -> list[ImportRow]:
         if self.options.target is Target.LOCAL:

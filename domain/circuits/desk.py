@@ -28,6 +28,7 @@ from domain.ports.schema import CIRCUITS, ITEMS, MEMBERSHIPS, OPERATIONS, PLACEM
 from domain.ports.walking import walk
 from domain.webhooks.triggers import Trigger, fire
 
+_NOTHING = Reading()
 _RESHARING = (GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL)
 
 
@@ -90,7 +91,7 @@ class Desk:
     def may_push(self, requester: Principal, dfid: str) -> Decision:
         """Decide `item.push` into this circuit for a requester."""
         item = self.items.get(dfid)
-        others = self.readings.get(str(requester.user_id), Reading()).facts
+        others = self.readings.get(str(requester.user_id), _NOTHING).facts
         here = self.at.facts(Target())
         standing = self.placements.get(dfid)
         facts = Facts(

@@ -94,9 +94,9 @@ def request_or_place(desk: Desk, item: Item, **members: Any) -> Pushed:
         return Pushed(PENDING, True, desk.keep(operation), dfid=dfid, local_id=local_id)
     if waiting is not None:
         desk.keep(superseded(waiting, act.now))
-    operation = completed_at_once(circuit, operation, act.now, outcome=PLACED)
     placement = desk.place(act.principal, item, operation)
-    operation = desk.keep(attrs.evolve(operation, placement_id=placement.placement_id))
+    done = completed_at_once(circuit, operation, act.now, outcome=PLACED, placement_id=placement.placement_id)
+    operation = desk.keep(done)
     return Pushed(PLACED, True, operation, placement, dfid, local_id)
 
 

@@ -26,6 +26,7 @@ from domain.circuits.values import (
     Placement,
 )
 from domain.errors import Refusal
+from domain.evolving import evolve
 from domain.ids import new_id
 from domain.instants import strictly_after
 from domain.items.values import Item
@@ -215,7 +216,7 @@ def completed_at_once(circuit: Circuit, operation: Operation, now: datetime, **m
     """Return an operation that needs nobody else: decided by the requester where approval was required."""
     push = operation.operation_type is OperationType.PUSH
     required = circuit.require_approval_for_push if push else circuit.require_approval_for_pull
-    return attrs.evolve(
+    return evolve(
         operation,
         status=OperationStatus.COMPLETED,
         decided_at=now,

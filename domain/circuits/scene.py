@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import attrs
 
 from domain.access.decide import Action, Decision, Reason, decide, refusal, require
-from domain.access.facts import Facts, Target
+from domain.access.facts import CircuitFact, Facts, MemberFact, Target
 from domain.access.permissions import Permission
 from domain.access.principal import Principal
 from domain.access.vocabulary import CircuitStatus, MembershipStatus
@@ -67,9 +68,12 @@ class Scene:
 
     def facts(self, target: Target, **more: Any) -> Facts:
         """Return what is known here about `target`; `more` are further kinds of facts."""
+        return Facts(target, *self._known, **more)
+
+    @cached_property
+    def _known(self) -> tuple[tuple[CircuitFact, ...], tuple[MemberFact, ...]]:
         circuits = () if self.found is None else (circuit_fact(self.found),)
-        members = tuple(member_fact(self.found, membership) for membership in self.memberships.values())
-        return Facts(target, circuits, members, **more)
+        return circuits, tuple(member_fact(self.found, membership) for membership in self.memberships.values())
 
     def decide(self, by: Asker, action: Action, *, facts: Mapping[str, Any] | None = None, **target: Any) -> Decision:
         """Decide about this circuit; `facts` are further kinds of facts, `target` members of the target."""

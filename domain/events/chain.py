@@ -1,6 +1,6 @@
 """The chain of an item's events: how they are hashed and linked (items-events.md 10.4)."""
 
-import secrets
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -53,7 +53,7 @@ class ChainFault(StrEnum):
 
 def new_salt() -> str:
     """Return 16 random bytes in hexadecimal, which keep a hash from being guessed."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def payload_hash(salt: str | None, payload: Any) -> str:

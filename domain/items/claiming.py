@@ -37,8 +37,9 @@ def entries_of(item: Item, own: Iterable[Identifier]) -> Entries:
 
     Values are counted where they are its `own`.
     """
-    places = {one.identity: counted_place(item.workspace_id, one) for one in own}
-    entries = (_entry(item, one, places.get(one.identity)) for one in item.identifiers)
+    counted = ((one, counted_place(item.workspace_id, one)) for one in own)
+    places = {one.identity: place for one, place in counted if place is not None}
+    entries = [_entry(item, one, places.get(one.identity) if places else None) for one in item.identifiers]
     return {(one.item, one.namespace, one.key, one.lookup): one for one in entries}
 
 

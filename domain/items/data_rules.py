@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from domain.canonical import canonical
+from domain.canonical import fits
 from domain.document import Document
 from domain.errors import Fault
 
@@ -40,25 +40,27 @@ def data_faults(document: Document, pointer: str, *, reserved: bool, folded: boo
     unfit = list(_value_faults(document, pointer, 1))
     if unfit:
         return [*faults, *unfit]
-    if len(canonical(document)) > most_bytes:
+    if not fits(document, most_bytes):
         faults.append(Fault("data_too_large", f"At most {most_bytes} bytes as canonical JSON.", pointer=pointer))
     return faults
 
 
 def fold_fits(data: Document) -> bool:
     """Tell whether an item may have this folded data: at most 1,000 top-level keys and 1 MiB."""
-    return len(data) <= MAX_FOLDED_KEYS and len(canonical(data)) <= MAX_FOLDED_BYTES
+    return len(data) <= MAX_FOLDED_KEYS and fits(data, MAX_FOLDED_BYTES)
 
 
-def _key_faults(key: str, *, reserved: bool) -> Iterator[tuple[str, str]]:
+def _key_faults(key: str, *, reserved: bool) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
     if not key.strip():
-        yield "data_empty_key", "Keys are not blank."
+        found.append(("data_empty_key", "Keys are not blank."))
     elif len(key) > MAX_KEY_LENGTH:
-        yield "too_long", f"Keys have at most {MAX_KEY_LENGTH} characters."
+        found.append(("too_long", f"Keys have at most {MAX_KEY_LENGTH} characters."))
     if reserved and key in _ELSEWHERE:
-        yield "data_reserved_key", _ELSEWHERE[key]
+        found.append(("data_reserved_key", _ELSEWHERE[key]))
     elif reserved and key.startswith("_"):
-        yield "data_reserved_key", "Names that start with _ are the engine's; choose another."
+        found.append(("data_reserved_key", "Names that start with _ are the engine's; choose another."))
+    return found
 
 
 def _value_faults(value: Any, pointer: str, level: int) -> Iterator[Fault]:

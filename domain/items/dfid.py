@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from functools import lru_cache
 
 _DFID = re.compile(r"DFID-(\d{8})-(\d{6,12})-([0-9A-F]{1,4})", re.ASCII)
 
@@ -35,6 +36,7 @@ def parse_dfid(text: str) -> str | None:
     return match.group() if well_formed else None
 
 
+@lru_cache(64)
 def _is_date(day: str) -> bool:
     try:
         date(int(day[:4]), int(day[4:6]), int(day[6:]))

@@ -369,7 +369,9 @@ class Register:
         )
         return tuple(sorted(bound, key=lambda identifier: identifier.order))
 
-    def _named(self, given: Iterable[AliasInput], present: Iterable[Alias]) -> tuple[Alias, ...]:
+    def _named(self, given: tuple[AliasInput, ...], present: Iterable[Alias]) -> tuple[Alias, ...]:
+        if not given:
+            return ()
         mine = {(alias.scheme, alias.value) for alias in present if alias.workspace_id == self.act.workspace_id}
         return tuple(
             Alias(alias.scheme, alias.value, self.act.workspace_id, self.act.now)

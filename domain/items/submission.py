@@ -258,8 +258,9 @@ def _warnings(content: Content) -> Iterable[str]:
             yield "check_failed"
         if (code := content.scopes[read.pointer][True][1]) is not None:
             yield code
-        if any(reason.code == "series_unusual" for reason in read.check.reasons):
-            yield "series_unusual"
+        for reason in read.check.reasons:
+            if reason.code == "series_unusual":
+                yield reason.code
         if read.namespace is not None and read.namespace not in WELL_KNOWN_NAMESPACES:
             yield "namespace_unknown"
 
