@@ -215,6 +215,8 @@ def _canonical(content: Content, hits: list[tuple[Read, Claim]], roots: list[Ite
 
 def second_values(content: Content) -> tuple[Read, ...]:
     """Return what a content says beyond one value of the types of which an item carries one."""
+    if len(content.identifiers) < 2:
+        return ()
     first: dict[str, Read] = {}
     return tuple(
         read

@@ -90,7 +90,7 @@ class Read:
 
     @property
     def canonical(self) -> bool:
-        return type_of(self.key) is not None
+        return self.check.type is not None
 
     @property
     def identity(self) -> tuple[str, str, str]:
