@@ -178,7 +178,7 @@ class Writer(threading.Thread):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_51_what_was_acknowledged_under_load_outlives_the_end(tmp_path: Path, number: signal.Signals) -> None:
-    with Served(tmp_path / "one", DEFARM_DRAIN_DELAY="1") as server:
+    with Served(tmp_path / "one", DEFARM_DRAIN_DELAY="3") as server:
         bearer = _bearer(server.ready(), ANA)
         numbers = count(1)
         writers = [Writer(server, bearer, numbers) for _ in range(CLIENTS)]
