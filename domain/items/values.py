@@ -10,9 +10,8 @@ from domain.document import EMPTY, Document
 from domain.identifiers import IdentifierKind, IdentifierScope
 
 LABEL_AFTER = 100
-_DRAFTS = "/drafts"
-_DRAFTS = "/drafts"
 """A value attached more often in its workspace is a label: it selects no candidates (items-events.md 3.5)."""
+_DRAFTS = "/drafts"
 
 
 class ContributionSource(StrEnum):
