@@ -126,7 +126,9 @@ class PreparingConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
     def _rows(self, result: PGresult) -> Rows:
         self._loading.set_pgresult(result)
-        return self._loading.load_rows(0, result.ntuples, tuple)
+        rows = self._loading.load_rows(0, result.ntuples, tuple)
+        self._loading.set_pgresult(None)  # or it stays in memory until the next answer
+        return rows
 
 
 def _lost(failed: PGresult | None) -> list[PGresult]:
