@@ -111,9 +111,21 @@ async def workspace_named(reader: Reader, folded: str) -> Workspace | None:
 
 async def refuse_taken(reader: Reader, names: Iterable[str]) -> None:
     """Raise Refusal `account_exists` when one of these user names or e-mails belongs to somebody."""
+    if await taken(reader, names):
+        raise account_exists()
+
+
+async def taken(reader: Reader, names: Iterable[str]) -> bool:
+    """Tell whether one of these user names or e-mails belongs to somebody."""
     for name in names:
         if await account_named(reader, name) is not None:
-            raise Refusal("account_exists", "The user name or the e-mail belongs to an account already.")
+            return True
+    return False
+
+
+def account_exists() -> Refusal:
+    """The answer to whoever asks for a name that is taken."""
+    return Refusal("account_exists", "The user name or the e-mail belongs to an account already.")
 
 
 def changed(account: Account, now: datetime, **members: object) -> Account:

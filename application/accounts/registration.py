@@ -5,7 +5,7 @@ import secrets
 
 import attrs
 
-from application.accounts.desk import Desk, as_user, normal_email, refuse_taken, workspace_named
+from application.accounts.desk import Desk, account_exists, as_user, normal_email, refuse_taken, taken, workspace_named
 from application.accounts.invitations import usable_invitation, used
 from application.accounts.opening import Opened, open_session, token_pair
 from application.accounts.roster import administrators, enrol, setup_done
@@ -119,10 +119,12 @@ class Registrations:
     async def _founded(self, act: Act, newcomer: Newcomer, action: str, *, is_admin: bool = False) -> TokenPair:
         """Add a workspace with its first user."""
         account = new_account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=is_admin)
+        named = await taken(act.unit, (newcomer.username, newcomer.email.lower()))
         if is_admin:
-            # First: of two setups for one name the other is told that it is done, not that its name is taken.
+            # Read after the names and told before them: of two setups for one name the other hears that it is done.
             await enrol(act, account.user_id, first=True)
-        await refuse_taken(act.unit, (newcomer.username, newcomer.email.lower()))
+        if named:
+            raise account_exists()
         workspace = await found_workspace(act, newcomer, account)
         return await self._signed_in(act, account, workspace, action)
 
