@@ -1,9 +1,10 @@
 """Keeps the metrics of a serving process current (platform.md 10.2)."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 import attrs
 
@@ -18,6 +19,8 @@ from entrypoints.http.health import Health
 
 if TYPE_CHECKING:
     from entrypoints.spans import Spans
+
+P = ParamSpec("P")
 
 TICK: Final = 0.25
 TICKS_PER_SAMPLE: Final = 8
@@ -43,12 +46,7 @@ class Watcher:
         self.container.courier().told = self.meter.delivery
         self.container.live().delivered = self.meter.told
         for backend in self.container.observed():
-            backend.observe = self.meter.store if self.spans is None else self._stored
-
-    def _stored(self, facet: str, verb: str, seconds: float, error: str | None) -> None:
-        self.meter.store(facet, verb, seconds, error)
-        assert self.spans is not None
-        self.spans.store(facet, verb, seconds, error)
+            backend.observe = self.meter.store if self.spans is None else _both(self.meter.store, self.spans.store)
 
     async def run(self) -> None:
         """Measure how late the event loop is, and take a sample every other second; until cancelled."""
@@ -106,3 +104,11 @@ class Watcher:
             return await measured(self.container.storage(), self.container.clock(), LOOKS)
         except StorageError:
             return []
+
+
+def _both(first: Callable[P, None], second: Callable[P, None]) -> Callable[P, None]:
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        first(*args, **kwargs)
+        second(*args, **kwargs)
+
+    return told

@@ -22,8 +22,7 @@ from adapters.postgres.patience import patience
 from adapters.postgres.prepared import Call, Parameters, PreparingConnection, Rows
 from adapters.postgres.statements import STATEMENTS, fetching
 from adapters.postgres.transactions import Group, Transaction, united
-from adapters.postgres.uniting import Query, dealt
-from adapters.postgres.uniting import united as one_of
+from adapters.postgres.uniting import Query, as_one, dealt
 from adapters.postgres.views import is_walk, view_query
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
 from adapters.staging import Asked, Found, StagedStorage, Wanted
@@ -166,7 +165,7 @@ class PostgresBackend:
         for wish in wishes:
             for query in wish.wanted:
                 alike.setdefault(query.form, []).append(query)
-        found = await self._asked([one_of(queries) for queries in alike.values()])
+        found = await self._asked([as_one(queries) for queries in alike.values()])
         hands = {
             form: iter(dealt(rows, len(queries))) for (form, queries), rows in zip(alike.items(), found, strict=True)
         }

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-Parameters = Sequence[Any] | Mapping[str, Any]
+from adapters.postgres.prepared import Parameters
+
 Row = tuple[Any, ...]
 
 _TYPES = {str: "text", int: "bigint", bool: "boolean", datetime: "timestamptz"}
@@ -19,24 +20,28 @@ class Query:
 
     text: str
     parameters: Parameters
-    form: Hashable = attrs.field(init=False)
+    types: tuple[str, ...] = attrs.field(init=False)
+    """The types of its values; none for a query that is asked by itself."""
 
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "form", self._form() or self)
-
-    def _form(self) -> Hashable:
+    @types.default
+    def _types(self) -> tuple[str, ...]:
         if isinstance(self.parameters, Mapping):
-            return None
-        types = tuple([_TYPES.get(type(value)) for value in self.parameters])
-        return None if not types or None in types else (self.text, types)
+            return ()
+        types = [_TYPES.get(type(value), "") for value in self.parameters]
+        return tuple(types) if all(types) else ()
+
+    @property
+    def form(self) -> Hashable:
+        return (self.text, self.types) if self.types else self
 
 
-def united(queries: Sequence[Query]) -> tuple[str, Parameters]:
+def as_one(queries: Sequence[Query]) -> tuple[str, Parameters]:
     """Return one statement for queries of one form; each row ends in the number of its query, from 1 on."""
     first = queries[0]
     if len(queries) == 1:
         return first.text, first.parameters
-    return _united(*first.form), [list(values) for values in zip(*(each.parameters for each in queries), strict=True)]  # type: ignore[misc]
+    values = zip(*(each.parameters for each in queries), strict=True)
+    return _united(first.text, first.types), list(map(list, values))
 
 
 @lru_cache(512)

@@ -119,11 +119,11 @@ class Registrations:
     async def _founded(self, act: Act, newcomer: Newcomer, action: str, *, is_admin: bool = False) -> TokenPair:
         """Add a workspace with its first user."""
         account = new_account(act, newcomer, new_id(), WorkspaceRole.MANAGER, is_admin=is_admin)
-        named = await taken(act.unit, (newcomer.username, newcomer.email.lower()))
+        name_taken = await taken(act.unit, (newcomer.username, newcomer.email.lower()))
         if is_admin:
             # Read after the names and told before them: of two setups for one name the other hears that it is done.
             await enrol(act, account.user_id, first=True)
-        if named:
+        if name_taken:
             raise account_exists()
         workspace = await found_workspace(act, newcomer, account)
         return await self._signed_in(act, account, workspace, action)

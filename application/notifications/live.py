@@ -116,7 +116,7 @@ class Connection:
             last = await self._last(reader)
             position = last if after_position is None else min(after_position, last)
             count = await count_unread(reader, self.user_id)
-            gap = after_position not in (None, last) and await self._misses(reader, after_position or 0)
+            gap = after_position not in (None, last) and await self._misses(reader, position)
         yield Hello(position, count)
         if gap:
             yield Gap()

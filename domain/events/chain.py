@@ -71,7 +71,7 @@ def hashed_members(event: Event) -> dict[str, Any]:
     return _tagged(_members(event))
 
 
-_HASHED = (
+HASHED = (
     "event_id",
     "dfid",
     "position",
@@ -88,11 +88,12 @@ _HASHED = (
     "payload_hash",
     "prev_hash",
 )
-_hashed = attrgetter(*_HASHED)
+"""The members of an event that its hash covers, beside the tag of the rule."""
+_hashed = attrgetter(*HASHED)
 
 
 def _members(event: Event) -> dict[str, Any]:
-    return dict(zip(_HASHED, _hashed(event), strict=True))
+    return dict(zip(HASHED, _hashed(event), strict=True))
 
 
 def _tagged(members: dict[str, Any]) -> dict[str, Any]:

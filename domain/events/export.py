@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from domain.canonical import canonical, digest
-from domain.events.chain import ALGORITHM, NO_HASH, hashed_members, payload_hash
+from domain.events.chain import ALGORITHM, HASHED, NO_HASH, hashed_members, payload_hash
 from domain.events.values import Event
 
 LONGEST_LINE = 1 << 20
@@ -165,22 +165,4 @@ def _number(text: str) -> int | float:
     return int(text) if len(text) <= _EXACT_DIGITS else float(text)
 
 
-_MEMBERS = {
-    "v",
-    "event_id",
-    "dfid",
-    "position",
-    "event_type",
-    "category",
-    "visibility",
-    "circuit_id",
-    "recipient_user_id",
-    "author_user_id",
-    "author_workspace_id",
-    "occurred_at",
-    "recorded_at",
-    "corrects",
-    "payload_hash",
-    "prev_hash",
-    *_BESIDE,
-}
+_MEMBERS = {"v", *HASHED, *_BESIDE}

@@ -6,6 +6,7 @@ import signal
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -47,6 +48,10 @@ def _made(server: Served, bearer: str, number: int) -> Answer:
     return server.ask("/api/items", "POST", lot, authorization=bearer)
 
 
+def _is_down(server: Served, path: str) -> bool:
+    return server.ask(path).status == 503
+
+
 def test_30_a_stopped_store_is_told_everywhere_and_found_again(tmp_path: Path, store: PostgresServer) -> None:
     with Served(tmp_path / "one", DATABASE_URL=store.create_migrated_database(), **SECRETS) as server:
         bearer = _bearer(server.ready(), ANA)
@@ -54,7 +59,7 @@ def test_30_a_stopped_store_is_told_everywhere_and_found_again(tmp_path: Path, s
         store.stop()
         assert server.ask("/health").status == 200
         for path in ("/health/ready", "/health/db"):
-            until(lambda path=path: server.ask(path).status == 503, 2.0)  # type: ignore[misc]
+            until(partial(_is_down, server, path), 2.0)
         for path in DATA_ROUTES:
             refused = server.ask(path, authorization=bearer)
             assert (refused.status, int(refused.headers.get("retry-after", 0)) > 0) == (503, True), refused

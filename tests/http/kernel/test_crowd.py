@@ -135,3 +135,22 @@ async def test_who_leaves_while_held_is_forgotten(toy: Toy) -> None:
         await asyncio.sleep(HELD + 0.1)
         async with line_to(address) as line:
             assert (await line.ask(ASKED))[0] == 503
+
+
+async def test_a_request_on_its_way_when_the_server_ends_is_told_so(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle connection is not closed under a request; without one it goes by itself."""
+    links: list[crowd.Connection] = []
+    begin = crowd.Connection.connection_made
+    monkeypatch.setattr(
+        crowd.Connection, "connection_made", lambda link, transport: (links.append(link), begin(link, transport))
+    )
+    async with served(toy.app()) as address, line_to(address) as busy, line_to(address) as idle:
+        for line in (busy, idle):
+            assert (await line.ask(ASKED))[0] == 200
+        toy.health.closing = True
+        for link in links:
+            link.shutdown()
+        status, headers, body = await busy.ask(ASKED)
+        assert (status, headers["connection"], json.loads(body)["code"]) == (503, "close", "draining")
+        async with asyncio.timeout(10):
+            assert [await line.reader.read() for line in (busy, idle)] == [b"", b""]
