@@ -159,6 +159,7 @@ class StagedUnit(StagedReader):
     def __init__(self, storage: "StagedStorage") -> None:
         super().__init__(storage)
         self._changes: dict[str, FacetChanges] = {}
+        self._foreseen: dict[tuple[str, Key], Any] = {}
         self._doom: StorageError | None = None
 
     def _check(self) -> None:
@@ -174,28 +175,39 @@ class StagedUnit(StagedReader):
 
     async def get_many(self, facet: Facet[V], keys: Iterable[Key]) -> dict[Key, V]:
         self._check()
-        if facet.name not in self._changes:
+        if facet.name not in self._changes and not self._foreseen:
             return await super().get_many(facet, keys)
-        changes = self._of(facet)
-        wanted = list(dict.fromkeys(keys))
-        staged = {key: changes.staged(key) for key in wanted}
-        found = await super().get_many(facet, [key for key, value in staged.items() if value is None])
+        held = {key: self._held(facet, key) for key in keys}
+        found = await super().get_many(facet, [key for key, value in held.items() if value is None])
         return {
             key: value
-            for key in wanted
-            if (value := staged[key] if staged[key] is not None else found.get(key)) is not None and value is not GONE
+            for key, known in held.items()
+            if (value := found.get(key) if known is None else known) is not None and value is not GONE
         }
 
     async def find_each(self, *places: Place) -> tuple[Any, ...]:
         self._check()
-        staged = [self._staged(facet, key) for facet, key in places]
-        rest = [place for place, value in zip(places, staged, strict=True) if value is None]
+        held = [self._held(facet, key) for facet, key in places]
+        rest = [place for place, value in zip(places, held, strict=True) if value is None]
         found = iter(await super().find_each(*rest))
-        return tuple([next(found) if value is None else None if value is GONE else value for value in staged])
+        return tuple([next(found) if value is None else None if value is GONE else value for value in held])
 
-    def _staged(self, facet: AnyFacet, key: Key) -> Any:
+    async def foresee(self, *places: Place) -> None:
+        self._check()
+        wanted = [place for place in places if self._held(*place, keep=True) is None]
+        self.know(zip(wanted, await super().find_each(*wanted), strict=True))
+
+    def know(self, rows: Iterable[tuple[Place, Any]]) -> None:
+        self._foreseen.update(((facet.name, key), GONE if row is None else row) for (facet, key), row in rows)
+
+    def _held(self, facet: AnyFacet, key: Key, *, keep: bool = False) -> Any:
+        """Return what is staged or was foreseen of a row, GONE for none, and None where the store must be asked."""
         changes = self._changes.get(facet.name)
-        return None if changes is None else changes.staged(key)
+        staged = None if changes is None else changes.staged(key)
+        if staged is not None or not self._foreseen:
+            return staged
+        place = (facet.name, key)
+        return self._foreseen.get(place) if keep else self._foreseen.pop(place, None)
 
     async def page(self, facet: Facet[V], query: Select, after: Cursor | None = None, limit: int = 50) -> Page[V]:
         self._check()

@@ -1,5 +1,6 @@
 """Rows that a request needs whoever asks, read in one round trip with those that tell who asks."""
 
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import attrs
@@ -12,28 +13,34 @@ V = TypeVar("V")
 
 @attrs.define
 class Ahead:
-    """The places that are read ahead, and the rows found there.
+    """The places that are read ahead for a user, and the rows found there.
 
     A row is handed out once: who asks again wants to know what it is by then.
     """
 
-    places: tuple[Place, ...] = ()
-    _rows: dict[tuple[str, Key], Any] = attrs.field(factory=dict, init=False, repr=False)
+    places: Callable[[str], tuple[Place, ...]] = lambda _: ()
+    _rows: dict[tuple[str, Key], tuple[Place, Any]] = attrs.field(factory=dict, init=False, repr=False)
 
-    async def read(self, reader: Reader, *others: Place) -> tuple[Any, ...]:
-        """Return the rows at `others`, None for absent ones, and keep those at the places of this request."""
-        found = await reader.find_each(*others, *self.places)
-        for (facet, key), row in zip(self.places, found[len(others) :], strict=True):
-            self._rows[facet.name, key] = row
+    async def read(self, reader: Reader, user_id: str, *others: Place) -> tuple[Any, ...]:
+        """Return the rows at `others`, None for absent ones, and keep those that a request of this user needs."""
+        places = self.places(user_id)
+        found = await reader.find_each(*others, *places)
+        for place, row in zip(places, found[len(others) :], strict=True):
+            self._rows[place[0].name, place[1]] = (place, row)
         return found[: len(others)]
 
     async def find(self, reader: Reader, facet: Facet[V], key: Key) -> V | None:
         """Return a row that was read ahead, or read it."""
-        place = (facet.name, key)
-        if place not in self._rows:
+        held = self._rows.pop((facet.name, key), None)
+        if held is None:
             return await reader.find(facet, key)
-        row: V | None = self._rows.pop(place)
+        row: V | None = held[1]
         return row
+
+    def hand_over(self) -> Iterator[tuple[Place, Any]]:
+        """Yield what is left, with its place, for a unit to know."""
+        while self._rows:
+            yield self._rows.popitem()[1]
 
 
 NOTHING_AHEAD = Ahead()

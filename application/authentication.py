@@ -87,7 +87,7 @@ class AccessTokenCheck:
         claims = self._verified(text, now, client)
         async with self.storage.read() as reader:
             places = (ACCOUNTS, claims.user_id), (SESSIONS, claims.session_id)
-            account, session = await client.ahead.read(reader, *places)
+            account, session = await client.ahead.read(reader, claims.user_id, *places)
         if account is None or session is None or not _agrees(claims, account):
             raise revoked()
         if not session_holds(session, account, now):

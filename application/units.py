@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import attrs
 
+from application.ahead import NOTHING_AHEAD, Ahead
 from application.completion import complete
 from domain.access.principal import Principal
 from domain.act import Act
@@ -67,18 +68,21 @@ class Units:
         work: Callable[[Act], Awaitable[R | Refusal]],
         *,
         dfids: int = 0,
+        ahead: Ahead = NOTHING_AHEAD,
         completes: bool = True,
     ) -> R:
         """Run `work` in one unit with `dfids` numbers at hand and return its result once it is committed.
 
         A Refusal that `work` raises leaves nothing; one that it returns is raised once what it staged is
         committed. It runs again with fresh facts when it lost a race, at most 5 times. Raises Contention after
-        that. `completes` is False for the units of a request before its last one.
+        that. What was read `ahead` is known to the first attempt: it is as good as what a unit reads itself, for a unit
+        confirms what it relies on. `completes` is False for the units of a request before its last one.
         """
 
         async def attempt() -> R | Refusal:
             numbers = await self.dfids.take(dfids) if dfids else []
             async with self.storage.write() as unit:
+                unit.know(ahead.hand_over())
                 act = Act(unit, principal, self.clock.now(), iter(numbers))
                 result = await work(act)
                 if completes and not isinstance(result, Refusal):

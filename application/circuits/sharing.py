@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from application.ahead import NOTHING_AHEAD, Ahead
 from application.circuits.people import CircuitPeople
 from application.circuits.requests import Publications, PushBatch, PushElement, PushLocal
 from application.circuits.views import (
@@ -47,7 +48,7 @@ READ_EVENTS = 200
 class CircuitSharing(CircuitPeople):
     """What is done with items in a circuit."""
 
-    async def push(self, principal: Principal, circuit_id: str, dfid: str) -> Push:
+    async def push(self, principal: Principal, circuit_id: str, dfid: str, ahead: Ahead = NOTHING_AHEAD) -> Push:
         """Push an item by its DFID (4.12).
 
         Raises Refusal `not_found`, `permission_missing`, `resharing_not_allowed`, `item_merged`,
@@ -57,7 +58,7 @@ class CircuitSharing(CircuitPeople):
         async def work(act: Act) -> Push:
             return self._push_result(principal, await push(act, circuit_id, dfid))
 
-        return await self.units.perform(principal, work)
+        return await self.units.perform(principal, work, ahead=ahead)
 
     def _push_result(self, principal: Principal, pushed: Pushed) -> Push:
         operation, placement = pushed.operation, pushed.placement
@@ -72,7 +73,9 @@ class CircuitSharing(CircuitPeople):
             written=pushed.written,
         )
 
-    async def push_local(self, principal: Principal, circuit_id: str, request: PushLocal) -> Push:
+    async def push_local(
+        self, principal: Principal, circuit_id: str, request: PushLocal, ahead: Ahead = NOTHING_AHEAD
+    ) -> Push:
         """Push what a LID stands for; a draft becomes an item, or part of one (4.13).
 
         Raises Invalid with all requirements that are not met; Refusal `not_found`, `item_merged`,
@@ -84,7 +87,7 @@ class CircuitSharing(CircuitPeople):
             pushed = await push_local(act, self.keys, circuit_id, LocalPush(request.local_id, request.extras))
             return pushed if isinstance(pushed, Refusal) else self._push_result(principal, pushed)
 
-        return await self.units.perform(principal, work, dfids=1)
+        return await self.units.perform(principal, work, dfids=1, ahead=ahead)
 
     async def push_batch(self, principal: Principal, circuit_id: str, request: PushBatch) -> PushBatchResult:
         """Push many in one unit, in order (4.14).

@@ -1,6 +1,7 @@
 """Appending events: who may, what is refused, what is told (items-events.md 10.5)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -20,7 +21,7 @@ from domain.events.chain import EventDraft, payload_hash
 from domain.events.engine import record
 from domain.events.values import Event
 from domain.items.values import Item
-from domain.ports.schema import ACCOUNTS, CIRCUITS, EVENTS, ITEMS, MEMBERSHIPS, PLACEMENTS
+from domain.ports.schema import ACCOUNTS, CHAINS, CIRCUITS, EVENTS, ITEMS, MEMBERSHIPS, PLACEMENTS, Facet
 
 _AFTER_STATE = frozenset({Reason.CIRCUIT_NOT_USABLE, Reason.VISIBILITY_NOT_ALLOWED})
 """Reasons that come after the status of the item (http.md 3)."""
@@ -92,19 +93,26 @@ class Element:
 
 
 async def ground_of(act: Act, elements: Sequence[Element]) -> Ground:
-    """Read what these appends need: at most one query per kind of row."""
+    """Read what these appends need, and the heads of their chains, in one round trip."""
     drafts = [element.draft for element in elements]
     pairs = sorted({element.pair for element in elements if element.request.circuit_id is not None})
     named = sorted({circuit_id for circuit_id, _ in pairs})
     known = {event_id for draft in drafts for event_id in (draft.event_id, draft.corrects)}
     recipients = {draft.recipient_user_id for draft in drafts}
-    unit = act.unit
-    members = await unit.get_many(MEMBERSHIPS, [(circuit_id, act.user_id) for circuit_id in named])
-    placements = await unit.get_many(PLACEMENTS, pairs)
-    items = await unit.get_many(ITEMS, sorted({draft.dfid for draft in drafts}))
-    circuits = await unit.get_many(CIRCUITS, named)
-    events = await unit.get_many(EVENTS, sorted(filter(None, known)))
-    accounts = await unit.get_many(ACCOUNTS, sorted(filter(None, recipients)))
+    dfids = sorted({draft.dfid for draft in drafts})
+    wanted: tuple[tuple[Facet[Any], list[Any]], ...] = (
+        (MEMBERSHIPS, [(circuit_id, act.user_id) for circuit_id in named]),
+        (PLACEMENTS, pairs),
+        (ITEMS, dfids),
+        (CIRCUITS, named),
+        (EVENTS, sorted(filter(None, known))),
+        (ACCOUNTS, sorted(filter(None, recipients))),
+    )
+    chains = ((CHAINS, dfid) for dfid in dfids)
+    await act.unit.foresee(*chains, *((facet, key) for facet, keys in wanted for key in keys))
+    members, placements, items, circuits, events, accounts = [
+        await act.unit.get_many(facet, keys) for facet, keys in wanted
+    ]
     return Ground(
         items={item.key: item for item in items.values()},
         circuits={circuit.circuit_id: circuit for circuit in circuits.values()},

@@ -28,7 +28,7 @@ from domain.identifiers import GENERIC_NAMESPACE, canonical_key, canonical_names
 from domain.identifiers.personal import IdentifierKeys
 from domain.ids import new_id
 from domain.items.draft_merges import alone, touched, undecided, united
-from domain.items.draft_values import refile
+from domain.items.draft_values import draft_places, refile
 from domain.items.drafts import content_of, draft_aliases, draft_identifiers, new_draft, said, stored_submission
 from domain.items.engine import (
     IDENTIFIERS_REQUIRED,
@@ -49,7 +49,7 @@ from domain.items.resolution import Conflict
 from domain.items.submission import Submission, read_submission
 from domain.items.tokenise import Tokenised, tokenise
 from domain.items.values import ContributionSource, Identifier, Item, Outcome
-from domain.ports.schema import ITEMS, MAPPINGS
+from domain.ports.schema import COUNTERS, ITEMS, MAPPINGS
 from domain.precondition import Versions, require_version
 from domain.shape import Faulty
 
@@ -244,10 +244,11 @@ class Items(Statistics):
 
         async def work(act: Act) -> ItemView:
             local_id = request.local_id or new_id()
-            draft_stands = await act.unit.find(ITEMS, local_id) is not None
-            if draft_stands or await act.unit.find(MAPPINGS, local_id) is not None:
-                raise Refusal("local_id_taken", "This local id is known already.")
             draft = new_draft(act, self.keys, local_id, content)
+            known = ((ITEMS, local_id), (MAPPINGS, local_id))
+            await act.unit.foresee(*known, *((COUNTERS, place) for place in draft_places(draft)))
+            if any(row is not None for row in await act.unit.find_each(*known)):
+                raise Refusal("local_id_taken", "This local id is known already.")
             await act.unit.add(ITEMS, draft)
             await refile(act.unit, (), [draft])
             await act.audit("draft.created", ("draft", local_id), workspace_id=act.workspace_id)

@@ -41,7 +41,7 @@ class ApiKeyCheck:
             key = await self._holder(reader, forms)
             if key is None:
                 raise _unknown()
-            [account] = await client.ahead.read(reader, (ACCOUNTS, key.created_by))
+            [account] = await client.ahead.read(reader, key.created_by, (ACCOUNTS, key.created_by))
             if account is None:
                 raise _unknown()
         principal = key_principal(key, account, client)

@@ -12,12 +12,13 @@ from domain.act import Act
 from domain.circuits.audience import tell_circuit
 from domain.circuits.desk import Desk
 from domain.circuits.rules import approval_needed, check_active, completed_at_once, new_operation, superseded
-from domain.circuits.scene import Scene, scene
+from domain.circuits.scene import Scene, scene, scene_places
 from domain.circuits.values import Operation, Placement
 from domain.errors import Refusal, not_found
 from domain.items.values import Item
 from domain.ports.queries import Condition
-from domain.ports.schema import OPERATIONS
+from domain.ports.schema import CHAINS, ITEMS, OPERATIONS, PLACEMENTS
+from domain.ports.storage import Place
 
 MAX_WAITING = 10_000
 PLACED, ALREADY_PLACED, PENDING = "placed", "already_placed", "pending"
@@ -45,11 +46,18 @@ async def open_desk(act: Act, circuit_id: str) -> Desk:
     return Desk(act, at)
 
 
+def push_places(circuit_id: str, user_id: str, dfid: str) -> tuple[Place, ...]:
+    """Return where everything stands that a push asks for by key."""
+    here = scene_places(circuit_id, user_id)
+    return *here, (ITEMS, dfid), (PLACEMENTS, (circuit_id, dfid)), (CHAINS, dfid)
+
+
 async def push(act: Act, circuit_id: str, dfid: str) -> Pushed:
     """Push one item: placed now, found there, or waiting for approval.
 
     Raises Refusal `not_found`, `permission_missing`, `resharing_not_allowed`, `item_merged`, `item_not_active`.
     """
+    await act.unit.foresee(*push_places(circuit_id, act.user_id, dfid))
     desk = await open_desk(act, circuit_id)
     await desk.load([(act.principal, dfid)])
     pushed = push_item(desk, dfid)

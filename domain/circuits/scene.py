@@ -17,7 +17,7 @@ from domain.circuits.facts import circuit_fact, member_fact
 from domain.circuits.values import Circuit, Membership
 from domain.errors import Refusal, not_found
 from domain.ports.schema import CIRCUITS, MEMBERSHIPS
-from domain.ports.storage import Reader
+from domain.ports.storage import Place, Reader
 from domain.precondition import Versions, require_version
 
 CONFLICTS = frozenset({Reason.CIRCUIT_NOT_ACTIVE, Reason.OWNER_CANNOT_LEAVE, Reason.OWNER_ROLE_FIXED})
@@ -99,12 +99,16 @@ class Scene:
         await act.unit.confirm(MEMBERSHIPS, *(self.memberships[user] for user in sorted(map(str, relied))))
 
 
+def scene_places(circuit_id: str, *users: str) -> tuple[Place, ...]:
+    """Return where a circuit stands, and the memberships of these users."""
+    return (CIRCUITS, circuit_id), *((MEMBERSHIPS, (circuit_id, user)) for user in users)
+
+
 async def scene(reader: Reader, principal: Principal, circuit_id: str, *users: str) -> Scene:
-    """Read a circuit with the memberships of the principal and of `users`: two statements."""
-    found = await reader.find(CIRCUITS, circuit_id)
+    """Read a circuit with the memberships of the principal and of `users` in one round trip."""
     wanted = sorted({user for user in (principal.user_id, *users) if user is not None})
-    rows = await reader.get_many(MEMBERSHIPS, [(circuit_id, user) for user in wanted]) if found is not None else {}
-    return Scene(found, {row.user_id: row for row in rows.values()})
+    found, *rows = await reader.find_each(*scene_places(circuit_id, *wanted))
+    return Scene(found, {row.user_id: row for row in rows if row is not None and found is not None})
 
 
 def known(decision: Decision) -> None:

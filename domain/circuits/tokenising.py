@@ -72,6 +72,7 @@ class Tokenising:
         wanted = list(pushes)
         unit, principal = self.act.unit, self.act.principal
         lids = sorted({push.local_id for push in wanted})
+        await unit.foresee(*((facet, lid) for facet in (ITEMS, MAPPINGS) for lid in lids))
         # Drafts before mappings: a draft consumed meanwhile is then found as what it became, never as nothing.
         self._drafts = {row.key: row for row in (await unit.get_many(ITEMS, lids)).values()}
         self._mappings = {row.local_id: row for row in (await unit.get_many(MAPPINGS, lids)).values()}

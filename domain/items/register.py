@@ -4,7 +4,8 @@ Creating one item is a batch of one: the facts of all elements come in a fixed n
 admitted in order, each seeing the effects of earlier ones, and everything is staged at the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -54,7 +55,7 @@ from domain.items.values import (
 )
 from domain.ports.errors import Stale
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CONTRIBUTIONS, ITEMS, MAPPINGS
+from domain.ports.schema import CHAINS, CLAIMS, CONTRIBUTIONS, COUNTERS, ITEMS, MAPPINGS
 from domain.ports.walking import walk
 
 _Entries = Mapping[tuple[str, str, str, str], IdentifierEntry]
@@ -93,11 +94,19 @@ class Register:
         workspace = self.act.workspace_id
         claims = {claim for content in contents for claim in claims_wanted(content, workspace)}
         places = sorted({place for content in contents for place in places_of(content, workspace)})
-        found = await self.claiming.load_claims(claims)
         references = {place for content in contents for place in references_of(content, workspace)}
-        await self.claiming.load_counters(sorted(references.union(places)))
+        counters, items = sorted(references.union(places)), set(items)
+        await self._foresee(claims, counters, items)
+        found = await self.claiming.load_claims(claims)
+        await self.claiming.load_counters(counters)
         holders = await self.claiming.load_holders(places)
         await self.load_items({*items, *holders, *(claim.item for claim in found)})
+
+    async def _foresee(self, claims: Collection[Any], counters: Collection[str], items: Collection[str]) -> None:
+        """Read in one round trip what would take several, and the chains of the items."""
+        kinds = ((CLAIMS, claims), (COUNTERS, counters), (ITEMS, items), (CHAINS, items))
+        if sum(1 for _, keys in kinds if keys) > 1:
+            await self.act.unit.foresee(*((facet, key) for facet, keys in kinds for key in keys))
 
     async def load_claims(self, identifiers: Iterable[Identifier], workspace_id: str) -> None:
         """Read the claims that identifiers about to leave an item hold."""

@@ -83,6 +83,17 @@ class Unit(Reader, Protocol):
         """Remove rows; a versioned row must stand at the value's version. Raises Stale."""
         ...
 
+    async def foresee(self, *places: Place) -> None:
+        """Read in one round trip what the use case is going to ask for by key, from several facets.
+
+        The next question for each of these rows is answered with what was found, once; the one after it is asked.
+        """
+        ...
+
+    def know(self, rows: Iterable[tuple[Place, Any]]) -> None:
+        """Take over rows, None for absent ones, that were read for this request before, as if foreseen."""
+        ...
+
     async def confirm(self, facet: Facet[V], *values: V) -> None:
         """Demand that these rows still stand at their versions at commit, unchanged by this unit. Raises Stale."""
         ...

@@ -97,8 +97,8 @@ class Route:
     `framed` the page stands as `items` among those members, and `answer` is the whole. `bulk` and `uploads` mark
     long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and `live` streams,
     `socket` a WebSocket, both with the shapes of their `messages` by name. `policy` names a limit of the route's
-    own. `body` and `query` are attrs classes. `ahead` tells from the parameters of the path which rows the handler
-    reads first of all; only for routes that change nothing.
+    own. `body` and `query` are attrs classes. `ahead` tells from the parameters of the path and
+    the user which rows the handler reads first of all. A handler that changes something gives them to its unit.
     """
 
     method: str
@@ -118,7 +118,7 @@ class Route:
     opened_by: Callable[[str], bool] | None = attrs.field(default=None, repr=False)
     body: type[Any] | None = None
     query: type[Any] | None = None
-    ahead: Callable[[Mapping[str, Any]], tuple[Place, ...]] | None = attrs.field(default=None, repr=False)
+    ahead: Callable[[Mapping[str, Any], str], tuple[Place, ...]] | None = attrs.field(default=None, repr=False)
     kinds: Mapping[str, PathKind] = attrs.field(factory=dict)
     success: tuple[int, ...] = (200,)
     status_of: Callable[[Any], int] | None = None
@@ -161,8 +161,6 @@ class Route:
             raise TypeError(f"{self.operation_id} does not say which status it answers with")
         if self.page and not self._pages_by():
             raise TypeError(f"the list {self.operation_id} needs limit and cursor")
-        if self.ahead is not None and self.changes:
-            raise TypeError(f"{self.operation_id} changes what it would read ahead")
         _ = self.demand
 
     def _pages_by(self) -> bool:

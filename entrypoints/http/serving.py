@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -108,7 +108,7 @@ class Serving:
             # A path that is not one is refused in its turn, after the credential.
             with suppress(Refusal):
                 path = self._path(segments)
-                exchange.ahead = Ahead(route.ahead(path))
+                exchange.ahead = Ahead(partial(route.ahead, path))
         principal = await self._authenticated(exchange)
         exchange.principal = principal
         self._admit(principal, segments)

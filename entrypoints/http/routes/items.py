@@ -417,7 +417,7 @@ def item_routes(items: Items) -> Sequence[Route]:
             tag=TAG,
             summary="Read an item",
             scope=READ,
-            ahead=lambda path: ((ITEMS, path["dfid"]),),
+            ahead=lambda path, _: ((ITEMS, path["dfid"]),),
             query=Include,
             versioned=True,
             view=_read_view,

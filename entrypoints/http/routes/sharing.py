@@ -30,6 +30,8 @@ from application.circuits.views import (
     PushResult,
 )
 from domain.access.vocabulary import OperationStatus
+from domain.circuits.pushing import push_places
+from domain.circuits.scene import scene_places
 from domain.ports.queries import Page
 from entrypoints.http.paging import Cursors, listing
 from entrypoints.http.routes.circuits import GUARDED, MANAGE, MEMBER_ONLY, ONE, PUSH, READ, ROOT
@@ -74,10 +76,10 @@ class SharingHandlers:
         self.circuits = circuits
 
     async def push(self, call: Call) -> Push:
-        return await self.circuits.push(call.principal, call.path["circuit_id"], call.path["dfid"])
+        return await self.circuits.push(call.principal, call.path["circuit_id"], call.path["dfid"], call.ahead)
 
     async def push_local(self, call: Call) -> Push:
-        return await self.circuits.push_local(call.principal, call.path["circuit_id"], call.body)
+        return await self.circuits.push_local(call.principal, call.path["circuit_id"], call.body, call.ahead)
 
     async def push_batch(self, call: Call) -> PushBatchResult:
         return await self.circuits.push_batch(call.principal, call.path["circuit_id"], call.body)
@@ -212,6 +214,7 @@ def _pushing(do: SharingHandlers) -> Sequence[Route]:
             handler=do.push,
             operation_id="item_push",
             summary="Push an item into a circuit",
+            ahead=lambda path, user_id: push_places(path["circuit_id"], user_id, path["dfid"]),
             problems=(*GUARDED, *ITEM, "resharing_not_allowed", "quota_reached"),
             **pushed,
         ),
@@ -221,6 +224,7 @@ def _pushing(do: SharingHandlers) -> Sequence[Route]:
             handler=do.push_local,
             operation_id="draft_push",
             summary="Push a draft into a circuit: it becomes an item",
+            ahead=lambda path, user_id: scene_places(path["circuit_id"], user_id),
             body=PushLocal,
             problems=(*GUARDED, *ITEM, *CONFLICTS, "resharing_not_allowed", "quota_reached", "approval_required"),
             request_example={"local_id": "01941f60-6a80-7000-8000-0000000000f1", "data": {"lote": "12"}},

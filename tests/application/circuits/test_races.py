@@ -80,9 +80,17 @@ class Hesitant(Rewindable):
         await self._hesitate()
         return await super().fetch(*args)
 
+    async def fetch_each(self, *args: Any) -> Any:
+        await self._hesitate()
+        return await super().fetch_each(*args)
+
     async def select(self, *args: Any) -> Any:
         await self._hesitate()
         return await super().select(*args)
+
+    async def select_each(self, *args: Any) -> Any:
+        await self._hesitate()
+        return await super().select_each(*args)
 
     async def commit(self, changes: Changes) -> None:
         await self._hesitate()

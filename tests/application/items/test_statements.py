@@ -29,6 +29,12 @@ class CountedBackend(MemoryBackend):
         self.rows += len(found)
         return found
 
+    async def fetch_each(self, wanted: Any) -> Any:
+        self.asked["fetch"] += 1
+        found = await super().fetch_each(wanted)
+        self.rows += sum(map(len, found.values()))
+        return found
+
     async def select(self, facet: Any, query: Any, after: Any, limit: int) -> Any:
         self.asked["select"] += 1
         found = await super().select(facet, query, after, limit)

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from domain.access.vocabulary import ItemStatus
-from domain.ports.errors import NotFound
+from domain.ports.errors import NotFound, Stale
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ITEMS, MAPPINGS, SHARES, WORKSPACES
 from domain.ports.storage import Storage
@@ -208,6 +208,40 @@ async def test_rows_of_several_facets_are_found_together_in_the_order_asked(stor
             assert await reader.find_each() == ()
     async with other.read() as reader:
         assert await reader.find_each(*places) == (thing, None, two)
+
+
+async def test_what_a_unit_foresaw_answers_one_question_and_gives_way_to_what_it_stages(
+    storage: Storage, other: Storage
+) -> None:
+    one, two, gone = workspace("one"), workspace("two"), workspace("gone")
+    await keep(storage, one, gone)
+    keys = [each.workspace_id for each in (one, two, gone)]
+    places = [(WORKSPACES, key) for key in keys]
+
+    async def change() -> None:
+        async with other.write() as elsewhere:
+            await elsewhere.save(WORKSPACES, renamed(one, "three"))
+            await elsewhere.add(WORKSPACES, two)
+
+    async with storage.write() as unit:
+        await unit.foresee(*places)
+        await unit.remove(WORKSPACES, gone)
+        await asyncio.create_task(change())
+        assert await unit.find_each(*places) == (one, None, None)
+        assert await unit.get_many(WORKSPACES, keys) == {keys[0]: renamed(one, "three"), keys[1]: two}
+
+
+async def test_a_unit_that_relies_on_what_was_read_before_it_is_stale_when_that_changed(
+    storage: Storage, other: Storage
+) -> None:
+    one = workspace()
+    await keep(storage, one)
+    async with other.write() as elsewhere:
+        await elsewhere.save(WORKSPACES, renamed(one, "two"))
+    with pytest.raises(Stale):
+        async with storage.write() as unit:
+            unit.know([((WORKSPACES, one.workspace_id), one)])
+            await unit.confirm(WORKSPACES, await unit.get(WORKSPACES, one.workspace_id))
 
 
 async def test_first_pages_of_several_facets_show_a_unit_what_it_staged(storage: Storage, other: Storage) -> None:
