@@ -16,7 +16,7 @@ from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, ord
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
 from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import Facet, Key
-from domain.ports.storage import MAX_PAGE, Place
+from domain.ports.storage import MAX_PAGE, QUESTIONS, Place
 from domain.ports.views import View
 
 V = TypeVar("V")
@@ -72,6 +72,12 @@ class Backend(Protocol):
 _open_unit: ContextVar[object | None] = ContextVar("open_unit", default=None)
 
 
+def _count() -> None:
+    questions = QUESTIONS.get()
+    if questions is not None:
+        questions.asked += 1
+
+
 class StagedReader:
     """A reader of committed state."""
 
@@ -84,6 +90,7 @@ class StagedReader:
         if self._closed or self._storage._closed:
             self._storage._check()
             raise Closed("the block of this reader has ended")
+        _count()
 
     async def find(self, facet: Facet[V], key: Key) -> V | None:
         return (await self.get_many(facet, [key])).get(key)
@@ -158,6 +165,7 @@ class StagedUnit(StagedReader):
 
     def __init__(self, storage: "StagedStorage") -> None:
         super().__init__(storage)
+        _count()
         self._changes: dict[str, FacetChanges] = {}
         self._foreseen: dict[tuple[str, Key], Any] = {}
         self._doom: StorageError | None = None

@@ -10,7 +10,7 @@ from application.ahead import Ahead
 from application.denials import Denial, Denials
 from application.tokens import AccessClaims, AccessTokens, Forged
 from domain.access.principal import ANONYMOUS, Principal, PrincipalKind
-from domain.accounts.rules import is_active, session_holds
+from domain.accounts.rules import dies_at, is_active, session_holds
 from domain.accounts.values import Account, Session
 from domain.errors import Refusal
 from domain.ports.clock import Clock
@@ -92,7 +92,7 @@ class AccessTokenCheck:
             raise revoked()
         if not session_holds(session, account, now):
             raise revoked()
-        return user_principal(account, session, client, claims.expires_at)
+        return user_principal(account, session, client, min(claims.expires_at, dies_at(session)))
 
     def _verified(self, text: str, now: datetime, client: Client) -> AccessClaims:
         """Read a token; one that somebody else signed is told to the audit as `token.forged`."""

@@ -6,7 +6,10 @@ implementation obeys stand in docs/architecture.md and are pinned by tests/confo
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from contextvars import ContextVar
+from typing import Any, Final, Protocol, TypeVar
+
+import attrs
 
 from domain.ports.errors import Contention, KeyedError, Stale, StorageError
 from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
@@ -20,6 +23,17 @@ MAX_PAGE = 1000
 
 Place = tuple[Facet[Any], Key]
 """Where a row stands."""
+
+
+@attrs.define
+class Questions:
+    """How often a store was asked, by readers and units of one task."""
+
+    asked: int = 0
+
+
+QUESTIONS: Final[ContextVar[Questions | None]] = ContextVar("questions", default=None)
+"""What counts the questions of the present task, where somebody wants to know."""
 
 
 class Reader(Protocol):

@@ -15,6 +15,7 @@ from entrypoints.cli.doctor import CHECKS, examine
 from entrypoints.http.app import App, Observer
 from entrypoints.http.health import Health, StoreState
 from entrypoints.http.idempotency import Idempotency
+from entrypoints.http.kept import KeptAnswers
 from entrypoints.http.limits import RequestLimits
 from entrypoints.http.openapi import document
 from entrypoints.http.pages import kernel_routes
@@ -138,6 +139,7 @@ def kernel_of(container: Container, health: Health) -> Kernel:
         note_denial=container.denials().note,
         parse_dfid=parse_dfid,
         gate=health,
+        kept=KeptAnswers(container.storage(), container.clock()),
     )
 
 

@@ -27,6 +27,7 @@ from entrypoints.http.codec import kinds as codec_kinds
 from entrypoints.http.errors import occurrence
 from entrypoints.http.exchange import Exchange
 from entrypoints.http.idempotency import Idempotency, read_key
+from entrypoints.http.kept import KeptAnswers
 from entrypoints.http.keyed import Keyed
 from entrypoints.http.limits import RequestLimits, limit_headers, refuse_beyond
 from entrypoints.http.paging import Cursors, listing
@@ -70,6 +71,7 @@ class Kernel:
     limits: RequestLimits | None
     parse_dfid: DfidParser
     gate: Gate
+    kept: KeptAnswers
     count_key: Callable[[str, int], None] = lambda key_id, status: None
     note_denial: Callable[[Denial], None] = lambda denial: None
 
@@ -101,8 +103,27 @@ class Serving:
 
     async def serve(self, exchange: Exchange, segments: Mapping[str, str]) -> Answer | Stream | Socket:
         """Run the checks in order and the handler. Raises Refusal, Invalid and whatever the handler raises."""
-        route, kernel = self.route, self.kernel
         exchange.extra_headers = self.extra
+        if self.route.ahead is not None:
+            return await self._kept(exchange, segments)
+        return await self._made(exchange, segments)
+
+    async def _kept(self, exchange: Exchange, segments: Mapping[str, str]) -> Answer | Stream | Socket:
+        """Answer as before where nothing changed that the answer rests on."""
+        answers = self.kernel.kept
+        kept = await answers.find(exchange)
+        if kept is not None:
+            exchange.principal, exchange.credential_sent = kept.principal, True
+            await self._charge(exchange, kept.principal)
+            return kept.answer
+        answers.begin()
+        answer = await self._made(exchange, segments)
+        if isinstance(answer, Answer):
+            answers.keep(exchange, answer)
+        return answer
+
+    async def _made(self, exchange: Exchange, segments: Mapping[str, str]) -> Answer | Stream | Socket:
+        route, kernel = self.route, self.kernel
         path = None
         if route.ahead is not None:
             # A path that is not one is refused in its turn, after the credential.
@@ -112,8 +133,7 @@ class Serving:
         principal = await self._authenticated(exchange)
         exchange.principal = principal
         self._admit(principal, segments)
-        if kernel.limits is not None and not route.unlimited:
-            self._note(exchange, await kernel.limits.charge(principal, route.policy))
+        await self._charge(exchange, principal)
         if route.changes and kernel.gate.read_only:
             raise Refusal("read_only", "The store is being copied.", retry_after_seconds=5)
         try:
@@ -146,6 +166,11 @@ class Serving:
             if limits is not None and refused.code not in ("ambiguous_credentials", "overloaded"):
                 self._note(exchange, await limits.charge_anonymous(exchange.address))
             raise
+
+    async def _charge(self, exchange: Exchange, principal: Principal) -> None:
+        limits = self.kernel.limits
+        if limits is not None and not self.route.unlimited:
+            self._note(exchange, await limits.charge(principal, self.route.policy))
 
     def _note(self, exchange: Exchange, verdicts: list[Verdict]) -> None:
         exchange.extra_headers = (*self.extra, *limit_headers(verdicts))

@@ -31,6 +31,7 @@ from entrypoints.http.answers import Ready
 from entrypoints.http.app import create_app
 from entrypoints.http.health import Health, StoreState
 from entrypoints.http.idempotency import Idempotency
+from entrypoints.http.kept import KeptAnswers
 from entrypoints.http.paging import Cursors
 from entrypoints.http.routing import Call, Route
 from entrypoints.http.server import server_config
@@ -91,6 +92,7 @@ def kernel() -> Any:
         limits=None,
         parse_dfid=parse_dfid,
         gate=health,
+        kept=KeptAnswers(MemoryStorage(), clock),
     )
     return create_app([route], kernel, health)
 

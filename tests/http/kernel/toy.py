@@ -26,6 +26,7 @@ from entrypoints.http.app import App, create_app
 from entrypoints.http.auth import Carrier, Client, Credential
 from entrypoints.http.health import Health, StoreState
 from entrypoints.http.idempotency import Idempotency
+from entrypoints.http.kept import KeptAnswers
 from entrypoints.http.limits import RequestLimits
 from entrypoints.http.paging import Cursors
 from entrypoints.http.routing import Call, Deprecation, Route
@@ -155,6 +156,7 @@ class Toy:
             limits=RequestLimits(self.counter),
             parse_dfid=parse_dfid,
             gate=self.health,
+            kept=KeptAnswers(self.storage, self.clock),
         )
         return create_app(routes(self), kernel, self.health, (self.observe,))
 
