@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote
 
 import httptools
 
-from entrypoints.http.exchange import Scope
+from entrypoints.http.cycle import OFFERED, Cycle
 from entrypoints.http.heads import Heads, Unread
 from entrypoints.http.sending import Raw
 
@@ -24,7 +25,7 @@ LAST_CALL: Final = 0.2
 EVERY: Final = 0.01
 AT_ONCE: Final = 16
 """Connections that are listened to again at one time when their second is over: what refusing may cost."""
-Refuse = Callable[[Scope], tuple[list[Raw], bytes] | None]
+Refuse = Callable[[Any], tuple[list[Raw], bytes] | None]
 """Returns headers and body of the refusal when there is no room for a request, and None when it is to be served."""
 
 
@@ -74,20 +75,49 @@ class Connection(Heads):
 
     def on_headers_complete(self) -> None:
         """Refuse the request, or serve it."""
-        refusal = self._refusal() if self.cycle is None or self.cycle.response_complete else None
+        self._heading = False
+        upgrades = self.parser.should_upgrade()
+        self._complete()
+        if upgrades and self._should_upgrade():
+            return
+        free = self.cycle is None or self.cycle.response_complete
+        refusal = self._crowd.refuse(self.scope) if free and not (self.expect_100_continue or upgrades) else None
         if refusal is None:
-            super().on_headers_complete()
+            self._serve(free)
         else:
-            self._refused, self._heading = True, False
+            self._refused = True
             self._send(*refusal)
 
-    def _refusal(self) -> tuple[list[Raw], bytes] | None:
-        if self.expect_100_continue or self.parser.should_upgrade():
-            return None
-        url = httptools.parse_url(self.url)
-        method, path = self.parser.get_method().decode("ascii"), url.path.decode("ascii")
-        asked = {"method": method, "path": path, "raw_path": url.path, "query_string": url.query or b""}
-        return self._crowd.refuse(self.scope | asked)
+    def _complete(self) -> None:
+        """Put into the scope what the request line says."""
+        url, scope = httptools.parse_url(self.url), self.scope
+        path = url.path.decode("ascii")
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = self.parser.get_http_version()
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
+        scope["extensions"] = OFFERED
+
+    def _serve(self, free: bool) -> None:
+        """Begin with the request, or keep it until those before it on this connection are answered."""
+        cycle = self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if free:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def _send(self, headers: list[Raw], body: bytes) -> None:
         keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()

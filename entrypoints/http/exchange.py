@@ -16,6 +16,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+WHOLE: Final = "defarm.answer"
+"""The extension of ASGI by which a server takes status, headers and body of an answer as one message."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -36,7 +38,7 @@ class Exchange:
     __slots__ = (
         "aborted", "address", "ahead", "body_read", "bytes_in", "bytes_out", "code", "committing", "credential_sent",
         "expired", "extra_headers", "headers", "in_flight", "method", "path", "principal", "query", "receive",
-        "repeated", "request_id", "route", "send", "socket", "started", "trace_id",
+        "repeated", "request_id", "route", "send", "socket", "started", "trace_id", "whole",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,6 +54,7 @@ class Exchange:
             self.headers, self.repeated = _joined(raw)
         self.receive = receive
         self.send = send
+        self.whole: bool = WHOLE in scope.get("extensions", ())
         self.trace_id, self.request_id = _identity(self.headers)
         self.address: str | None = None
         self.ahead: Ahead = NOTHING_AHEAD

@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from domain.errors import Refusal
+from entrypoints.http.cycle import head_of
 from entrypoints.http.sending import Raw
 
 MAX_REQUEST_LINE: Final = 8 * 1024
@@ -94,5 +95,6 @@ class Heads(HttpToolsProtocol):
 
     def answer(self, status: int, headers: list[Raw], body: bytes) -> None:
         """Answer without the chain."""
-        lines = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]
-        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
+        head = head_of(status, (*self.server_state.default_headers, *headers))
+        if head is not None:
+            self.transport.write(head + body)

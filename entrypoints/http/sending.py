@@ -8,7 +8,7 @@ from typing import Final
 
 from entrypoints.http.answers import Answer, Stream, stream_headers
 from entrypoints.http.conditional import VARY
-from entrypoints.http.exchange import Exchange
+from entrypoints.http.exchange import WHOLE, Exchange
 from entrypoints.http.settings import HttpSettings
 
 MIN_COMPRESSED: Final = 1024
@@ -90,6 +90,9 @@ class Sender:
         if exchange.method == "HEAD":
             body = b""
         exchange.bytes_out = len(body)
+        if exchange.whole:
+            await exchange.send({"type": WHOLE, "status": answer.status, "headers": headers, "body": body})
+            return
         await exchange.send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await exchange.send({"type": "http.response.body", "body": body})
 
