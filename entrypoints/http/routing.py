@@ -98,7 +98,8 @@ class Route:
     long bodies, `reads` a POST that changes nothing, `secret` answers with secrets, `export` and `live` streams,
     `socket` a WebSocket, both with the shapes of their `messages` by name. `policy` names a limit of the route's
     own. `body` and `query` are attrs classes. `ahead` tells from the parameters of the path and
-    the user which rows the handler reads first of all. A handler that changes something gives them to its unit.
+    the user which rows the handler reads first of all. A handler that changes something gives them to its unit; what a
+    GET answers that reads ahead does not change by time alone.
     """
 
     method: str

@@ -100,11 +100,12 @@ class Serving:
         self.no_query = None if requires else decode_query([], self.query_class)
         self.limit = body_limit(route, kernel.settings)
         self.extra = deprecation_headers(route)
+        self.keeps = route.method == "GET" and route.ahead is not None
 
     async def serve(self, exchange: Exchange, segments: Mapping[str, str]) -> Answer | Stream | Socket:
         """Run the checks in order and the handler. Raises Refusal, Invalid and whatever the handler raises."""
         exchange.extra_headers = self.extra
-        if self.route.ahead is not None:
+        if self.keeps:
             return await self._kept(exchange, segments)
         return await self._made(exchange, segments)
 
