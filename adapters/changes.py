@@ -1,6 +1,6 @@
 """What a unit has staged, facet by facet, and which of it answers a query."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -128,7 +128,7 @@ def ordered(staged: Mapping[str, FacetChanges]) -> Changes:
     return sorted(filter(None, staged.values()), key=lambda change: _PLACES[change.facet.name])
 
 
-def fixed(condition: Any) -> Iterable[Any] | None:
+def fixed(condition: Any) -> Collection[Any] | None:
     """Return the values that a condition leaves for its column, None when it leaves a range."""
     if isinstance(condition, AnyOf):
         return dict.fromkeys(condition.values)
@@ -140,17 +140,30 @@ def cursor_of(facet: Facet[Any], query: Select, value: Any) -> Cursor:
     return tuple(facet.columns[name](value) for name in (*query.order, *facet.key))
 
 
-def order_key(cursor: Cursor) -> tuple[tuple[bool, Any], ...]:
-    """Make cursors comparable when columns are null: null sorts last, as in SQL."""
-    return tuple((part is None, part if part is not None else "") for part in cursor)
+class _Last:
+    """What stands for null where values are compared: null sorts last, as in SQL."""
+
+    def __lt__(self, other: Any) -> bool:
+        return False
+
+    def __gt__(self, other: Any) -> bool:
+        return other is not self
+
+
+LAST = _Last()
+
+
+def order_key(cursor: Cursor) -> tuple[Any, ...]:
+    """Make cursors comparable when columns are null."""
+    return tuple([LAST if part is None else part for part in cursor]) if None in cursor else cursor
 
 
 def beyond(query: Select, cursor: Cursor, after: Cursor | None) -> bool:
-    """Tell whether a row comes after the one on which the cursor `after` stands."""
+    """Tell whether a row comes after the one on which the cursor `after` stands, which may leave out last columns."""
     if after is None:
         return True
     here, edge = order_key(cursor), order_key(after)
-    return here < edge if query.descending else here > edge
+    return here < edge if query.descending else here > (*edge, LAST)
 
 
 def listed(facet: Facet[Any], query: Select, values: Iterable[Any], after: Cursor | None) -> list[Any]:

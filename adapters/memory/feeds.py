@@ -2,27 +2,45 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
+from adapters.memory.listing import Listing, Tables, Where, all_of, few, given
 from domain.access.permissions import Permission
 from domain.access.vocabulary import MembershipStatus
 from domain.activity.values import Activity, Tally
 from domain.audit.log import ActorTotal
+from domain.ports.queries import AnyOf
+from domain.ports.schema import ACTIVITY, AUDIT_DAYS, MEMBERSHIPS
 from domain.ports.views import ActivityTallies, ActivityView, ActorTotals
 
-Tables = dict[str, Any]
+
+def activity_listing(tables: Tables, view: ActivityView) -> Listing[Activity]:
+    """Return the list of the entries of a view."""
+    wanted = given(
+        circuit_id=view.circuit_id,
+        actor_user_id=view.user_id,
+        kind=AnyOf(view.kinds) if view.kinds else None,
+        at=view.period,
+    )
+    named = view.circuit_id is not None or view.user_id is not None
+    sources = [wanted] if named else [wanted | source for source in _sources(tables, view)]
+    words = () if view.dfid is None else (view.dfid,)
+    return Listing(ACTIVITY, ("at", "activity_id"), lambda entry: _shown(tables, view, entry), sources, words)
 
 
-def seen_activity(tables: Tables, view: ActivityView) -> Iterator[Activity]:
-    """Yield the entries of a view, in no order."""
-    for entry in tables["activity"].rows.values():
-        if _fits(view, entry) and _visible(tables, view, entry):
-            yield entry
+def _sources(tables: Tables, view: ActivityView) -> list[Where]:
+    viewer = view.viewer
+    own, home = given(actor_user_id=viewer.user_id), given(workspace_id=viewer.workspace_id)
+    if view.scope in ("mine", "workspace"):
+        return [own] if view.scope == "mine" else [own, home]
+    member = all_of(tables, MEMBERSHIPS, user_id=viewer.user_id, status=MembershipStatus.ACTIVE)
+    circuits = few("circuit_id", (each.circuit_id for each in member))
+    sources = [circuits] if view.scope == "circuits" else [own, circuits, *([home] if view.manages else [])]
+    return sources if circuits else [{}]
 
 
 def activity_tallies(tables: Tables, view: ActivityTallies) -> Iterator[Tally]:
     """Yield the numbers of a view, in no order."""
-    counted = Counter((f"{entry.at:%Y-%m-%d}", entry.kind) for entry in seen_activity(tables, view.of))
+    counted = Counter((f"{entry.at:%Y-%m-%d}", entry.kind) for entry in activity_listing(tables, view.of).rows(tables))
     for (day, kind), count in counted.items():
         yield Tally(day, kind, count)
 
@@ -30,8 +48,8 @@ def activity_tallies(tables: Tables, view: ActivityTallies) -> Iterator[Tally]:
 def actor_totals(tables: Tables, view: ActorTotals) -> Iterator[ActorTotal]:
     """Yield the totals of users, in no order; whoever acts without being a user has no id, hence no hyphen."""
     totals: Counter[str] = Counter()
-    for row in tables["audit_days"].rows.values():
-        if row.day in view.days and "-" in row.actor:
+    for row in all_of(tables, AUDIT_DAYS, day=view.days):
+        if "-" in row.actor:
             counted = (count for key, count in row.counts.items() if not view.denied or " denied " in key)
             totals[row.actor] += sum(counted)
     for user_id, count in totals.items():
@@ -39,21 +57,15 @@ def actor_totals(tables: Tables, view: ActorTotals) -> Iterator[ActorTotal]:
             yield ActorTotal(user_id, count)
 
 
-def _fits(view: ActivityView, entry: Activity) -> bool:
-    return (
-        (view.circuit_id is None or entry.circuit_id == view.circuit_id)
-        and (view.user_id is None or entry.actor_user_id == view.user_id)
-        and (not view.kinds or entry.kind in view.kinds)
-        and (view.dfid is None or view.dfid in entry.dfids)
-        and (view.period is None or entry.at in view.period)
-    )
+def _shown(tables: Tables, view: ActivityView, entry: Activity) -> bool:
+    return (view.dfid is None or view.dfid in entry.dfids) and _visible(tables, view, entry)
 
 
 def _visible(tables: Tables, view: ActivityView, entry: Activity) -> bool:
     viewer = view.viewer
     own = entry.actor_user_id == viewer.user_id
     home = entry.workspace_id == viewer.workspace_id
-    member = tables["memberships"].rows.get((entry.circuit_id, viewer.user_id))
+    member = tables["memberships"].rows.get((entry.circuit_id or "", viewer.user_id))
     if member is not None and member.status != MembershipStatus.ACTIVE:
         member = None
     pulls = member is None or Permission.PULL in member.permissions

@@ -1,11 +1,15 @@
-"""Lists that span facets, evaluated over the tables: the oracle that SQL must agree with."""
+"""Lists that span facets, evaluated over the tables: the oracle that SQL must agree with.
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+The rule of a list is a predicate that is asked of every row it shows; indexes only name the rows that are asked.
+"""
+
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from adapters.changes import order_key
-from adapters.memory.feeds import activity_tallies, actor_totals, seen_activity
+from adapters.memory.feeds import activity_listing, activity_tallies, actor_totals
+from adapters.memory.listing import Listing, Tables, Where, all_of, few, given
 from domain.access.permissions import Permission
 from domain.access.question import page_state
 from domain.access.vocabulary import (
@@ -21,11 +25,22 @@ from domain.circuits.directory import page_words
 from domain.circuits.facts import circuit_fact
 from domain.circuits.values import Circuit, Membership, Placement
 from domain.events.values import Event
-from domain.items.search import search_tokens
+from domain.items.search import alias_mark, evidence_mark, kind_mark, namespace_mark, search_tokens, splits
 from domain.items.values import Alias, Identifier, IdentifierEntry, Item
 from domain.notifications.values import LastPosition
-from domain.ports.queries import Cursor, Select
-from domain.ports.schema import MEMBERSHIPS
+from domain.ports.queries import AnyOf, Condition, Cursor, StartsWith
+from domain.ports.schema import (
+    ACCOUNTS,
+    CIRCUITS,
+    ENTRIES,
+    EVENTS,
+    ITEMS,
+    MEMBERSHIPS,
+    OPERATIONS,
+    PLACEMENTS,
+    SHARES,
+    TRANSFERS,
+)
 from domain.ports.views import (
     ActivityTallies,
     ActivityView,
@@ -41,29 +56,12 @@ from domain.ports.views import (
 )
 
 V = TypeVar("V")
-Tables = dict[str, Any]
 
 
 def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
-    """Return up to `limit` rows of a view after a cursor, by walking everything but for own items."""
+    """Return up to `limit` rows of a view after a cursor."""
     rows: list[tuple[Cursor, Any]]
     match view:
-        case ItemsView(access="own", circuit_id=None):
-            return list(islice(_own(tables, view, after), limit))
-        case ItemsView():
-            rows = [((getattr(item, view.sort), item.key), item) for item in _items(tables, view)]
-        case MembersView():
-            rows = [((member.joined_at, member.user_id), member) for member in _members(tables, view)]
-        case PlacementsView():
-            rows = [((row.placed_at, row.placement_id), row) for row in _placements(tables, view)]
-        case DirectoryView():
-            rows = [((each.public_since, each.circuit_id), each) for each in _directory(tables, view)]
-        case EventsView(by_position=True):
-            rows = [((event.position,), event) for event in _events(tables, view)]
-        case EventsView():
-            rows = [((getattr(event, view.time), event.event_id), event) for event in _events(tables, view)]
-        case ActivityView():
-            rows = [((entry.at, entry.activity_id), entry) for entry in seen_activity(tables, view)]
         case ActivityTallies():
             rows = [((tally.day, tally.kind), tally) for tally in activity_tallies(tables, view)]
         case ActorTotals():
@@ -72,106 +70,176 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
             last = tables["notifications"].serials.get(view.user_id)
             rows = [] if last is None else [((last,), LastPosition(last))]
         case _:
-            raise TypeError(f"no such view: {view!r}")
-    backwards = _backwards(view)
-    rows.sort(key=lambda row: order_key(row[0]), reverse=backwards)
+            listing = _listing(tables, view)
+            return [(listing.cursor(row), row) for row in islice(listing.rows(tables, after), limit)]
+    rows.sort(key=lambda row: order_key(row[0]))
     if after is not None:
-        edge = order_key(after)
-        rows = [row for row in rows if (order_key(row[0]) < edge if backwards else order_key(row[0]) > edge)]
+        rows = [row for row in rows if order_key(row[0]) > order_key(after)]
     return rows[:limit]
 
 
-def _backwards(view: View[Any]) -> bool:
-    if isinstance(view, ItemsView | EventsView):
-        return view.descending and not getattr(view, "by_position", False)
-    return isinstance(view, ActivityView | DirectoryView | PlacementsView)
+def _listing(tables: Tables, view: View[Any]) -> Listing[Any]:
+    match view:
+        case ItemsView():
+            return _items(tables, view)
+        case MembersView():
+            return _members(tables, view)
+        case PlacementsView():
+            return _placements(tables, view)
+        case DirectoryView():
+            return _directory(view)
+        case EventsView():
+            return _events(tables, view)
+        case ActivityView():
+            return activity_listing(tables, view)
+        case _:
+            raise TypeError(f"no such view: {view!r}")
 
 
 def open_circuits(tables: Tables, viewer: Viewer, dfid: str) -> set[str]:
     """Return the circuits through which the viewer may view an item (circuit_member, approved_pull)."""
     return {
         placement.circuit_id
-        for placement in tables["placements"].rows.values()
-        if placement.dfid == dfid and _reads_through(tables, viewer, placement)
+        for placement in all_of(tables, PLACEMENTS, dfid=dfid)
+        if _reads_through(tables, viewer, placement)
     }
 
 
-def _reads_through(tables: Tables, viewer: Viewer, placement: Any) -> bool:
+def _reads_through(tables: Tables, viewer: Viewer, placement: Placement) -> bool:
     member = tables["memberships"].rows.get((placement.circuit_id, viewer.user_id))
     circuit = tables["circuits"].rows.get(placement.circuit_id)
-    if (
-        member is None
-        or circuit is None
-        or circuit.status != CircuitStatus.ACTIVE
-        or member.status != MembershipStatus.ACTIVE
-        or Permission.PULL not in member.permissions
-    ):
+    if member is None or circuit is None or not _pulls(circuit, member):
         return False
     return not circuit.require_approval_for_pull or any(
-        operation.operation_type == OperationType.PULL
-        and operation.status == OperationStatus.COMPLETED
-        and operation.requester_id == viewer.user_id
-        and operation.placement_id == placement.placement_id
-        and operation.member_since == member.joined_at
-        for operation in tables["operations"].rows.values()
+        operation.placement_id == placement.placement_id and operation.status == OperationStatus.COMPLETED
+        for operation in all_of(
+            tables,
+            OPERATIONS,
+            circuit_id=placement.circuit_id,
+            dfid=placement.dfid,
+            requester_id=viewer.user_id,
+            operation_type=OperationType.PULL,
+            member_since=member.joined_at,
+        )
     )
 
 
-def _shared(tables: Tables, view: ItemsView | EventsView, dfid: str | None) -> bool:
+def _pulls(circuit: Circuit, member: Membership) -> bool:
+    """Tell whether a membership lets its user pull."""
+    return (
+        circuit.status == CircuitStatus.ACTIVE
+        and member.status == MembershipStatus.ACTIVE
+        and Permission.PULL in member.permissions
+    )
+
+
+def _reached(tables: Tables, viewer: Viewer, circuit_id: str | None = None) -> Iterator[str]:
+    """Yield the items that stand in the viewer's circuits, or in one of them, and among them all that the viewer may
+    view through a circuit."""
+    for member in all_of(tables, MEMBERSHIPS, user_id=viewer.user_id, **given(circuit_id=circuit_id)):
+        circuit = tables["circuits"].rows[member.circuit_id]
+        if not _pulls(circuit, member):
+            continue
+        if circuit.require_approval_for_pull:
+            mine = {"requester_id": viewer.user_id, "status": OperationStatus.COMPLETED}
+            pulls = all_of(tables, OPERATIONS, circuit_id=member.circuit_id, **mine)
+            yield from (operation.dfid for operation in pulls if operation.dfid is not None)
+        else:
+            yield from (placement.dfid for placement in all_of(tables, PLACEMENTS, circuit_id=member.circuit_id))
+
+
+def _entrusted(tables: Tables, view: ItemsView | EventsView) -> Iterator[str]:
+    """Yield the items that were ever shared with the viewer or are offered to the viewer's workspace."""
+    to = {"to_workspace_id": view.viewer.workspace_id, "status": TransferStatus.OPEN}
+    yield from (share.dfid for share in all_of(tables, SHARES, recipient_user_id=view.viewer.user_id))
+    yield from (transfer.dfid for transfer in all_of(tables, TRANSFERS, **to))
+
+
+def _shared(tables: Tables, view: ItemsView | EventsView, dfid: str) -> bool:
     return any(
-        share.dfid == dfid
-        and share.recipient_user_id == view.viewer.user_id
-        and share.revoked_at is None
-        and (share.expires_at is None or share.expires_at > view.now)
-        for share in tables["shares"].rows.values()
+        share.expires_at is None or share.expires_at > view.now
+        for share in all_of(tables, SHARES, standing=f"{dfid} {view.viewer.user_id}")
     )
 
 
-def _offered(tables: Tables, view: ItemsView | EventsView, dfid: str | None) -> bool:
+def _offered(tables: Tables, view: ItemsView | EventsView, dfid: str) -> bool:
     return any(
-        transfer.dfid == dfid
-        and transfer.to_workspace_id == view.viewer.workspace_id
-        and transfer.status is TransferStatus.OPEN
-        and transfer.expires_at > view.now
-        for transfer in tables["transfers"].rows.values()
+        transfer.to_workspace_id == view.viewer.workspace_id and transfer.expires_at > view.now
+        for transfer in all_of(tables, TRANSFERS, open_dfid=dfid)
     )
 
 
-def _own(tables: Tables, view: ItemsView, after: Cursor | None) -> Iterator[tuple[Cursor, Any]]:
-    query = Select({"workspace_id": view.viewer.workspace_id}, (view.sort,), view.descending)
-    for item in tables["items"].walk(query, after):
-        if item.workspace_id == view.viewer.workspace_id and item.status in view.statuses and _fits(tables, view, item):
-            yield (getattr(item, view.sort), item.key), item
+def _items(tables: Tables, view: ItemsView) -> Listing[Item]:
+    def shows(item: Item) -> bool:
+        return _accessible(tables, view, item) and _fits(tables, view, item)
+
+    wanted = given(status=AnyOf(view.statuses), created_at=view.created, updated_at=view.updated)
+    sources = [wanted | source for source in _item_sources(tables, view)]
+    return Listing(ITEMS, (view.sort, "key"), shows, sources, _marks(view), view.descending)
 
 
-def _items(tables: Tables, view: ItemsView) -> Iterable[Item]:
-    for item in tables["items"].rows.values():
-        if item.status in view.statuses and _accessible(tables, view, item) and _fits(tables, view, item):
-            yield item
+def _item_sources(tables: Tables, view: ItemsView) -> list[Where]:
+    if view.entries:
+        entries = (all_of(tables, ENTRIES, key=key, lookup=lookup) for key, lookup, _ in view.entries)
+        return [few("key", (entry.item for entry in chain.from_iterable(entries)))]
+    own: Where = {"workspace_id": view.viewer.workspace_id}
+    if view.access == "own" and view.circuit_id is None:
+        return [own]
+    reached = few("key", _reached(tables, view.viewer, view.circuit_id))
+    if view.access == "circuit" or view.circuit_id is not None:
+        return [reached]
+    entrusted = few("key", _entrusted(tables, view))
+    sources = [entrusted] if view.access == "shared" else [own, entrusted, reached]
+    return sources if all(sources) else [{}]
+
+
+def _marks(view: ItemsView) -> tuple[Condition, ...]:
+    """Return what words of an item must be, so that rare filters start from few items."""
+    marks: list[Condition] = [StartsWith(word) for word in view.words]
+    if view.namespace is not None:
+        marks.append(namespace_mark(view.namespace))
+    if view.kind is not None:
+        marks.append(kind_mark(view.kind))
+    if view.evidences:
+        marks.append(AnyOf(tuple(map(evidence_mark, view.evidences))))
+    if view.alias is not None:
+        marks.append(AnyOf(tuple(alias_mark(view.viewer.workspace_id, *each) for each in splits(view.alias))))
+    return tuple(marks)
 
 
 def _accessible(tables: Tables, view: ItemsView, item: Item) -> bool:
     own = item.workspace_id == view.viewer.workspace_id
     if item.dfid is None:
         return own and view.access == "own" and view.circuit_id is None
-    circuits = open_circuits(tables, view.viewer, item.dfid)
-    if view.circuit_id is not None and view.circuit_id not in circuits:
+    if view.circuit_id is not None and view.circuit_id not in open_circuits(tables, view.viewer, item.dfid):
         return False
+    match view.access:
+        case "own":
+            return own
+        case "shared":
+            return _handed(tables, view, item.dfid)
+        case "circuit":
+            return bool(open_circuits(tables, view.viewer, item.dfid))
+        case _:
+            return own or _handed(tables, view, item.dfid) or bool(open_circuits(tables, view.viewer, item.dfid))
+
+
+def _handed(tables: Tables, view: ItemsView, dfid: str) -> bool:
     # An offer shows no data, so no words of it either.
-    shared = _shared(tables, view, item.dfid) or (not view.words and _offered(tables, view, item.dfid))
-    grounds = {"own": own, "shared": shared, "circuit": bool(circuits)}
-    return any(grounds.values()) if view.access == "all" else grounds[view.access]
+    return _shared(tables, view, dfid) or (not view.words and _offered(tables, view, dfid))
 
 
 def _fits(tables: Tables, view: ItemsView, item: Item) -> bool:
     return (
-        (view.created is None or item.created_at in view.created)
-        and (view.updated is None or item.updated_at in view.updated)
-        and (not view.entries or any(_carries(tables, view, item, *entry) for entry in view.entries))
+        (not view.entries or any(_carries(tables, view, item, *entry) for entry in view.entries))
         and _identified(tables, view, item)
         and (view.alias is None or any(_named(view, alias) for alias in item.aliases))
-        and all(any(token.startswith(word) for token in search_tokens(item)) for word in view.words)
+        and _worded(view.words, search_tokens(item) if view.words else ())
     )
+
+
+def _worded(words: tuple[str, ...], tokens: tuple[str, ...]) -> bool:
+    return all(any(token.startswith(word) for token in tokens) for word in words)
 
 
 def _named(view: ItemsView, alias: Alias) -> bool:
@@ -192,12 +260,8 @@ def _identified(tables: Tables, view: ItemsView, item: Item) -> bool:
 
 def _carries(tables: Tables, view: ItemsView, item: Item, key: str, lookup: str, namespace: str | None) -> bool:
     return any(
-        entry.item == item.key
-        and entry.key == key
-        and entry.lookup == lookup
-        and (namespace is None or entry.namespace == namespace)
-        and _entry_visible(tables, view, item, entry)
-        for entry in tables["identifier_entries"].rows.values()
+        (namespace is None or entry.namespace == namespace) and _entry_visible(tables, view, item, entry)
+        for entry in all_of(tables, ENTRIES, key=key, lookup=lookup, item=item.key)
     )
 
 
@@ -219,47 +283,66 @@ def _came(tables: Tables, view: ItemsView, item: Item, one: Identifier | Identif
     )
 
 
-def _members(tables: Tables, view: MembersView) -> Iterable[Membership]:
+def _members(tables: Tables, view: MembersView) -> Listing[Membership]:
     accounts = tables["accounts"].rows
-    for member in tables["memberships"].rows.values():
-        here = member.circuit_id == view.circuit_id and member.status == MembershipStatus.ACTIVE
-        if not here or view.role not in (None, MEMBERSHIPS.columns["role"](member)):
-            continue
+
+    def shows(member: Membership) -> bool:
         account = accounts.get(member.user_id)
-        if account is not None and account.username.startswith(view.prefix):
-            yield member
+        return account is not None and account.username.startswith(view.prefix)
+
+    where = given(circuit_id=view.circuit_id, status=MembershipStatus.ACTIVE, role=view.role)
+    named = (account.user_id for account in all_of(tables, ACCOUNTS, username=StartsWith(view.prefix)))
+    return Listing(MEMBERSHIPS, ("joined_at", "user_id"), shows, [where | few("user_id", named)], descending=False)
 
 
-def _placements(tables: Tables, view: PlacementsView) -> Iterable[Placement]:
-    for row in tables["placements"].rows.values():
-        if row.circuit_id == view.circuit_id and tables["items"].rows[row.dfid].status in view.statuses:
-            yield row
+def _placements(tables: Tables, view: PlacementsView) -> Listing[Placement]:
+    def shows(row: Placement) -> bool:
+        return tables["items"].rows[row.dfid].status in view.statuses
+
+    return Listing(PLACEMENTS, ("placed_at", "placement_id"), shows, [{"circuit_id": view.circuit_id}])
 
 
-def _directory(tables: Tables, view: DirectoryView) -> Iterable[Circuit]:
-    for circuit in tables["circuits"].rows.values():
-        found = all(any(token.startswith(word) for token in page_words(circuit)) for word in view.words)
-        if found and page_state(circuit_fact(circuit), view.now) is PageState.OPEN:
-            yield circuit
+def _directory(view: DirectoryView) -> Listing[Circuit]:
+    def shows(circuit: Circuit) -> bool:
+        opened = page_state(circuit_fact(circuit), view.now) is PageState.OPEN
+        return opened and _worded(view.words, page_words(circuit))
+
+    words = tuple(map(StartsWith, view.words))
+    return Listing(CIRCUITS, ("public_since", "circuit_id"), shows, [{"listed": True}], words)
 
 
-def _events(tables: Tables, view: EventsView) -> Iterable[Event]:
-    for event in tables["events"].rows.values():
-        if _event_fits(view, event) and _event_visible(tables, view, event):
-            yield event
+def _events(tables: Tables, view: EventsView) -> Listing[Event]:
+    wanted = given(
+        dfid=view.dfid,
+        event_type=AnyOf(view.event_types) if view.event_types else None,
+        category=view.category,
+        visibility=view.visibility,
+        circuit_id=view.circuit_id,
+        author_user_id=view.author_user_id,
+        author_workspace_id=view.author_workspace_id,
+    ) | given(**{view.time: view.period})
+    sources = [wanted | source for source in _event_sources(tables, view)]
+    order = ("position",) if view.by_position else (view.time, "event_id")
+    descending = view.descending and not view.by_position
+    return Listing(EVENTS, order, lambda event: _event_visible(tables, view, event), sources, descending=descending)
 
 
-def _event_fits(view: EventsView, event: Event) -> bool:
-    return (
-        (view.dfid is None or event.dfid == view.dfid)
-        and (not view.event_types or event.event_type in view.event_types)
-        and (view.category is None or event.category == view.category)
-        and (view.visibility is None or event.visibility == view.visibility)
-        and (view.circuit_id is None or event.circuit_id == view.circuit_id)
-        and (view.author_user_id is None or event.author_user_id == view.author_user_id)
-        and (view.author_workspace_id is None or event.author_workspace_id == view.author_workspace_id)
-        and (view.period is None or getattr(event, view.time) in view.period)
-    )
+def _event_sources(tables: Tables, view: EventsView) -> list[Where]:
+    if any(each is not None for each in (view.dfid, view.circuit_id, view.author_workspace_id)):
+        return [{}]
+    viewer = view.viewer
+    sources: list[Where] = [{"author_workspace_id": viewer.workspace_id}]
+    if view.visibility in (None, EventVisibility.DIRECT):
+        sources.append({"visibility": EventVisibility.DIRECT, "recipient_user_id": viewer.user_id})
+    if view.visibility in (None, EventVisibility.CIRCUIT_ONLY):
+        member = all_of(tables, MEMBERSHIPS, user_id=viewer.user_id, status=MembershipStatus.ACTIVE)
+        circuits = few("circuit_id", (each.circuit_id for each in member))
+        sources.append(given(visibility=EventVisibility.CIRCUIT_ONLY) | circuits if circuits else {})
+    if view.visibility in (None, EventVisibility.PUBLIC):
+        own = (item.key for item in all_of(tables, ITEMS, workspace_id=viewer.workspace_id))
+        seen = few("dfid", chain(own, _entrusted(tables, view), _reached(tables, viewer)))
+        sources.append(given(visibility=EventVisibility.PUBLIC) | seen if seen else {})
+    return sources if all(sources) else [{}]
 
 
 def _event_visible(tables: Tables, view: EventsView, event: Event) -> bool:

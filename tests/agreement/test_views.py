@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.changes import order_key
+from adapters.memory import listing, table
 from adapters.memory.storage import MemoryStorage
 from adapters.postgres import views
 from adapters.postgres.storage import PostgresStorage
@@ -169,6 +170,8 @@ def stores(request: pytest.FixtureRequest, migrated_url: str, monkeypatch: pytes
     if not request.param:
         monkeypatch.setattr(views, "NEAR", 1)
         monkeypatch.setattr(views, "FEW_NAMED", 0)
+        monkeypatch.setattr(listing, "FEW", 0)
+        monkeypatch.setattr(table, "PAGE", 0)
     with asyncio.Runner() as runner:
         made = Stores(runner, migrated_url)
         yield made
