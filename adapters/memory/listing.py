@@ -40,12 +40,14 @@ class Listing(Generic[V]):
         return filter(self.shows, walks[0] if len(walks) == 1 else self._merged(walks))
 
     def _merged(self, walks: Iterable[Iterator[V]]) -> Iterator[V]:
-        in_order = heapq.merge(*walks, key=lambda row: order_key(self.cursor(row)), reverse=self.descending)
+        cursor = self.cursor()
+        in_order = heapq.merge(*walks, key=lambda row: order_key(cursor(row)), reverse=self.descending)
         return (next(same) for _, same in groupby(in_order, self.facet.key_of))
 
-    def cursor(self, row: V) -> Cursor:
-        """Return the cursor that stands on a row."""
-        return tuple([self.facet.columns[name](row) for name in self.order])
+    def cursor(self) -> Callable[[V], Cursor]:
+        """Return what gives the cursor that stands on a row."""
+        columns = [self.facet.columns[name] for name in self.order]
+        return lambda row: tuple([column(row) for column in columns])
 
 
 def all_of(tables: Tables, facet: Facet[V], **where: Condition) -> Iterator[V]:

@@ -71,7 +71,8 @@ def evaluate(tables: Tables, view: View[V], after: Cursor | None, limit: int) ->
             rows = [] if last is None else [((last,), LastPosition(last))]
         case _:
             listing = _listing(tables, view)
-            return [(listing.cursor(row), row) for row in islice(listing.rows(tables, after), limit)]
+            cursor = listing.cursor()
+            return [(cursor(row), row) for row in islice(listing.rows(tables, after), limit)]
     rows.sort(key=lambda row: order_key(row[0]))
     if after is not None:
         rows = [row for row in rows if order_key(row[0]) > order_key(after)]
@@ -234,7 +235,7 @@ def _fits(tables: Tables, view: ItemsView, item: Item) -> bool:
         (not view.entries or any(_carries(tables, view, item, *entry) for entry in view.entries))
         and _identified(tables, view, item)
         and (view.alias is None or any(_named(view, alias) for alias in item.aliases))
-        and _worded(view.words, search_tokens(item) if view.words else ())
+        and (not view.words or _worded(view.words, search_tokens(item)))
     )
 
 
