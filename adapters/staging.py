@@ -52,8 +52,8 @@ class Backend(Protocol):
         """Return how many committed rows match, by the value of a column."""
         ...
 
-    async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
-        """Return up to `limit` rows of a list that spans facets, each with its cursor."""
+    async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
+        """Return up to `limit` rows of a list that spans facets, and what continues it."""
         ...
 
     async def commit(self, changes: Changes) -> None:
@@ -132,10 +132,7 @@ class StagedReader:
 
     async def view(self, view: View[V], after: Cursor | None = None, limit: int = 50) -> Page[V]:
         self._check()
-        limit = _bounded(limit)
-        rows = await self._backend.view(view, after, limit + 1)
-        more = len(rows) > limit
-        return Page(tuple(value for _, value in rows[:limit]), rows[limit - 1][0] if more else None)
+        return await self._backend.view(view, after, _bounded(limit))
 
     async def numbers_taken(self, day: str) -> int:
         self._check()

@@ -1,7 +1,8 @@
 """What was made of values that are met again and again."""
 
+import weakref
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 REMEMBERED = 256
 """Values that one place remembers what it made of."""
@@ -27,4 +28,21 @@ class Remembered(Generic[V, R]):
         if len(self._held) >= self._size:
             del self._held[next(iter(self._held))]
         self._held[place] = (value, made)
+        return made
+
+
+class Attached(Generic[V, R]):
+    """Finds by the very same value what was made of it last; forgets it with the value."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[weakref.ref[Any], Hashable, R]] = {}
+
+    def of(self, value: V, make: Callable[[V], R], by: Hashable = None) -> R:
+        """Return what was made of `value`, which nothing but the value itself and `by` decide."""
+        place = id(value)
+        held = self._held.get(place)
+        if held is not None and held[1] == by:
+            return held[2]
+        made = make(value)
+        self._held[place] = (weakref.ref(value, lambda _: self._held.pop(place, None)), by, made)
         return made

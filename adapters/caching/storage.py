@@ -20,7 +20,7 @@ from adapters.staging import Asked, Backend, Found, StagedStorage, Wanted
 from domain.ids import new_id
 from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Lease, Mark, Outcome, Value
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError
-from domain.ports.queries import Condition, Cursor, Scalar, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
@@ -350,7 +350,7 @@ class CachedBackend:
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return await self.backend.count(facet, where, by)
 
-    async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
+    async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
         return await self.backend.view(view, after, limit)
 
     async def take_numbers(self, day: str, count: int) -> range:

@@ -8,7 +8,7 @@ from adapters.memory.table import MemoryTable
 from adapters.memory.views import evaluate
 from adapters.staging import Asked, Found, StagedStorage, Wanted
 from domain.ports.errors import ReadOnly
-from domain.ports.queries import Condition, Cursor, Scalar, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select, page_of
 from domain.ports.schema import FACETS, Facet, Key
 from domain.ports.views import View
 
@@ -42,8 +42,8 @@ class MemoryBackend:
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return self.tables[facet.name].count(where, by)
 
-    async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
-        return evaluate(self.tables, view, after, limit)
+    async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
+        return page_of(evaluate(self.tables, view, after, limit + 1), limit)
 
     async def commit(self, changes: Changes) -> None:
         self._refuse_when_sealed()

@@ -10,7 +10,7 @@ from adapters.postgres.storage import PostgresBackend
 from adapters.postgres.writers import Mark
 from adapters.staging import Asked, Found, Wanted
 from domain.ports.errors import StorageError
-from domain.ports.queries import Condition, Cursor, Scalar, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import Facet, Key
 from domain.ports.views import View
 
@@ -53,7 +53,7 @@ class ObservedBackend(PostgresBackend):
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return await self._told(facet.name, "count", super().count(facet, where, by))
 
-    async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
+    async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
         return await self._told(type(view).__name__, "view", super().view(view, after, limit))
 
     async def commit(self, changes: Changes, guard: Guard | None = None, mark: Mark | None = None) -> None:

@@ -16,18 +16,19 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.joining import Joiner, Wish
-from adapters.postgres.codec import decode, decode_again
+from adapters.postgres.codec import decode
 from adapters.postgres.errors import translating
+from adapters.postgres.pages import Pages
 from adapters.postgres.patience import patience
 from adapters.postgres.prepared import Call, Parameters, PreparingConnection, Rows
 from adapters.postgres.statements import STATEMENTS, fetching
 from adapters.postgres.transactions import Group, Transaction, united
 from adapters.postgres.uniting import Query, as_one, dealt
-from adapters.postgres.views import is_walk, view_query
+from adapters.postgres.views import is_walk
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
 from adapters.staging import Asked, Found, StagedStorage, Wanted
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
-from domain.ports.queries import Condition, Cursor, Scalar, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
@@ -99,6 +100,7 @@ class PostgresBackend:
             },
         )
 
+        self._pages = Pages()
         self._reads: Joiner[Wanted, Found] = Joiner(READ_LANES, _taken, self._answer, _GONE)
         self._queries: Joiner[Queries, list[Rows]] = Joiner(QUERY_LANES, _several, self._answer_each, _GONE)
         self._commits: Joiner[Transaction, None] = Joiner(COMMIT_LANES, _joinable, self._commit_joined, _GONE)
@@ -152,13 +154,13 @@ class PostgresBackend:
         text, parameters = STATEMENTS[facet.name].count(where, by)
         return dict(await self._query(text, parameters))
 
-    async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
-        kind, text, parameters = view_query(view, after, limit)
+    async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
+        asked = self._pages.asked(view, after, limit)
         if is_walk(view):
-            rows = (await self._queries.ask([Query(text, parameters)]))[0]
+            rows = (await self._queries.ask([Query(asked.text, asked.parameters)]))[0]
         else:
-            rows = await self._query(text, parameters)
-        return [(tuple(row[1:]), decode_again(kind, row[0])) for row in rows]
+            rows = await self._query(asked.text, asked.parameters)
+        return self._pages.found(asked, rows)
 
     async def _answer_each(self, wishes: list[Wish[Queries, list[Rows]]]) -> None:
         alike: dict[Hashable, list[Query]] = {}

@@ -100,7 +100,11 @@ def _opened(*, one_circuit: bool) -> str:
 
 
 def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[Any], str, Parameters]:
-    """Return the class of the rows, the statement and the parameters of one page of a view."""
+    """Return the class of the rows, the statement and the parameters of one page of a view.
+
+    A row is its body, its cursor and, in a view that `tells_writers`, what wrote it; there the last part of the cursor,
+    which tells the row from all others of the view, is named so.
+    """
     match view:
         case ItemsView():
             return _items(view, after, limit)
@@ -122,6 +126,11 @@ def view_query(view: View[Any], after: Cursor | None, limit: int) -> tuple[type[
             return LastPosition, *last_position(view)
         case _:
             raise TypeError(f"no such view: {view!r}")
+
+
+def tells_writers(view: View[Any]) -> bool:
+    """Tell whether the rows of a view are stored ones, so that each was written by a transaction."""
+    return isinstance(view, ItemsView | MembersView | PlacementsView | DirectoryView | EventsView)
 
 
 def is_walk(view: View[Any]) -> bool:
@@ -350,7 +359,7 @@ def _members(view: MembersView, after: Cursor | None, limit: int) -> tuple[type[
     return (
         Membership,
         f"""with named as materialized (select a.user_id from accounts a where {named} limit {FEW_NAMED + 1})
-            select l.* from (({") union all (".join(scans)})) l order by l.joined_at, l.user_id limit %(limit)s""",
+            select l.* from (({") union all (".join(scans)})) l order by l.joined_at, l.last limit %(limit)s""",
         parameters,
     )
 
@@ -363,8 +372,8 @@ def _placements(view: PlacementsView, after: Cursor | None, limit: int) -> tuple
         source="placed_items x join placements t on t.circuit_id = x.circuit_id and t.dfid = x.dfid",
         columns=("x.placed_at", "x.placement_id"),
     )
-    each = f"select t.body, x.placed_at, x.placement_id from {listing.walk(placed, parameters)}"
-    order = listing.directed(("placed_at", "placement_id"))
+    each = f"select t.body, x.placed_at, x.placement_id as last, t.xmin from {listing.walk(placed, parameters)}"
+    order = listing.directed(("l.placed_at", "l.last"))
     statuses = "unnest(%(statuses)s::text[]) s(status)"
     return (
         Placement,
@@ -494,7 +503,7 @@ class Listing:
 
     def page(self, where: Sequence[str], parameters: Parameters) -> str:
         """Return the statement of one page."""
-        return f"select t.body, {self._names('t')} from {self.walk(Branch(tuple(where)), parameters)}"
+        return f"select {self._row('t')} from {self.walk(Branch(tuple(where)), parameters)}"
 
     def united(self, branches: Sequence[Branch], parameters: Parameters, few: str) -> str:
         """Return the statement of one page of what several branches name, each walked no further than a page.
@@ -507,7 +516,7 @@ class Listing:
         parts = " union ".join(["select * from first", *(f"({self._part(each, parameters)})" for each in others)])
         key = self.order[-1]
         return f"""with {few}, first as materialized ({self._part(first, parameters)}), named as ({parts})
-            select t.body, {self._names("n")} from named n join {self.table} t on t.{key} = n.{key}
+            select {self._row("n")} from named n join {self.table} t on t.{key} = n.{key}
             order by {self.directed(f"n.{name}" for name in self.order)} limit %(limit)s"""
 
     def _part(self, branch: Branch, parameters: Parameters) -> str:
@@ -535,6 +544,10 @@ class Listing:
             where.append(f"{columns[0]} {'>=' if self.descending else '<='} coalesce({last}, '{bottom}')")
         source = branch.source or f"{self.table} t"
         return f"{source} where {' and '.join(where)} order by {self.directed(columns)} limit %(limit)s"
+
+    def _row(self, alias: str) -> str:
+        *others, last = (f"{alias}.{name}" for name in self.order)
+        return ", ".join(("t.body", *others, f"{last} as last", "t.xmin"))
 
     def _names(self, alias: str) -> str:
         return ", ".join(f"{alias}.{name}" for name in self.order)

@@ -13,7 +13,7 @@ from adapters.staging import Asked, Found, Wanted
 from adapters.write_through.front import Front
 from adapters.write_through.tenure import Tenure
 from domain.ports.errors import OutcomeUnknown, StorageError, WriterRefused
-from domain.ports.queries import Condition, Cursor, Scalar, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
@@ -66,7 +66,7 @@ class WriteThroughBackend:
     async def count(self, facet: Facet[V], where: Mapping[str, Condition], by: str) -> dict[Scalar, int]:
         return await self.backend.count(facet, where, by)
 
-    async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
+    async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
         return await self.backend.view(view, after, limit)
 
     async def commit(self, changes: Changes, mark: Mark | None = None) -> None:

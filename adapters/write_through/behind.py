@@ -22,7 +22,7 @@ from adapters.write_through.waiting import Queued, Waiting
 from domain.ids import new_id
 from domain.ports.cache_control import WriteBehindState
 from domain.ports.errors import Contention, OutcomeUnknown, Stale, Unavailable, WriterRefused
-from domain.ports.queries import Condition, Cursor, Scalar, Select
+from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import FACET_BY_NAME, Facet, Key
 from domain.ports.views import View
 
@@ -107,7 +107,7 @@ class WriteBehindBackend:
         await self._settled(facet)
         return await self.backend.count(facet, where, by)
 
-    async def view(self, view: View[V], after: Cursor | None, limit: int) -> list[tuple[Cursor, V]]:
+    async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
         await self._settled()
         return await self.backend.view(view, after, limit)
 

@@ -1,11 +1,13 @@
 """Reading items: one, by identifier, and lists (items-events.md 9)."""
 
 from datetime import datetime
+from functools import partial
 
 from application.ahead import NOTHING_AHEAD, Ahead
 from application.facts import about, absent_facts, circuit_facts, items_facts
 from application.items.requests import ItemAccess, ItemFilter, ItemSearch, SoughtIdentifier, StatusFilter
 from application.items.views import ItemView, MappingView, Through, as_offered, item_view, item_views, row_view
+from application.remembering import Attached
 from application.units import Units
 from domain.access.decide import Action, Decision, GroundKind, decide, require
 from domain.access.facts import Facts
@@ -31,6 +33,7 @@ from domain.ports.schema import ITEMS, MAPPINGS
 from domain.ports.storage import Reader
 from domain.ports.views import ItemsView, Viewer
 
+_OWN_PAGES: Attached[Page[Item], Page[ItemView] | None] = Attached()
 _THROUGH = (GroundKind.CIRCUIT_MEMBER, GroundKind.APPROVED_PULL)
 
 
@@ -119,7 +122,15 @@ class ItemReading:
             if wanted.circuit_id is not None:
                 await self._require_member(reader, principal, wanted.circuit_id)
             page = await reader.view(view, after, limit)
-            return Page(tuple(await self.views(reader, principal, page.items)), page.after)
+            own = _OWN_PAGES.of(page, partial(self._own_page, principal), principal.workspace_id)
+            return own or Page(tuple(await self.views(reader, principal, page.items)), page.after)
+
+    def _own_page(self, principal: Principal, page: Page[Item]) -> Page[ItemView] | None:
+        """Return the views of a page of own items; None where their rows alone do not make them."""
+        mine = principal.workspace_id
+        views = [row_view(principal, self.keys, item) for item in page.items if item.workspace_id == mine]
+        made = tuple([view for view in views if view is not None])
+        return Page(made, page.after) if len(made) == len(page.items) else None
 
     async def _require_member(self, reader: Reader, principal: Principal, circuit_id: str) -> None:
         facts, _ = await circuit_facts(reader, principal, circuit_id)

@@ -1,6 +1,6 @@
 """Queries are values: the memory store filters with them, SQL must agree, the suite uses them as its oracle."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -89,3 +89,9 @@ class Page(Generic[V]):
 
     items: tuple[V, ...]
     after: Cursor | None = None
+
+
+def page_of(rows: Sequence[tuple[Cursor, V]], limit: int) -> Page[V]:
+    """Return the page of `limit` rows, each with its cursor, of which one more was asked for."""
+    more = len(rows) > limit
+    return Page(tuple([value for _, value in rows[:limit]]), rows[limit - 1][0] if more else None)

@@ -34,7 +34,7 @@ class Viewer:
 
 @attrs.frozen
 class ItemsView(View[Item]):
-    """Items the viewer may view (items-events.md 9.1).
+    """Items the viewer may view (items-events.md 9.1). Views do not differ by the moment at which they are looked at.
 
     `access` is `own`, `shared`, `circuit` or `all`. `entry` is (key, lookup, namespace or None) of an identifier
     the item carries. `namespace`, `kind` and `evidences` must hold of one identifier that the viewer sees; `alias`
@@ -43,7 +43,7 @@ class ItemsView(View[Item]):
     """
 
     viewer: Viewer
-    now: datetime
+    now: datetime = attrs.field(eq=False)
     access: str = "own"
     statuses: tuple[str, ...] = ()
     circuit_id: str | None = None
@@ -67,7 +67,7 @@ class EventsView(View[Event]):
     """
 
     viewer: Viewer
-    now: datetime
+    now: datetime = attrs.field(eq=False)
     dfid: str | None = None
     event_types: tuple[str, ...] = ()
     category: str | None = None
@@ -134,7 +134,7 @@ class DirectoryView(View[Circuit]):
     `words` are prefixes that must each start a word of the page's name or tagline.
     """
 
-    now: datetime
+    now: datetime = attrs.field(eq=False)
     words: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from application.remembering import Attached
 from domain.ports.queries import Page
 from entrypoints.http import conditional
 from entrypoints.http.answers import JSON, NO_STORE, Answer, Ready, mapping_member
@@ -15,6 +16,9 @@ from entrypoints.http.routing import Route
 
 LOOK_AGAIN: Final = 2
 """Seconds after which unfinished work is worth another look (http.md 10)."""
+
+
+_PAGES: Attached[Page[Any], Answer] = Attached()
 
 
 @attrs.frozen
@@ -79,6 +83,11 @@ def _cache_control(route: Route, result: Any) -> str:
 
 
 def _page(route: Route, page: Page[Any], place: PagePlace) -> Answer:
+    by = (route.operation_id, place.cursors, place.listing, place.path, tuple(place.parameters))
+    return _PAGES.of(page, lambda page: _made_page(route, page, place), by)
+
+
+def _made_page(route: Route, page: Page[Any], place: PagePlace) -> Answer:
     cursor = None if page.after is None else place.cursors.write(place.listing, page.after)
     entries = list(page.items) if route.view is None else [route.view(entry) for entry in page.items]
     entries = [_raw(entry) for entry in entries]
