@@ -11,7 +11,7 @@ W = TypeVar("W")
 R = TypeVar("R")
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Wish(Generic[W, R]):
     """What one task wants, and where its answer goes."""
 
@@ -50,8 +50,8 @@ class Joiner(Generic[W, R]):
         self._starting = False
         self._lanes: set[asyncio.Task[None]] = set()
 
-    async def ask(self, wanted: W) -> R:
-        """Return the answer to a wish. Raises what granting it raises."""
+    def ask(self, wanted: W) -> "asyncio.Future[R]":
+        """Return the answer to a wish, to be awaited. It raises what granting it raises."""
         loop = asyncio.get_running_loop()
         wish: Wish[W, R] = Wish(wanted, loop.create_future())
         self._waiting.append(wish)
@@ -59,7 +59,7 @@ class Joiner(Generic[W, R]):
             # Not before the next turn of the loop: others that are about to ask may join.
             self._starting = True
             loop.call_soon(self._start)
-        return await wish.answer
+        return wish.answer
 
     def _start(self) -> None:
         self._starting = False

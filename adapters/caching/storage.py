@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from random import choice
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +28,8 @@ from domain.ports.views import View
 
 V = TypeVar("V")
 R = TypeVar("R")
+Names = dict[str, dict[Key, str]]
+"""Names of cells by the name of their facet and by key."""
 
 UNIT_SECONDS = 15.0
 BULK_SECONDS = 150.0
@@ -34,6 +38,9 @@ BULK_FROM = 200
 
 COMPARED = 10_000
 """One hit in so many is compared with the database."""
+
+NAMED = 1024
+"""Names of cells that an instance remembers, instead of making them again."""
 
 FOLLOW_SECONDS = 0.1
 """For so long a reader waits for another one of its instance that loads the same row."""
@@ -74,6 +81,7 @@ class CachedBackend:
         self._cache = cache
         self._rights = rights
         self._space = space
+        self._name = lru_cache(NAMED)(self._named)
         self._tasks: set[asyncio.Task[None]] = set()
         self._reaping: set[str] = set()
         self._loading: dict[str, asyncio.Future[None]] = {}
@@ -107,11 +115,12 @@ class CachedBackend:
         found, asked = {}, {}
         for name, each in names.items():
             facet = FACET_BY_NAME[name]
-            found[name], missed = self._told(facet, each, cells)
+            found[name], missed = told(facet, each, cells)
             if missed:
                 asked[name] = self._asked(facet, missed, cells, _FOLLOWS)
-        for name, rows in zip(asked, await _all(*asked.values()), strict=True):
-            found[name] |= rows
+        if asked:
+            for name, rows in zip(asked, await _all(*asked.values()), strict=True):
+                found[name] |= rows
         return found
 
     async def _read(self, facet: Facet[V], keys: list[Key], follows: int) -> dict[Key, V]:
@@ -119,20 +128,21 @@ class CachedBackend:
         if seen is None:
             return await self.backend.fetch(facet, keys)
         names, cells = seen
-        found, missed = self._told(facet, names[facet.name], cells)
+        found, missed = told(facet, names[facet.name], cells)
         return found | await self._asked(facet, missed, cells, follows) if missed else found
 
-    async def _seen(self, wanted: Wanted) -> tuple[dict[str, dict[Key, str]], Mapping[str, Cell]] | None:
+    async def _seen(self, wanted: Wanted) -> tuple[Names, Mapping[str, Cell]] | None:
         """Return the names of cells by facet and key, and the cells; None when the database is to be asked."""
         right = self._rights.right()
         if right is None or not KINDS.keys() >= wanted.keys():
             return None
-        names = {
-            name: {key: self._space.key(right.generation, KINDS[name], identity(key)) for key in keys}
-            for name, keys in wanted.items()
-        }
+        names: Names = {}
+        looked: list[str] = []
+        for name, keys in wanted.items():
+            names[name] = each = {key: self._name(right.generation, name, key) for key in keys}
+            looked += each.values()
         try:
-            cells = await self._cache.look([cell for each in names.values() for cell in each.values()])
+            cells = await self._cache.look(looked)
         except CacheUnavailable:
             for name, each in names.items():
                 self.tally.failed(KINDS[name], len(each))
@@ -141,15 +151,16 @@ class CachedBackend:
             self.tally.looked(KINDS[name], [cells[cell] for cell in each.values()])
         if not self._rights.stands(right):
             return None
-        self._meet(cells)
+        marks = {name: cell for name, cell in cells.items() if isinstance(cell, Mark)}
+        if marks:
+            self._meet(marks)
+        self._uncompared += len(looked)
+        if self._uncompared >= COMPARED:
+            self._compare_one(names, cells)
         return names, cells
 
-    def _told(
-        self, facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell]
-    ) -> tuple[dict[Key, V], dict[Key, str]]:
-        """Return what the cells tell, and the cells that tell nothing."""
-        self._compare_now_and_then(facet, names, cells)
-        return told(facet, names, cells)
+    def _named(self, generation: int, facet: str, key: Key) -> str:
+        return self._space.key(generation, KINDS[facet], identity(key))
 
     async def _asked(
         self, facet: Facet[V], missed: Mapping[Key, str], cells: Mapping[str, Cell], follows: int
@@ -227,13 +238,17 @@ class CachedBackend:
             del self._loading[name]
         done.set_result(None)
 
-    def _compare_now_and_then(self, facet: Facet[Any], names: Mapping[Key, str], cells: Mapping[str, Cell]) -> None:
-        self._uncompared += len(names)
-        if self._uncompared >= COMPARED:
-            hits = [(key, cells[name]) for key, name in names.items() if isinstance(cells[name], Value)]
-            for key, seen in hits[:1]:
-                self._uncompared = 0
-                self._behind(self._compare(facet, key, names[key], seen))
+    def _compare_one(self, names: Names, cells: Mapping[str, Cell]) -> None:
+        """Have one of the hits compared with the database, if there is any."""
+        hits = [
+            (FACET_BY_NAME[facet], key, name, cells[name])
+            for facet, each in names.items()
+            for key, name in each.items()
+            if isinstance(cells[name], Value)
+        ]
+        if hits:
+            self._uncompared = 0
+            self._behind(self._compare(*choice(hits)))  # noqa: S311 -- no secret
 
     async def _compare(self, facet: Facet[Any], key: Key, name: str, seen: Cell) -> None:
         """Compare a hit with the database. The cell stood before and after, so nobody was changing the row."""
@@ -316,14 +331,10 @@ class CachedBackend:
         await self._cache.unmark(token, outcomes)
         self._ended.pop(token, None)
 
-    def _meet(self, cells: Mapping[str, Cell]) -> None:
+    def _meet(self, marks: Mapping[str, Mark]) -> None:
         """Reap the marks whose writers must have ended."""
         now = self._rights.now()
-        past = {
-            name: cell
-            for name, cell in cells.items()
-            if isinstance(cell, Mark) and cell.past(now) and name not in self._reaping
-        }
+        past = {name: mark for name, mark in marks.items() if mark.past(now) and name not in self._reaping}
         if past:
             self._reaping.update(past)
             self._behind(self._reap(past))

@@ -1,6 +1,6 @@
 """What this instance met in the cache and left there, by kind of row (platform.md 10.2)."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -13,19 +13,18 @@ class Tally:
     """Counts since the start: looks that hit, missed, met a row at work or failed; fills that were kept or refused."""
 
     def __init__(self) -> None:
-        self.kinds: dict[str, Counter[str]] = {}
+        self.kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def looked(self, kind: str, cells: Iterable[Cell]) -> None:
         """Count what a look has told."""
-        self._of(kind).update(RESULTS[type(cell)] for cell in cells)
+        counts = self.kinds[kind]
+        for cell in cells:
+            counts[RESULTS[type(cell)]] += 1
 
     def failed(self, kind: str, looks: int) -> None:
         """Count looks that the cache did not answer."""
-        self._of(kind)["failure"] += looks
+        self.kinds[kind]["failure"] += looks
 
     def filled(self, kind: str, kept: int, refused: int) -> None:
         """Count values that the cache kept, and values that it refused."""
-        self._of(kind).update(fill=kept, fill_refused=refused)
-
-    def _of(self, kind: str) -> Counter[str]:
-        return self.kinds.setdefault(kind, Counter())
+        self.kinds[kind].update(fill=kept, fill_refused=refused)

@@ -2,17 +2,15 @@
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar
 
-import attrs
-
 from adapters.caching.keys import KeySpace
 from adapters.joining import Joiner, Wish
-from adapters.redis.cells import deadline_text, decode, encode_mark, open_epoch, split_epoch
+from adapters.redis.cells import Decoder, deadline_text, encode_mark, open_epoch, split_epoch
 from adapters.redis.link import Command, Commands, Link, RedisLink, Scripts, info
 from domain.ports.cache import (
     Absent,
@@ -23,6 +21,7 @@ from domain.ports.cache import (
     Changed,
     Epoch,
     EpochState,
+    Lease,
     Mark,
     Outcome,
     Value,
@@ -32,6 +31,8 @@ SCRIPTS = ("acquire", "fill", "mark", "unmark", "reap", "drop", "swap")
 _PER_COMMAND = 256
 _PER_EXCHANGE = 1024
 _NOTHING = b""
+
+_COUNTED: Mapping[type[Cell], str] = {Value: "hits", Absent: "misses", Mark: "busy", Lease: "busy"}
 
 LOOK_LANES = 2
 """Looks under way at a time; while they are, the next ones gather."""
@@ -61,7 +62,9 @@ class RedisCache:
         self._looks: Joiner[Collection[str], Mapping[str, Cell]] = Joiner(
             LOOK_LANES, _next_looks, self._look_together, (CacheUnavailable,)
         )
-        self._counts = CacheStats()
+        self._epoch_keys = {tag: keyspace.epoch_key(tag) for tag in keyspace.all_tags()}
+        self._decoder = Decoder()
+        self._counts: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"RedisCache({self._space.prefix!r})"
@@ -77,7 +80,7 @@ class RedisCache:
     async def fill(self, token: str, values: Mapping[str, Value]) -> frozenset[str]:
         """Keep each value whose cell is exactly the lease of `token`."""
         kept = await self._each("fill", values, (token, self._value_life), lambda key: _value(values[key]))
-        self._add(fills=len(kept), fills_refused=len(values) - len(kept))
+        self._counts.update(fills=len(kept), fills_refused=len(values) - len(kept))
         return kept
 
     async def mark(self, keys: Collection[str], token: str, deadline: datetime) -> None:
@@ -168,18 +171,19 @@ class RedisCache:
 
     def stats(self) -> CacheStats:
         """Return this instance's counters."""
-        return attrs.evolve(self._counts, failures=self._link.failures, degraded_since=self._link.open_since)
+        return CacheStats(**self._counts, failures=self._link.failures, degraded_since=self._link.open_since)
 
     async def aclose(self) -> None:
         """Close the link."""
         await self._link.aclose()
 
     async def _look_together(self, looks: Sequence[Look]) -> None:
-        keys = dict.fromkeys(chain.from_iterable(look.wanted for look in looks))
-        cells = await self._fetch(list(keys))
-        self._count_looks([cells[key] for look in looks for key in look.wanted])
+        keys = list(dict.fromkeys(chain.from_iterable([look.wanted for look in looks])))
+        cells = await self._fetch(keys)
         for look in looks:
-            look.settle({key: cells[key] for key in look.wanted})
+            found = {key: cells[key] for key in look.wanted}
+            self._count(found.values())
+            look.settle(found)
 
     async def _fetch(self, keys: Sequence[str]) -> Mapping[str, Cell]:
         parts = self._parts_by_tag(keys)
@@ -189,7 +193,8 @@ class RedisCache:
             run, answers = await self._link.exchange(_always(mgets))
             for (_, part), (epoch, *raws) in zip(chunk, answers, strict=True):
                 name = open_epoch(epoch, run)
-                cells.update((key, decode(raw, name)) for key, raw in zip(part, raws, strict=True))
+                for key, raw in zip(part, raws, strict=True):
+                    cells[key] = self._decoder.decode(key, raw, name)
         return cells
 
     async def _each(
@@ -239,31 +244,22 @@ class RedisCache:
 
     def _parts_by_tag(self, keys: Iterable[str]) -> list[tuple[str, Sequence[str]]]:
         return [
-            (self._space.epoch_key(tag), part)
+            (self._epoch_keys[tag], part)
             for tag, tag_keys in self._by_tag(keys).items()
             for part in _parts(tag_keys, _PER_COMMAND)
         ]
 
     def _by_tag(self, keys: Iterable[str]) -> Mapping[str, list[str]]:
+        if self._space.tags == 1:
+            return {tag: list(keys) for tag in self._epoch_keys}
         grouped: dict[str, list[str]] = defaultdict(list)
         for key in keys:
             grouped[self._space.tag(key)].append(key)
         return grouped
 
-    def _count_looks(self, cells: Iterable[Cell]) -> None:
-        hits = misses = busy = 0
+    def _count(self, cells: Iterable[Cell]) -> None:
         for cell in cells:
-            if isinstance(cell, Value):
-                hits += 1
-            elif isinstance(cell, Absent):
-                misses += 1
-            else:
-                busy += 1
-        self._add(hits=hits, misses=misses, busy=busy)
-
-    def _add(self, **counts: int) -> None:
-        totals = {name: getattr(self._counts, name) + count for name, count in counts.items()}
-        self._counts = attrs.evolve(self._counts, **totals)
+            self._counts[_COUNTED[type(cell)]] += 1
 
 
 def _next_looks(waiting: deque[Look]) -> list[Look]:

@@ -13,6 +13,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Protocol, cast
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -26,6 +27,7 @@ _STALE_AFTER = 1.0
 
 Command = tuple[str | bytes | int, ...]
 Commands = Callable[[bytes], Sequence[Command]]
+_packed = cast("Callable[[Command], bytes]", pack_command)
 
 
 class Scripts:
@@ -213,7 +215,7 @@ def info(raw: bytes) -> Mapping[str, str]:
 
 
 async def _round_trip(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any]:
-    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    await connection.send_packed_command([_packed(command) for command in commands], check_health=False)
     return [await _answer(connection) for _ in commands]
 
 
