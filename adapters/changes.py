@@ -1,7 +1,7 @@
 """What a unit has staged, facet by facet, and which of it answers a query."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -14,9 +14,22 @@ _PLACES = {facet.name: place for place, facet in enumerate(FACETS)}
 _FEW = 32
 
 
+class Ahead(Protocol):
+    """Who writes new rows of a unit while the unit goes on. Nobody sees them before it commits."""
+
+    def write(self, facet: AnyFacet, values: Sequence[Any]) -> None:
+        """Begin to write rows, behind those that were given before."""
+        ...
+
+    async def abandon(self) -> None:
+        """Take everything back, unless the unit was committed."""
+        ...
+
+
 @attrs.define
 class FacetChanges:
     """What a unit does to one facet. `saves` and `removes` keep the version that must be stored, None for any.
+    `ahead` writes some of the `adds` already.
 
     Staged values are indexed by the columns that queries fix, from the first such query on: an import asks for a few
     of a hundred thousand staged rows, many times.
@@ -27,6 +40,7 @@ class FacetChanges:
     saves: dict[Key, tuple[Any, int | None]] = attrs.field(factory=dict)
     removes: dict[Key, tuple[Any, int | None]] = attrs.field(factory=dict)
     confirms: dict[Key, int] = attrs.field(factory=dict)
+    ahead: Ahead | None = None
     _indexes: dict[str, dict[Any, dict[Key, Any]]] = attrs.field(factory=dict)
 
     def __bool__(self) -> bool:

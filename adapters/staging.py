@@ -12,12 +12,15 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeVar
 
-from adapters.changes import GONE, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
+from adapters.changes import GONE, Ahead, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
 from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import Facet, Key
 from domain.ports.storage import MAX_PAGE, QUESTIONS, Place
 from domain.ports.views import View
+
+FEWEST_AHEAD = 200
+"""Rows that are worth writing before their unit commits."""
 
 V = TypeVar("V")
 AnyFacet = Facet[Any]
@@ -166,6 +169,7 @@ class StagedUnit(StagedReader):
         self._changes: dict[str, FacetChanges] = {}
         self._foreseen: dict[tuple[str, Key], Any] = {}
         self._doom: StorageError | None = None
+        self._ahead: Ahead | None = None
 
     def _check(self) -> None:
         if self._closed or self._storage._closed or self._doom is not None:
@@ -275,6 +279,16 @@ class StagedUnit(StagedReader):
             else:
                 changes.stage_add(key, value)
 
+    async def add_final(self, facet: Facet[V], *values: V) -> None:
+        await self.add(facet, *values)
+        if len(values) < FEWEST_AHEAD:
+            return
+        if self._ahead is None:
+            self._ahead = self._storage.ahead()
+        if self._ahead is not None:
+            self._of(facet).ahead = self._ahead
+            self._ahead.write(facet, values)
+
     async def save(self, facet: Facet[V], *values: V) -> None:
         self._check()
         if not values:
@@ -338,6 +352,11 @@ class StagedUnit(StagedReader):
         if changes:
             await _finish(self._backend.commit(changes))
 
+    async def _end(self) -> None:
+        self._closed = True
+        if self._ahead is not None:
+            await _finish(self._ahead.abandon())
+
 
 class _Writing:
     """The block in which a unit is open; it commits where the block ends normally."""
@@ -359,9 +378,9 @@ class _Writing:
             if kind is None:
                 await self._unit._commit()
         finally:
-            self._unit._closed = True
             if self._before is not None:
                 _open_unit.reset(self._before)
+            await self._unit._end()
 
 
 async def _finish(commit: Awaitable[None]) -> None:
@@ -405,6 +424,10 @@ class StagedStorage:
 
     def write(self) -> _Writing:
         return _Writing(StagedUnit(self))
+
+    def ahead(self) -> Ahead | None:
+        """Return what writes rows of a unit before it commits; None where that is no gain, or not now."""
+        return None
 
     async def take_numbers(self, day: str, count: int) -> range:
         self._check()

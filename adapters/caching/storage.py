@@ -17,7 +17,7 @@ from adapters.caching.keys import KINDS, KeySpace, identity
 from adapters.caching.rights import Ledger, Right, Rights
 from adapters.caching.rows import outcomes_of, told, value_of
 from adapters.caching.tally import Tally
-from adapters.changes import Changes
+from adapters.changes import Ahead, Changes
 from adapters.staging import Asked, Backend, Found, StagedStorage, Wanted
 from domain.ids import new_id
 from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Lease, Mark, Outcome, Value
@@ -64,6 +64,10 @@ class GuardedBackend(Backend, Protocol):
 
     async def commit(self, changes: Changes, guard: Guard | None = None) -> None:
         """Commit. Raises GuardRefused, among others, when nothing was because the guard did not hold."""
+        ...
+
+    def ahead(self) -> Ahead | None:
+        """Return what writes rows of a unit before it commits."""
         ...
 
 
@@ -393,6 +397,9 @@ class CachedStorage(StagedStorage):
         self._ledger = ledger
         self._keeper = Keeper(self.rights, cache, space)
         super().__init__(CachedBackend(backend, cache, self.rights, space))
+
+    def ahead(self) -> Ahead | None:
+        return self.backend.backend.ahead()
 
     async def open(self) -> None:
         """Begin to use the cache. A cache that does not answer is no fault: it is used from when it does.

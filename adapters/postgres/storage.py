@@ -16,13 +16,14 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.joining import Joiner, Wish
+from adapters.postgres.ahead import AheadTransaction
 from adapters.postgres.codec import decode
 from adapters.postgres.errors import translating
 from adapters.postgres.pages import Pages
 from adapters.postgres.patience import patience
 from adapters.postgres.prepared import Call, Parameters, PreparingConnection, Rows
 from adapters.postgres.statements import STATEMENTS, fetching
-from adapters.postgres.transactions import Group, Transaction, united
+from adapters.postgres.transactions import BULK_SECONDS, Group, Transaction, united
 from adapters.postgres.uniting import Query, as_one, dealt
 from adapters.postgres.views import is_walk
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
@@ -47,6 +48,9 @@ MOST_JOINED = 200
 
 MOST_WISHES, MOST_STATEMENTS = 32, 16
 """Those whose queries leave together, and the statements that these may be."""
+
+AHEAD_LANES = 2
+"""Units whose rows are written before they commit, each of which holds a connection for as long as it goes on."""
 
 READ_LANES, QUERY_LANES, COMMIT_LANES = 2, 3, 3
 """Joined round trips under way at a time; while they are, the next ones gather."""
@@ -104,6 +108,7 @@ class PostgresBackend:
         self._reads: Joiner[Wanted, Found] = Joiner(READ_LANES, _taken, self._answer, _GONE)
         self._queries: Joiner[Queries, list[Rows]] = Joiner(QUERY_LANES, _several, self._answer_each, _GONE)
         self._commits: Joiner[Transaction, None] = Joiner(COMMIT_LANES, _joinable, self._commit_joined, _GONE)
+        self._aheads: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return "postgres"
@@ -221,7 +226,28 @@ class PostgresBackend:
 
     async def commit(self, changes: Changes, guard: Guard | None = None, mark: Mark | None = None) -> None:
         unit = Transaction(changes, guard, mark)
-        await (self._commit(unit) if unit.bulk or mark else self._commits.ask(unit))
+        ahead = next((change.ahead for change in changes if isinstance(change.ahead, AheadTransaction)), None)
+        if ahead is not None and ahead.open:
+            await ahead.commit(unit)
+        else:
+            await (self._commit(unit) if unit.bulk or mark else self._commits.ask(unit))
+
+    def ahead(self) -> AheadTransaction | None:
+        """Begin the transaction of a unit that goes on; None when enough others are open."""
+        if len(self._aheads) >= AHEAD_LANES:
+            return None
+        begun = AheadTransaction(self._writing)
+        self._aheads.add(begun.task)
+        begun.task.add_done_callback(self._aheads.discard)
+        return begun
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[PreparingConnection]:
+        """Borrow a connection that may write, for as long as a bulk unit may take."""
+        async with self._connection() as connection:
+            await self._enter(connection)
+            with patience(connection, BULK_SECONDS + _MARGIN):
+                yield connection
 
     async def _commit(self, transaction: Transaction) -> None:
         with translating():
@@ -342,6 +368,9 @@ class PostgresStorage(StagedStorage):
         self, url: Address, bounds: PostgresBounds = PostgresBounds(), backend: PostgresBackend | None = None
     ) -> None:
         super().__init__(PostgresBackend(url, bounds) if backend is None else backend)
+
+    def ahead(self) -> AheadTransaction | None:
+        return self.backend.ahead()
 
     async def open(self) -> None:
         """Open the pool. Raises Unavailable when the server does not answer; may be called again after that."""

@@ -1,6 +1,7 @@
 """What a unit becomes: the statements of one transaction, and how they are sent."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -27,16 +28,20 @@ GATE = 0x6361636865
 """The advisory lock that writers share from their check of the rights to the cache on, and openers hold alone."""
 
 _UNIT_SECONDS = 30.0
-_BULK_SECONDS = 120.0
+BULK_SECONDS = 120.0
 
 
 @attrs.frozen(eq=False)
 class Transaction:
-    """The changes of one unit, or of several that touch different rows, and the rights that they depend on."""
+    """The changes of one unit, or of several that touch different rows, and the rights that they depend on.
+
+    `sent` are the new rows that the transaction holds already, by facet and key.
+    """
 
     changes: Changes
     guard: Guard | None = None
     mark: Mark | None = None
+    sent: Mapping[str, Mapping[Key, Any]] = attrs.field(factory=dict)
 
     @property
     def bulk(self) -> bool:
@@ -46,16 +51,24 @@ class Transaction:
     @property
     def patience(self) -> float:
         """Seconds after which a server that has not answered is given up."""
-        return _BULK_SECONDS if self.bulk else _UNIT_SECONDS
+        return BULK_SECONDS if self.bulk else _UNIT_SECONDS
 
     async def send(self, connection: PreparingConnection) -> None:
         """Send every statement, as one transaction."""
-        steps = [step for change in self.changes for step in _steps(change)]
+        if self.bulk:
+            async with patiently(connection):
+                await carry_out(connection, self.steps())
+        else:
+            await connection.ask(*[step for step in self.steps() if isinstance(step, Call)])
+
+    def steps(self) -> "list[Step]":
+        """Return what is still to be sent, in order."""
+        steps = [step for change in self.changes for step in _steps(change, self.sent.get(change.facet.name, {}))]
         if self.guard is not None:
             steps += _demanding(self.guard)
         if self.mark is not None:
             steps.insert(0, Call(WROTE, self.mark.parameters))
-        await (_stepwise(connection, steps) if self.bulk else _pipelined(connection, steps))
+        return steps
 
 
 _CHANGED = object()
@@ -121,29 +134,31 @@ class Copy:
         for start in range(0, len(self.values), _PORTION):
             yield copy_text(_columns(self.facet, self.values[start : start + _PORTION]))
 
+    async def send(self, connection: PreparingConnection) -> None:
+        """Copy the rows, within the transaction that was begun."""
+        async with connection.cursor() as cursor, cursor.copy(STATEMENTS[self.facet.name].copy) as copy:
+            for lines in self.portions():
+                await copy.write(lines)
+
 
 Step = Call | Copy
 
 
-async def _pipelined(connection: PreparingConnection, steps: Sequence[Step]) -> None:
-    """Send all statements at once, as one transaction."""
-    await connection.ask(*[step for step in steps if isinstance(step, Call)])
-
-
-async def _stepwise(connection: PreparingConnection, steps: Sequence[Step]) -> None:
-    """Send one statement after the other, as one transaction; COPY has no place in a pipeline."""
+@asynccontextmanager
+async def patiently(connection: PreparingConnection) -> AsyncIterator[None]:
+    """Make the block one transaction, whose statements may take longer than others."""
     async with connection.transaction():
-        await connection.execute(f"set local statement_timeout = '{_BULK_SECONDS:.0f}s'")
-        for step in steps:
-            if isinstance(step, Call):
-                await connection.ask(step)
-            else:
-                async with connection.cursor() as cursor, cursor.copy(STATEMENTS[step.facet.name].copy) as copy:
-                    for lines in step.portions():
-                        await copy.write(lines)
+        await connection.execute(f"set local statement_timeout = '{BULK_SECONDS:.0f}s'")
+        yield
 
 
-def _steps(change: FacetChanges) -> Iterator[Step]:
+async def carry_out(connection: PreparingConnection, steps: Iterable[Step]) -> None:
+    """Send one statement after the other; COPY has no place in a pipeline."""
+    for step in steps:
+        await (step.send(connection) if isinstance(step, Copy) else connection.ask(step))
+
+
+def _steps(change: FacetChanges, sent: Mapping[Key, Any]) -> Iterator[Step]:
     """Yield the statements of one facet: what is relied on, what goes, what changes, what is new.
 
     Rows are met in the order of their keys. Where a unit both relies on rows and changes others, one statement takes
@@ -163,7 +178,14 @@ def _steps(change: FacetChanges) -> Iterator[Step]:
         if len(saves) > 1 and facet.unique and facet.versioned:
             yield Call(statements.release, [columns[place] for place in statements.handed])
         yield Call(statements.update, [*columns, *expected])
-    yield from _additions(facet, list(change.adds.values()))
+    yield from _additions(facet, _unsent(change, sent))
+
+
+def _unsent(change: FacetChanges, sent: Mapping[Key, Any]) -> list[Any]:
+    """Return the new rows that are still to be sent. Raises ValueError when one that was sent has changed since."""
+    if any(change.adds.get(key) is not value for key, value in sent.items()):
+        raise ValueError(f"a row of {change.facet.name} that was said to be final has changed")
+    return [value for key, value in change.adds.items() if key not in sent] if sent else list(change.adds.values())
 
 
 def _demanding(guard: Guard) -> list[Step]:

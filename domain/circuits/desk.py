@@ -164,7 +164,10 @@ class Desk:
         """Stage everything: operations, placements, events by author, and who is told of it."""
         unit = self.act.unit
         await unit.save(OPERATIONS, *self._saved.values())
-        await unit.add(OPERATIONS, *self._new.values())
+        # Those that wait hold a slot, for which others may wait.
+        done = [operation for operation in self._new.values() if operation.status is OperationStatus.COMPLETED]
+        await unit.add_final(OPERATIONS, *done)
+        await unit.add(OPERATIONS, *(one for one in self._new.values() if one.status is not OperationStatus.COMPLETED))
         await unit.add(PLACEMENTS, *(placement for placement, _ in self.placed_now))
         await record_as(self.act, self._events)
         await self._tell_placed()

@@ -14,6 +14,13 @@ async def record(act: Act, *drafts: EventDraft) -> list[Event]:
     return await record_as(act, [(act.principal, draft) for draft in drafts])
 
 
+async def begin_chains(act: Act, drafts: Sequence[EventDraft]) -> None:
+    """Record the first event of items that this act has made, and records no other of."""
+    events = [link(draft, None, act.principal, act.now, new_salt()) for draft in drafts]
+    await act.unit.add_final(EVENTS, *events)
+    await act.unit.add_final(CHAINS, *(head_of(event, None) for event in events))
+
+
 async def record_as(act: Act, written: Sequence[tuple[Principal, EventDraft]]) -> list[Event]:
     """Link events to the chains of their items, in the order given, and stage them with the new heads.
 

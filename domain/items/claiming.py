@@ -1,7 +1,7 @@
 """What identifiers point to: claims, counted values, and the entries by which items are found (items-events.md 3.4,
 3.5), as one act reads them once, changes them in memory and writes them once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import attrs
 
@@ -161,6 +161,11 @@ class Claiming:
                 del self._ended_entries[place]
             else:
                 self._new_entries[place] = entry
+
+    def take_entries(self, items: Collection[str]) -> list[IdentifierEntry]:
+        """Return the new entries of items that this act made and does not change any more; they are the caller's."""
+        taken = [place for place in self._new_entries if place[0] in items]
+        return [self._new_entries.pop(place) for place in taken]
 
     async def flush(self, *, changed: bool) -> None:
         """Stage everything in the unit; `changed` tells that the act changes some item, by what it looked up."""

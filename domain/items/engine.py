@@ -1,5 +1,6 @@
 """Items: submissions become items, additions to items, or wait for a person (items-events.md 6)."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ from domain.items.register import Register
 from domain.items.resolution import Conflict, Hit, New, claims_of, contradicted, resolve, second_values
 from domain.items.submission import Content, Submission, read_submission
 from domain.items.values import ContributionSource, Identifier, Item, Outcome, PendingReason
+
+_PORTION = 500
+"""Items after which the store begins to write them."""
+_TURN = 25
+"""Items after which others have a turn: some milliseconds, and what a socket takes of their rows."""
 
 IDENTIFIERS_REQUIRED = Fault("identifiers_required", "At least one identifier.", pointer="/identifiers")
 
@@ -33,13 +39,17 @@ class Admission:
 
 @attrs.define
 class Intake:
-    """Takes submissions in, in order, each seeing the effects of earlier ones; one query count for any number."""
+    """Takes submissions in, in order, each seeing the effects of earlier ones; one query count for any number.
+
+    With `kept` its unit is there to be committed, so that a store may begin to write.
+    """
 
     act: Act
     keys: IdentifierKeys
     source: ContributionSource
     queue_faults: bool = False
     payload: dict[str, object] = attrs.field(factory=dict)
+    kept: bool = True
     _parked: list[tuple[int, Parked]] = attrs.field(factory=list)
 
     async def take(
@@ -53,17 +63,27 @@ class Intake:
         }
         register = Register(self.act, self.keys)
         await register.load(content for content in contents.values() if not faults_of(content))
-        admissions = [
-            self._admit(register, index, submission, origin, contents.pop(index))
-            if index in contents
-            else Admission(Outcome.REFUSED, faults=(refused or {})[index])
-            for index, (submission, origin) in enumerate(submissions)
-        ]
+        admissions: list[Admission] = []
+        for index, (submission, origin) in enumerate(submissions):
+            admissions.append(
+                self._admit(register, index, submission, origin, contents.pop(index))
+                if index in contents
+                else Admission(Outcome.REFUSED, faults=(refused or {})[index])
+            )
+            if self.kept:
+                await self._give_way(register, index + 1, len(submissions))
         await register.flush()
         records = await park(self.act, self.keys, [parked for _, parked in self._parked])
         for (index, _), record in zip(self._parked, records, strict=True):
             admissions[index] = _with_pending(admissions[index], record.pending_id)
         return admissions
+
+    async def _give_way(self, register: Register, done: int, count: int) -> None:
+        """Let the store write what is final, and others have their turn."""
+        if done % _PORTION == 0 or (done == count and count > _TURN):
+            await register.flush_final()
+        if done % _TURN == 0:
+            await asyncio.sleep(0)
 
     def _admit(
         self, register: Register, index: int, submission: Submission, origin: Origin, content: Content

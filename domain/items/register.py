@@ -4,6 +4,7 @@ Creating one item is a batch of one: the facts of all elements come in a fixed n
 admitted in order, each seeing the effects of earlier ones, and everything is staged at the end.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from domain.access.vocabulary import EventVisibility, ItemStatus
 from domain.act import Act
 from domain.document import EMPTY, Document, alike
 from domain.events.chain import EventDraft
-from domain.events.engine import record
+from domain.events.engine import begin_chains, record
 from domain.events.values import EventType
 from domain.evolving import evolve
 from domain.identifiers import IdentifierScope
@@ -55,7 +56,7 @@ from domain.items.values import (
 )
 from domain.ports.errors import Stale
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import CHAINS, CLAIMS, CONTRIBUTIONS, COUNTERS, ITEMS, MAPPINGS
+from domain.ports.schema import CHAINS, CLAIMS, CONTRIBUTIONS, COUNTERS, ENTRIES, ITEMS, MAPPINGS
 from domain.ports.walking import walk
 
 _Entries = Mapping[tuple[str, str, str, str], IdentifierEntry]
@@ -84,6 +85,9 @@ class Register:
     _beside: dict[str, Document] = attrs.field(factory=dict)
     _through: dict[tuple[str, str], set[_Identity]] = attrs.field(factory=dict)
     _histories: dict[str, list[Contribution]] = attrs.field(factory=dict)
+    _contested: set[object] = attrs.field(factory=set)
+    _final: list[str] = attrs.field(factory=list)
+    _began: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.claiming = Claiming(self.act.unit)
@@ -92,8 +96,10 @@ class Register:
         """Read all that resolving these contents and changing these items can need."""
         contents = list(contents)
         workspace = self.act.workspace_id
-        claims = {claim for content in contents for claim in claims_wanted(content, workspace)}
-        places = sorted({place for content in contents for place in places_of(content, workspace)})
+        claims = Counter(claim for content in contents for claim in {*claims_wanted(content, workspace)})
+        counted = Counter(place for content in contents for place in places_of(content, workspace))
+        self._contested = {met for met, times in (*claims.items(), *counted.items()) if times > 1}
+        places = sorted(counted)
         references = {place for content in contents for place in references_of(content, workspace)}
         counters, items = sorted(references.union(places)), set(items)
         await self._foresee(claims, counters, items)
@@ -216,7 +222,16 @@ class Register:
         self.claiming.find_by({}, entries_of(item, identifiers))
         self.claiming.attach(item, identifiers)
         self.note(contributed(EventType.CREATED, contribution, identifiers, payload or {}))
+        if self._is_alone(content):
+            self._final.append(dfid)
         return item
+
+    def _is_alone(self, content: Content) -> bool:
+        """Tell whether no other content that `load` was given can be about the same item."""
+        if not self._contested:
+            return True
+        workspace = self.act.workspace_id
+        return self._contested.isdisjoint((*claims_wanted(content, workspace), *places_of(content, workspace)))
 
     def enrich(
         self,
@@ -341,6 +356,24 @@ class Register:
         self.tell(item.key, EventType.TRANSFERRED, payload)
         return moved
 
+    async def flush_final(self) -> None:
+        """Stage the items made so far that no other content can be about, which a store may write at once.
+
+        For acts that change items by the contents that `load` was given, and in no other way.
+        """
+        unit, final = self.act.unit, dict.fromkeys(self._final)
+        await unit.add_final(ITEMS, *map(self._items.__getitem__, final))
+        await unit.add_final(ENTRIES, *self.claiming.take_entries(final))
+        await unit.add_final(CONTRIBUTIONS, *(one for one in self._contributions if one.item in final))
+        await begin_chains(self.act, [draft for draft in self._drafts if draft.dfid in final])
+        self._contributions = [one for one in self._contributions if one.item not in final]
+        self._drafts = [draft for draft in self._drafts if draft.dfid not in final]
+        for key in final:
+            del self._changed[key]
+            self._stored[key] = 1
+        self._began = self._began or bool(final)
+        self._final.clear()
+
     async def flush(self) -> None:
         """Stage everything in the unit of the act."""
         unit = self.act.unit
@@ -353,12 +386,12 @@ class Register:
         await unit.save(ITEMS, *(evolve(item, version=self._stored[item.key] + 1) for item in saved))
         await unit.add(MAPPINGS, *self._mappings)
         await close_pushed(self.act, self._mappings, self.resolving)
-        await self.claiming.flush(changed=bool(self._changed))
+        await self.claiming.flush(changed=self._began or bool(self._changed))
         await unit.add(CONTRIBUTIONS, *self._contributions)
         await record(self.act, *self._drafts)
         self._stored.update((item.key, self._stored.get(item.key, 0) + 1) for item in (*new, *saved))
         self._changed.clear()
-        for done in (self._contributions, self._drafts, self._consumed, self._mappings):
+        for done in (self._contributions, self._drafts, self._consumed, self._mappings, self._final):
             done.clear()
 
     def _bound(

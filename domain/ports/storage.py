@@ -89,6 +89,13 @@ class Unit(Reader, Protocol):
         """Add rows that must not exist. Raises AlreadyExists."""
         ...
 
+    async def add_final(self, facet: Facet[V], *values: V) -> None:
+        """Add rows that this unit does not touch again, under keys that it has made and nobody else can wait for.
+
+        A store may begin to write them while the unit goes on. Raises AlreadyExists.
+        """
+        ...
+
     async def save(self, facet: Facet[V], *values: V) -> None:
         """Replace rows; the stored version must be one less than the value's. Raises Stale."""
         ...
