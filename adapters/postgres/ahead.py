@@ -14,6 +14,8 @@ from adapters.postgres.prepared import PreparingConnection
 from adapters.postgres.transactions import Copy, Transaction, carry_out, patiently
 from domain.ports.schema import Facet, Key
 
+_ROLLBACK_SECONDS = 1.0
+
 Connected = Callable[[], AbstractAsyncContextManager[PreparingConnection]]
 """Lends a connection that may write, for as long as a bulk unit may take."""
 
@@ -32,6 +34,8 @@ class AheadTransaction:
 
     def __attrs_post_init__(self) -> None:
         self.task = asyncio.get_running_loop().create_task(self._run())
+        # What goes wrong after the unit has failed is no news.
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def write(self, facet: Facet[Any], values: Sequence[Any]) -> None:
         """Begin to copy rows. What goes wrong with them is raised by `commit`."""
@@ -48,9 +52,8 @@ class AheadTransaction:
         if self.open:
             self.open, self._abandoned = False, True
             self._jobs.put_nowait(None)
-            await asyncio.wait([self.task])
-            # The unit failed by itself; that nobody hears of another failure is no news.
-            self.task.exception()
+            # The unit has failed by itself, and waits for no server that does not answer.
+            await asyncio.wait([self.task], timeout=_ROLLBACK_SECONDS)
 
     async def _run(self) -> None:
         committing = False

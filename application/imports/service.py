@@ -1,5 +1,6 @@
 """The import: rows are taken in like creates, a thousand to a unit, and their results stored with them."""
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -32,6 +33,8 @@ from domain.ports.queries import Cursor, Page, Select, chosen
 from domain.ports.schema import IMPORT_ROWS, IMPORTS, ITEMS
 
 ROWS_PER_UNIT = 1000
+ROWS_A_TURN = 50
+"""Rows after which others have a turn: reading them takes a millisecond."""
 SHOWN = 20
 """DFIDs that the activity of an import names."""
 
@@ -171,28 +174,34 @@ class _Run:
         self.stored = await self.service.units.perform(self.principal, work, completes=False)
 
     async def all(self, read: AsyncIterator[Row]) -> None:
-        """Take in all rows, each unit with its results."""
-        async for chunk in _chunked(read):
-            self._bound(chunk)
+        """Take in all rows, each unit with its results; the rows of the next are read while it commits."""
+        chunks = _Chunks(_chunked(read))
+        try:
+            while chunk := await chunks.next():
+                await self._store(chunk, chunks)
+        finally:
+            await chunks.aclose()
 
-            async def work(act: Act, chunk: list[Row] = chunk) -> tuple[list[ImportRow], Import]:
-                results = await self._take(act, chunk)
-                await act.unit.add(IMPORT_ROWS, *results)
-                counted = self._counted(results)
-                saved = attrs.evolve(
-                    self.stored,
-                    rows_read=self.read + len(chunk),
-                    counts=counted,
-                    touched_at=act.now,
-                    version=self.stored.version + 1,
-                )
-                await act.unit.save(IMPORTS, saved)
-                return results, saved
+    async def _store(self, chunk: list[Row], chunks: "_Chunks") -> None:
+        self._bound(chunk)
 
-            results, self.stored = await self.service.units.perform(
-                self.principal, work, dfids=len(chunk), completes=False
+        async def work(act: Act) -> tuple[list[ImportRow], Import]:
+            results = await self._take(act, chunk)
+            await act.unit.add(IMPORT_ROWS, *results)
+            counted = self._counted(results)
+            saved = attrs.evolve(
+                self.stored,
+                rows_read=self.read + len(chunk),
+                counts=counted,
+                touched_at=act.now,
+                version=self.stored.version + 1,
             )
-            self._advance(results)
+            await act.unit.save(IMPORTS, saved)
+            chunks.begin()
+            return results, saved
+
+        results, self.stored = await self.service.units.perform(self.principal, work, dfids=len(chunk), completes=False)
+        self._advance(results)
 
     async def rehearse(self, read: AsyncIterator[Row]) -> None:
         """Take in all rows in one unit that is thrown away, so that each sees the effects of earlier ones."""
@@ -328,10 +337,43 @@ def _error(row: Row, fault: Fault) -> Document:
     return Document(pointer=pointer, code=fault.code, detail=fault.detail, column=column)
 
 
+@attrs.define
+class _Chunks:
+    """Chunks of rows, each of which may be begun before it is asked for."""
+
+    _read: AsyncIterator[list[Row]]
+    _begun: "asyncio.Task[list[Row]] | None" = None
+
+    def begin(self) -> None:
+        """Begin to read the next chunk, unless that was begun."""
+        self._begun = self._begun or asyncio.create_task(self._following())
+
+    async def next(self) -> list[Row]:
+        """Return the next chunk, none at the end. Raises what reading it raises."""
+        self.begin()
+        assert self._begun is not None
+        try:
+            return await self._begun
+        finally:
+            self._begun = None
+
+    async def _following(self) -> list[Row]:
+        return await anext(self._read, [])
+
+    async def aclose(self) -> None:
+        """Leave off reading."""
+        if self._begun is not None:
+            self._begun.cancel()
+            await asyncio.gather(self._begun, return_exceptions=True)
+            self._begun = None
+
+
 async def _chunked(read: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
     chunk: list[Row] = []
     async for row in read:
         chunk.append(row)
+        if len(chunk) % ROWS_A_TURN == 0:
+            await asyncio.sleep(0)
         if len(chunk) == ROWS_PER_UNIT:
             yield chunk
             chunk = []

@@ -1,5 +1,6 @@
 """Imports: what other people's files look like, and what their faults are told as (items-events.md 6.3)."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -315,6 +316,32 @@ async def test_an_import_that_a_crash_cut_off_is_reported_as_interrupted(farm: F
     farm.clock.instant = begun + timedelta(minutes=16)
     assert (await farm.imports.get(farm.ana, view.import_id)).status == "interrupted"
     assert [one.status for one in (await farm.imports.page(farm.ana)).items] == ["interrupted"]
+
+
+async def test_a_unit_that_fails_while_the_next_rows_are_awaited_ends_the_import(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, commits, commit = asyncio.Event(), count(), farm.storage.backend.commit
+
+    async def held() -> AsyncIterator[bytes]:
+        yield b"lote,nota\n" + b"".join(b"L%d,%s\n" % (n, b"x" * 80) for n in range(1000))
+        try:
+            await asyncio.sleep(600)
+        finally:
+            left.set()
+
+    async def failing(*changes: Any) -> None:
+        if next(commits) == 1:
+            await asyncio.sleep(0.05)
+            raise Unavailable("gone for a moment")
+        await commit(*changes)
+
+    monkeypatch.setattr(farm.storage.backend, "commit", failing)
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(farm.imports.run(farm.ana, ImportOptions(), held()), 30)
+    assert left.is_set()
+    [view] = (await farm.imports.page(farm.ana)).items
+    assert (view.status, view.rows_read) == ("interrupted", 0)
 
 
 async def test_a_store_that_fails_in_the_middle_leaves_no_import_running(farm: Farm) -> None:

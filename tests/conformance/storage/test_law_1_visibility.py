@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 from domain.access.vocabulary import ItemStatus
-from domain.ports.errors import NotFound, Stale
+from domain.items.values import Mapping
+from domain.ports.errors import AlreadyExists, NotFound, Stale
 from domain.ports.queries import AnyOf, Select
 from domain.ports.schema import ITEMS, MAPPINGS, SHARES, WORKSPACES
 from domain.ports.storage import Storage
@@ -55,6 +56,69 @@ async def test_a_unit_that_raises_leaves_nothing(storage: Storage, other: Storag
             raise ZeroDivisionError
     async with other.read() as reader:
         assert await reader.get_many(WORKSPACES, [one.workspace_id, two.workspace_id]) == {one.workspace_id: one}
+
+
+MANY = 250
+"""Rows that a store begins to write before their unit commits."""
+
+
+async def test_rows_that_are_final_are_seen_by_their_unit_and_by_others_once_it_commits(
+    storage: Storage, other: Storage
+) -> None:
+    links, last = [mapping() for _ in range(MANY)], mapping()
+    keys = [link.local_id for link in (*links, last)]
+    async with storage.write() as unit:
+        await unit.add_final(MAPPINGS, *links)
+        await unit.add_final(MAPPINGS, last)
+        await asyncio.sleep(0.05)
+        assert await unit.get_many(MAPPINGS, keys) == {one.local_id: one for one in (*links, last)}
+        async with other.read() as reader:
+            assert await reader.get_many(MAPPINGS, keys) == {}
+    async with other.read() as reader:
+        assert await reader.get_many(MAPPINGS, keys) == {one.local_id: one for one in (*links, last)}
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+async def test_a_unit_with_final_rows_that_raises_leaves_nothing_and_can_be_run_again(
+    storage: Storage, other: Storage, delay: float
+) -> None:
+    links = [mapping() for _ in range(MANY)]
+    with pytest.raises(ZeroDivisionError):
+        async with storage.write() as unit:
+            await unit.add_final(MAPPINGS, *links)
+            await asyncio.sleep(delay)
+            raise ZeroDivisionError
+    async with other.read() as reader:
+        assert await reader.get_many(MAPPINGS, [link.local_id for link in links]) == {}
+    async with storage.write() as unit:
+        await unit.add_final(MAPPINGS, *links)
+
+
+async def test_a_final_row_that_stands_already_is_refused_with_all_others(storage: Storage, other: Storage) -> None:
+    links, more = [mapping() for _ in range(MANY)], workspace()
+    async with storage.write() as unit:
+        await unit.add(MAPPINGS, links[-1])
+    with pytest.raises(AlreadyExists):
+        async with storage.write() as unit:
+            await unit.add_final(MAPPINGS, *links)
+            await asyncio.sleep(0.05)
+            await unit.add(WORKSPACES, more)
+    async with other.read() as reader:
+        assert await reader.get_many(MAPPINGS, [link.local_id for link in links[:-1]]) == {}
+        assert await reader.find(WORKSPACES, more.workspace_id) is None
+
+
+async def test_many_units_with_final_rows_commit_at_once(storage: Storage, other: Storage) -> None:
+    async def write(links: list[Mapping]) -> None:
+        async with storage.write() as unit:
+            await unit.add_final(MAPPINGS, *links)
+            await unit.get_many(MAPPINGS, ["unknown"])
+
+    each = [[mapping() for _ in range(MANY)] for _ in range(10)]
+    await asyncio.gather(*map(write, each))
+    async with other.read() as reader:
+        for links in each:
+            assert len(await reader.get_many(MAPPINGS, [link.local_id for link in links])) == MANY
 
 
 async def test_a_unit_that_is_cancelled_in_its_block_leaves_nothing(storage: Storage, other: Storage) -> None:
