@@ -299,7 +299,7 @@ def _portions(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def _value(facet: Facet[Any], body: bytes) -> Any:
     if facet is not NUMBERS:
-        return decode(facet, body)
+        return decode(facet.value, body)
     try:
         return msgspec.json.decode(body, type=Counter)
     except msgspec.MsgspecError as error:

@@ -8,7 +8,7 @@ import msgspec
 
 from domain.document import Document
 from domain.ports.errors import Corrupt
-from domain.ports.schema import FACETS, Facet
+from domain.ports.schema import FACETS
 
 V = TypeVar("V")
 
@@ -41,9 +41,9 @@ def encode_all(values: Sequence[Any]) -> list[str]:
     return _encoder.encode_lines(values).decode().split("\n")[:-1]
 
 
-def decode(facet: Facet[V], body: bytes) -> V:
+def decode(kind: type[V], body: bytes) -> V:
     """Return the value of a stored row. Raises Corrupt."""
-    value: V = _decoded(facet.value, body)
+    value: V = _decoded(kind, body)
     return value
 
 

@@ -266,7 +266,7 @@ class PostgresPlace:
 
 
 def _value(part: Facet[Any], row: tuple[Any, ...]) -> Any:
-    value = decode(part, row[0])
+    value = decode(part.value, row[0])
     return attrs.evolve(value, **{part.serial[0]: row[1]}) if part.serial else value
 
 
@@ -289,7 +289,7 @@ async def _record(connection: Connection) -> StoreRecord | None:
     if (await (await connection.execute("select to_regclass('store')")).fetchone() or (None,))[0] is None:
         return None
     row = await (await connection.execute("select body from store")).fetchone()
-    return None if row is None else decode(STORE, row[0])
+    return None if row is None else decode(STORE.value, row[0])
 
 
 async def _put(connection: Connection, record: StoreRecord) -> None:

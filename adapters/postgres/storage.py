@@ -17,7 +17,7 @@ from adapters.caching.guard import Guard
 from adapters.changes import Changes
 from adapters.joining import Joiner, Wish
 from adapters.postgres.ahead import AheadTransaction
-from adapters.postgres.codec import decode
+from adapters.postgres.codec import decode, decode_again
 from adapters.postgres.errors import translating
 from adapters.postgres.pages import Pages
 from adapters.postgres.patience import patience
@@ -130,19 +130,21 @@ class PostgresBackend:
         return await self._found(wanted)
 
     async def _found(self, wanted: Wanted) -> Found:
-        return await (self._rows(wanted) if sum(map(len, wanted.values())) > MOST_JOINED else self._reads.ask(wanted))
+        if sum(map(len, wanted.values())) > MOST_JOINED:
+            return await self._rows(wanted, decode)
+        return await self._reads.ask(wanted)
 
-    async def _rows(self, wanted: Wanted) -> Found:
+    async def _rows(self, wanted: Wanted, value_of: Callable[[type[Any], bytes], Any]) -> Found:
         text, parameters = fetching(wanted)
         found: dict[str, dict[Key, Any]] = {name: {} for name in wanted}
         for row in await self._query(text, parameters):
             facet = FACET_BY_NAME[row[0]]
-            value = _numbered(facet, decode(facet, row[1]), row[2:])
+            value = _numbered(facet, value_of(facet.value, row[1]), row[2:])
             found[facet.name][facet.key_of(value)] = value
         return found
 
     async def _answer(self, wishes: list[Wish[Wanted, Found]]) -> None:
-        found = await self._rows(_united(wishes))
+        found = await self._rows(_united(wishes), decode_again)
         for wish in wishes:
             wish.settle(found)
 
@@ -351,7 +353,7 @@ def _stands(connection: PreparingConnection) -> bool:
 
 
 def _value(facet: Facet[V], row: tuple[Any, ...]) -> V:
-    return _numbered(facet, decode(facet, row[0]), row[1:])
+    return _numbered(facet, decode(facet.value, row[0]), row[1:])
 
 
 def _numbered(facet: Facet[V], value: V, number: tuple[Any, ...]) -> V:

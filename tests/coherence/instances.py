@@ -68,7 +68,7 @@ class DeleteAfterCommit(PostgresBackend):
         found = {}
         for key in keys:
             held: Any = await self._redis.get(repr(key))
-            rows = {key: decode(facet, held)} if held else await super().fetch(facet, [key])
+            rows = {key: decode(facet.value, held)} if held else await super().fetch(facet, [key])
             found.update(rows)
             if not held and rows:
                 await asyncio.sleep(0.002)

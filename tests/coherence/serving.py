@@ -65,7 +65,7 @@ def delete_after_commit(url: str) -> None:
         if facet.name not in CACHED:
             return await self.backend.fetch(facet, keys)
         held = {key: await redis().get(name(facet, key)) for key in keys}
-        rows = {key: decode(facet, body) for key, body in held.items() if body}
+        rows = {key: decode(facet.value, body) for key, body in held.items() if body}
         missed = [key for key in keys if key not in rows]
         loaded = await self.backend.fetch(facet, missed) if missed else {}
         for key, row in loaded.items():
