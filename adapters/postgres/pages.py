@@ -6,18 +6,16 @@ the same way has the same content: also where a row was removed and made again, 
 """
 
 from functools import lru_cache
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import attrs
 
 from adapters.postgres.codec import decode_again
 from adapters.postgres.prepared import Rows
-from adapters.postgres.views import Parameters, tells_writers, view_query
+from adapters.postgres.uniting import Query
+from adapters.postgres.views import Parameters, tells_writers
 from domain.ports.queries import Cursor, Page, page_of
 from domain.ports.views import View
-
-V = TypeVar("V")
-Place = tuple[View[Any], Cursor | None, int]
 
 MOST_ROWS: Final = 512
 """Rows of pages that were asked for more than once that a process remembers."""
@@ -25,32 +23,21 @@ MOST_ROWS: Final = 512
 MOST_PLACES: Final = 128
 """Pages that it remembers, and others of which it remembers that they were asked for."""
 
-_NOTHING: Final = ""
-"""What tells no page."""
-
-_EMPTY: Final[Page[Any]] = Page(())
-
 
 @attrs.frozen(eq=False)
-class _Remembered:
-    """The statement that asks for a page again, and what the page was told by when it was this one."""
+class Known:
+    """A page that was asked for again, what it was told by, and how to ask for that."""
 
-    kind: type[Any]
     text: str
     parameters: Parameters
-    told: str = _NOTHING
-    page: Page[Any] = _EMPTY
+    told: str
+    page: Page[Any]
 
-
-@attrs.frozen(eq=False)
-class Asked(Generic[V]):
-    """A statement that asks for a page, and what is remembered of it if it is asked for again."""
-
-    place: Place
-    kind: type[V]
-    text: str
-    parameters: Parameters
-    known: _Remembered | None = None
+    def question(self, view: View[Any]) -> Query:
+        """Return the query of what the page is told by at the moment of a view."""
+        if "now" not in self.parameters:
+            return Query(self.text, self.parameters)
+        return Query(self.text, self.parameters | {"now": view.now})  # type: ignore[attr-defined]
 
 
 class Pages:
@@ -58,63 +45,59 @@ class Pages:
 
     def __init__(self) -> None:
         self._once: dict[Place, None] = {}
-        self._held: dict[Place, _Remembered] = {}
+        self._known: dict[Place, Known] = {}
         self._rows = 0
 
-    def asked(self, view: View[V], after: Cursor | None, limit: int) -> Asked[V]:
-        """Return what to ask the server for one page. Only of pages that are asked for again is anything remembered."""
-        place = (view, after, limit)
-        known = self._held.get(place) or self._again(place)
-        if known is None:
-            return Asked(place, *view_query(view, after, limit + 1))
-        parameters = known.parameters | {"told": known.told}
-        if "now" in parameters:
-            parameters["now"] = view.now  # type: ignore[attr-defined]
-        return Asked(place, known.kind, known.text, parameters, known)
+    def find(self, place: "Place") -> Known | None:
+        """Return what is known of a page."""
+        known = self._known.pop(place, None)
+        if known is not None:
+            self._known[place] = known
+        return known
 
-    def _again(self, place: Place) -> _Remembered | None:
-        view, after, limit = place
-        if not tells_writers(view):
-            return None
-        if place in self._once:
-            kind, text, parameters = view_query(view, after, limit + 1)
-            return _Remembered(kind, _unless_told(text), parameters)
-        self._once[place] = None
-        if len(self._once) > MOST_PLACES:
-            del self._once[next(iter(self._once))]
-        return None
+    def is_asked_again(self, place: "Place") -> bool:
+        """Tell whether a page was asked for before; only then it is worth more work and memory."""
+        if place in self._known or place in self._once:
+            return True
+        if tells_writers(place[0]):
+            self._once[place] = None
+            if len(self._once) > MOST_PLACES:
+                del self._once[next(iter(self._once))]
+        return False
 
-    def found(self, asked: Asked[V], rows: Rows) -> Page[V]:
-        """Return the page that was asked for: the very same one while it is told by the same."""
-        known, limit = asked.known, asked.place[2]
-        if known is None:
-            last = -1 if tells_writers(asked.place[0]) else None
-            return page_of([(row[1:last], decode_again(asked.kind, row[0])) for row in rows], limit)
-        if rows:
-            told = rows[0][0]
-            found = [(row[2:-2], decode_again(asked.kind, row[1])) for row in rows if row[1] is not None]
-            known = attrs.evolve(known, told=told, page=page_of(found, limit))
-        self._hold(asked.place, known)
-        return known.page
-
-    def _hold(self, place: Place, known: _Remembered) -> None:
+    def hold(self, place: "Place", asked: Query, told: str, rows: Rows, page: Page[Any]) -> None:
+        """Remember a page unless it became another between its rows and what tells it."""
         self._forget(place)
+        if told != _told(told.partition("|")[0], rows):
+            return
         self._once.pop(place, None)
-        self._held[place] = known
-        self._rows += len(known.page.items)
-        while self._rows > MOST_ROWS or len(self._held) > MOST_PLACES:
-            self._forget(next(iter(self._held)))
+        self._known[place] = Known(asked.text, dict(asked.parameters), told, page)
+        self._rows += len(page.items)
+        while self._rows > MOST_ROWS or len(self._known) > MOST_PLACES:
+            self._forget(next(iter(self._known)))
 
-    def _forget(self, place: Place) -> None:
-        if place in self._held:
-            self._rows -= len(self._held.pop(place).page.items)
+    def _forget(self, place: "Place") -> None:
+        if place in self._known:
+            self._rows -= len(self._known.pop(place).page.items)
+
+
+Place = tuple[View[Any], Cursor | None, int]
+"""A view, where the page begins, and how many rows it may have."""
+
+
+def page_from(view: View[Any], kind: type[Any], rows: Rows, limit: int) -> Page[Any]:
+    """Return the page of `limit` rows that the statement of a view answered with one more."""
+    last = -1 if tells_writers(view) else None
+    return page_of([(row[1:last], decode_again(kind, row[0])) for row in rows], limit)
 
 
 @lru_cache(256)
-def _unless_told(text: str) -> str:
-    """Return the statement of a page that answers nothing when the page is told by what it was told by before."""
-    return f"""with page as materialized (select q.*, row_number() over () as n from ({text}) q),
-        now_told as (select concat(pg_postmaster_start_time(), ' ', string_agg(last || ' ' || xmin, ',' order by n))
-            as told from page)
-        select case when coalesce(p.n, 1) = 1 then s.told end, p.* from now_told s left join page p on true
-        where s.told <> %(told)s order by p.n"""
+def telling(text: str) -> str:
+    """Return the statement that tells a page, given the one that asks for its rows."""
+    return (
+        f"select concat(pg_postmaster_start_time(), '|', string_agg(q.last || ' ' || q.xmin, ',')) from ({text}) as q"
+    )
+
+
+def _told(run: str, rows: Rows) -> str:
+    return f"{run}|{','.join([f'{row[-2]} {int.from_bytes(row[-1])}' for row in rows])}"

@@ -19,13 +19,13 @@ from adapters.joining import Joiner, Wish
 from adapters.postgres.ahead import AheadTransaction
 from adapters.postgres.codec import decode, decode_again
 from adapters.postgres.errors import translating
-from adapters.postgres.pages import Pages
+from adapters.postgres.pages import Pages, page_from, telling
 from adapters.postgres.patience import patience
 from adapters.postgres.prepared import Call, Parameters, PreparingConnection, Rows
 from adapters.postgres.statements import STATEMENTS, fetching
 from adapters.postgres.transactions import BULK_SECONDS, Group, Transaction, united
 from adapters.postgres.uniting import Query, as_one, dealt
-from adapters.postgres.views import is_walk
+from adapters.postgres.views import is_walk, view_query
 from adapters.postgres.writers import RELEASE, TURN, Entry, Mark
 from adapters.staging import Asked, Found, StagedStorage, Wanted
 from domain.ports.errors import Closed, OutcomeUnknown, Unavailable
@@ -162,12 +162,24 @@ class PostgresBackend:
         return dict(await self._query(text, parameters))
 
     async def view(self, view: View[V], after: Cursor | None, limit: int) -> Page[V]:
-        asked = self._pages.asked(view, after, limit)
+        place = (view, after, limit)
+        known = self._pages.find(place)
+        if known is not None and known.told == (await self._viewed(view, known.question(view)))[0][0][0]:
+            return known.page
+        kind, text, parameters = view_query(view, after, limit + 1)
+        asked = Query(text, parameters)
+        if not self._pages.is_asked_again(place):
+            return page_from(view, kind, (await self._viewed(view, asked))[0], limit)
+        question = Query(telling(text), parameters)
+        rows, ((told,),) = await self._viewed(view, asked, question)
+        page = page_from(view, kind, rows, limit)
+        self._pages.hold(place, question, told, rows, page)
+        return page
+
+    async def _viewed(self, view: View[Any], *queries: Query) -> list[Rows]:
         if is_walk(view):
-            rows = (await self._queries.ask([Query(asked.text, asked.parameters)]))[0]
-        else:
-            rows = await self._query(asked.text, asked.parameters)
-        return self._pages.found(asked, rows)
+            return await self._queries.ask(queries)
+        return await self._asked([(each.text, each.parameters) for each in queries])
 
     async def _answer_each(self, wishes: list[Wish[Queries, list[Rows]]]) -> None:
         alike: dict[Hashable, list[Query]] = {}

@@ -77,6 +77,7 @@ FEW = 5000
 part of a list is theirs that walking it finds a page soon."""
 
 
+_OWN = "t.workspace_id = %(workspace)s"
 _PULLS_WAIT = "(select c.require_approval_for_pull from circuits c where c.circuit_id = %(circuit)s)"
 """Whether the circuit named approves pulls: what a viewer may read there starts from the viewer's pulls, which may be
 few or none, and not from what stands there."""
@@ -168,6 +169,9 @@ def _items(view: ItemsView, after: Cursor | None, limit: int) -> tuple[type[Any]
     where += _within("created_at", view.created, parameters) + _within("updated_at", view.updated, parameters)
     listing = Listing("items", (view.sort, "key"), descending=view.descending, after=after)
     branches = [attrs.evolve(each, wanted=tuple(where)) for each in _named(view, listing)]
+    if (view.words or marks) and not view.entries:
+        bounds = _within(view.sort, view.created if view.sort == "created_at" else view.updated, parameters)
+        branches = [_sought(each, listing, bounds) if each.where[0] == _OWN else each for each in branches]
     return Item, listing.united(branches, parameters, _few(view)), parameters
 
 
@@ -207,16 +211,16 @@ def _named(view: ItemsView, listing: "Listing") -> list["Branch"]:
             near = _near(listing, "%(circuit)s", _of_status(view))
             through.insert(0, attrs.evolve(near, where=(f"not {_PULLS_WAIT}", *near.where)))
         return [attrs.evolve(each, where=(*each.where, *access)) for each in through]
-    own, shared = "t.workspace_id = %(workspace)s", f"t.key = any(array({_given(view)}))"
+    shared = f"t.key = any(array({_given(view)}))"
     match view.access:
         case "own":
-            return [Branch((own,))]
+            return [Branch((_OWN,))]
         case "shared":
             return [Branch((shared,))]
         case "circuit":
             return through
         case _:
-            return [Branch((own, "t.key like 'DFID-%%'")), Branch((shared,)), *through]
+            return [Branch((_OWN, "t.key like 'DFID-%%'")), Branch((shared,)), *through]
 
 
 def _near(listing: "Listing", circuit: str, status: str) -> "Branch":
@@ -232,6 +236,25 @@ def _near(listing: "Listing", circuit: str, status: str) -> "Branch":
             order by {listing.directed(columns)} limit {NEAR}) x join items t on t.key = x.dfid""",
         columns=columns,
     )
+
+
+def _sought(own: "Branch", listing: "Listing", bounds: Sequence[str]) -> "Branch":
+    """Return what names those of the viewer's own items that hold words; within `bounds` they are walked in order.
+
+    What many of them hold is found among the next `NEAR` in the order of the list. Else all that hold it are met by it,
+    which are few then: to walk the others in order until a page is full would be to walk them all. The offset keeps
+    the server from doing so, and a range of workspaces that is one from walking past the items of all others.
+    """
+    columns = ("t.workspace_id", *(f"t.{name}" for name in listing.order))
+    one = ("t.workspace_id >= %(workspace)s", "t.workspace_id <= %(workspace)s", *own.where[1:], *bounds)
+    mine = " and ".join((*one, *listing.beyond(columns, ("%(workspace)s",))))
+    order = listing.directed(columns)
+    near = f"(select t.*, t.xmin from items t where {mine} order by {order} limit {NEAR}) t"
+    further = f"exists (select from items t where {mine} order by {order} offset {NEAR})"
+    held = " and ".join((*own.where, *own.wanted, *listing.beyond(columns[1:])))
+    held = f"(select t.*, t.xmin from items t where {held} offset 0) t"
+    others = f"t.{listing.order[-1]} <> all(array(select {listing.order[-1]} from near))"
+    return Branch((), held, nearer=Branch(own.wanted, near), late=f"{further} and {others}")
 
 
 def _of_status(view: ItemsView) -> str:
@@ -289,7 +312,7 @@ def _viewer(view: ItemsView | EventsView) -> Parameters:
 def _item_access(view: ItemsView) -> str:
     """Return the condition that the viewer may view an item at hand by the access asked for."""
     grounds = {
-        "own": "t.workspace_id = %(workspace)s",
+        "own": _OWN,
         "shared": f"t.key in ({_given(view)})",
         "circuit": f"exists ({_readable('p.dfid = t.key')})",
     }
@@ -511,7 +534,7 @@ class Listing:
         A branch that `follows` is not walked beyond the page that the first one fills by itself.
         """
         if len(branches) == 1 and branches[0].per is None:
-            return self.page((*branches[0].wanted, *branches[0].where), parameters)
+            return self._alone(branches[0], parameters)
         first, *others = branches
         parts = " union ".join(["select * from first", *(f"({self._part(each, parameters)})" for each in others)])
         key = self.order[-1]
@@ -519,13 +542,25 @@ class Listing:
             select {self._row("n")} from named n join {self.table} t on t.{key} = n.{key}
             order by {self.directed(f"n.{name}" for name in self.order)} limit %(limit)s"""
 
+    def _alone(self, branch: Branch, parameters: Parameters) -> str:
+        if branch.nearer is None:
+            return self.page((*branch.wanted, *branch.where), parameters)
+        rows = self._tried(branch, parameters, f"t.body, {self._names('t')}, t.xmin")
+        return f"""select {self._row("t")} from ({rows}) t
+            order by {self.directed(f"t.{name}" for name in self.order)} limit %(limit)s"""
+
+    def _tried(self, branch: Branch, parameters: Parameters, columns: str) -> str:
+        """Return the rows that are near and, where they are too few for a page, those of the branch."""
+        assert branch.nearer is not None
+        near = attrs.evolve(branch.nearer, wanted=branch.wanted)
+        missing = "(select count(*) from near) < %(limit)s"
+        late = attrs.evolve(branch, where=(missing, branch.late, *branch.where))
+        return f"""with near as materialized (select {columns} from {self.walk(near, parameters)})
+            select * from near union all (select {columns} from {self.walk(late, parameters)})"""
+
     def _part(self, branch: Branch, parameters: Parameters) -> str:
         if branch.nearer is not None:
-            near = attrs.evolve(branch.nearer, wanted=branch.wanted)
-            missing = "(select count(*) from near) < %(limit)s"
-            late = attrs.evolve(branch, where=(missing, branch.late, *branch.where))
-            walk = f"""with near as materialized (select {self._names("t")} from {self.walk(near, parameters)})
-                select * from near union all (select {self._names("t")} from {self.walk(late, parameters)})"""
+            walk = self._tried(branch, parameters, self._names("t"))
         else:
             walk = f"select {self._names('t')} from {self.walk(branch, parameters)}"
         if branch.per is None:
@@ -552,11 +587,11 @@ class Listing:
     def _names(self, alias: str) -> str:
         return ", ".join(f"{alias}.{name}" for name in self.order)
 
-    def beyond(self, columns: Sequence[str]) -> list[str]:
-        """Return the condition that rows come after the cursor, if there is one."""
+    def beyond(self, columns: Sequence[str], of: Sequence[str] = ()) -> list[str]:
+        """Return the condition that rows come after the cursor, if there is one; what is before its columns is `of`."""
         if self.after is None:
             return []
-        holes = ", ".join(f"%(after_{i})s" for i in range(len(self.order)))
+        holes = ", ".join((*of, *(f"%(after_{i})s" for i in range(len(self.order)))))
         return [f"({', '.join(columns)}) {'<' if self.descending else '>'} ({holes})"]
 
     def directed(self, columns: Iterable[str]) -> str:

@@ -89,8 +89,8 @@ async def test_the_run_of_the_server_tells_a_page_too(storage: PostgresStorage, 
     await again(storage, view())
     async with await psycopg.AsyncConnection.connect(migrated_url, options="-c timezone=UTC") as connection:
         (begun,) = await (await connection.execute("select pg_postmaster_start_time()::text")).fetchone() or ("",)
-    (known,) = storage.backend._pages._held.values()
-    assert known.told.startswith(f"{begun} DFID-1 ")
+    (known,) = storage.backend._pages._known.values()
+    assert known.told.startswith(f"{begun}|DFID-1 ")
 
 
 async def test_what_is_remembered_is_bounded(storage: PostgresStorage) -> None:
@@ -98,12 +98,12 @@ async def test_what_is_remembered_is_bounded(storage: PostgresStorage) -> None:
     pages = storage.backend._pages
     for number in range(MOST_ROWS // 200 + 1):
         await again(storage, attrs.evolve(view(), updated=Between(NOW - timedelta(days=number))), 200)
-    assert len(pages._held) == MOST_ROWS // 200
+    assert len(pages._known) == MOST_ROWS // 200
     for number in range(2 * MOST_PLACES):
-        pages.asked(view(), (NOW, str(number)), 200)
+        pages.is_asked_again((view(), (NOW, str(number)), 200))
     assert len(pages._once) == MOST_PLACES
 
 
 async def test_of_rows_that_no_transaction_wrote_nothing_is_remembered() -> None:
     pages = Pages()
-    assert [pages.asked(ActivityTallies(ActivityView(VIEWER)), None, 2).known for _ in range(3)] == [None] * 3
+    assert not any(pages.is_asked_again((ActivityTallies(ActivityView(VIEWER)), None, 2)) for _ in range(3))

@@ -283,6 +283,11 @@ HOT_VIEWS = {
         "items_by_words",
     ),
     "items of an alias": (ItemsView(Viewer("u", "big"), NOW, "own", ("active",), alias="s:v"), "items_by_words"),
+    "items of a word": (ItemsView(Viewer("u", "big"), NOW, "own", ("active",), words=("w",)), "items_by_words"),
+    "the newest items of a word": (
+        ItemsView(Viewer("u", "big"), NOW, "own", ("active",), words=("w",)),
+        "items_by_workspace_id_created_at_key",
+    ),
     "all events": (EventsView(Viewer("u", "w"), NOW), "events_by_author_workspace_id_recorded_at_event_id"),
     "all events by what happened": (
         EventsView(Viewer("u", "w"), NOW, time="occurred_at"),
