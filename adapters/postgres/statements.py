@@ -49,6 +49,16 @@ def _listed(template: str, names: Iterable[str], between: str = ", ") -> str:
     return between.join(template.format(name) for name in names)
 
 
+def _given(names: Sequence[str], types: Sequence[str], *, one: bool = False) -> str:
+    """Return the rows that come with a statement, as `d`.
+
+    Arrays of few elements are planned anew each time, for a plan for any number costs more. One row is scalars.
+    """
+    rows = f"(values ({_listed('%s::{}', types)}))" if one else f"unnest({_listed('%b::{}[]', types)})"
+    listed = _listed('"{}"', names)
+    return f"{rows} as d({listed})"
+
+
 @attrs.frozen(slots=False)
 class Statements:
     """SQL of one facet."""
@@ -85,9 +95,9 @@ class Statements:
     def _values(self) -> str:
         return ", ".join('"tokens"::tsvector' if name == "tokens" else f'"{name}"' for name in self.columns)
 
-    def _unnest(self, extra: str = "") -> str:
-        arrays = _listed("%b::{}[]", self.types)
-        return f"unnest({arrays}{', %b::bigint[]' if extra else ''}) as d({self._names}{extra})"
+    @cached_property
+    def _unnest(self) -> str:
+        return _given(self.columns, self.types)
 
     @cached_property
     def fetch(self) -> str:
@@ -111,7 +121,7 @@ class Statements:
     def insert(self) -> str:
         if self.facet.serial:
             return self._insert_numbered
-        return f"insert into {self.facet.name} ({self._names}) select {self._values} from {self._unnest()}"
+        return f"insert into {self.facet.name} ({self._names}) select {self._values} from {self._unnest}"
 
     @cached_property
     def _insert_numbered(self) -> str:
@@ -119,7 +129,7 @@ class Statements:
         member, owner = self.facet.serial
         table = self.facet.name
         return f"""
-            with input as (select d.*, row_number() over () as n from {self._unnest()}),
+            with input as (select d.*, row_number() over () as n from {self._unnest}),
             counted as (
                 insert into {table}_counters as c (owner, last)
                 select "{owner}", count(*) from input group by "{owner}" order by "{owner}"
@@ -143,17 +153,23 @@ class Statements:
 
     @cached_property
     def update(self) -> str:
+        return self._update(one=False)
+
+    @cached_property
+    def update_one(self) -> str:
+        return self._update(one=True)
+
+    def _update(self, *, one: bool) -> str:
         table = self.facet.name
         sets = ", ".join(
             f'"{name}" = d."{name}"' + ("::tsvector" if name == "tokens" else "")
             for name in self.columns
             if name not in self.facet.key
         )
-        unnest = self._unnest(", expected")
-        version = " and t.version = d.expected" if self.facet.versioned else ""
+        given = _given((*self.columns, "expected"), (*self.types, "bigint"), one=one)
         return (
-            f"with done as (update {table} t set {sets} from {unnest}"
-            f" where {self._same_key}{version} returning 1)"
+            f"with done as (update {table} t set {sets} from {given}"
+            f" where {self._same_key}{self._expected} returning 1)"
             f" select defarm_expect((select count(*) from done), %s, '{table}')"
         )
 
@@ -167,22 +183,20 @@ class Statements:
     def release(self) -> str:
         """Let rows go of the unique values that they will not keep, before others of the unit take them."""
         table = self.facet.name
-        names = _listed('"{}"', [self.columns[place] for place in self.handed])
-        arrays = _listed("%b::{}[]", [self.types[place] for place in self.handed])
+        names = [self.columns[place] for place in self.handed]
+        types = [self.types[place] for place in self.handed]
         leaving = {key: _listed('t."{0}" is distinct from d."{0}"', key, " or ") for key in self.facet.unique}
         nobodys = "concat_ws(' ', chr(1), " + _listed('t."{}"', self.facet.key) + ")"
         kept = [
             f'"{key[-1]}" = case when {gone} then {nobodys} else t."{key[-1]}" end' for key, gone in leaving.items()
         ]
         return (
-            f"update {table} t set {', '.join(kept)} from unnest({arrays}) as d({names})"
+            f"update {table} t set {', '.join(kept)} from {_given(names, types)}"
             f" where {self._same_key} and ({' or '.join(leaving.values())})"
         )
 
-    @cached_property
-    def _keys(self) -> str:
-        arrays, names = _listed("%b::text[]", self.facet.key), _listed('"{}"', self.facet.key)
-        return f"unnest({arrays}, %b::bigint[]) as d({names}, expected)"
+    def _keys(self, *, one: bool) -> str:
+        return _given((*self.facet.key, "expected"), (*["text"] * len(self.facet.key), "bigint"), one=one)
 
     @cached_property
     def _expected(self) -> str:
@@ -190,9 +204,16 @@ class Statements:
 
     @cached_property
     def delete(self) -> str:
+        return self._delete(one=False)
+
+    @cached_property
+    def delete_one(self) -> str:
+        return self._delete(one=True)
+
+    def _delete(self, *, one: bool) -> str:
         table = self.facet.name
         return (
-            f"with done as (delete from {table} t using {self._keys} where {self._same_key}{self._expected}"
+            f"with done as (delete from {table} t using {self._keys(one=one)} where {self._same_key}{self._expected}"
             f" returning 1) select defarm_expect((select count(*) from done), %s, '{table}')"
         )
 
@@ -210,9 +231,16 @@ class Statements:
 
     @cached_property
     def confirm(self) -> str:
+        return self._confirm(one=False)
+
+    @cached_property
+    def confirm_one(self) -> str:
+        return self._confirm(one=True)
+
+    def _confirm(self, *, one: bool) -> str:
         table = self.facet.name
         return (
-            f"with done as materialized (select 1 from {table} t join {self._keys} on"
+            f"with done as materialized (select 1 from {table} t join {self._keys(one=one)} on"
             f" {self._same_key}{self._expected} order by {self._order} for share of t)"
             f" select defarm_expect((select count(*) from done), %s, '{table}')"
         )

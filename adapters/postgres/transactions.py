@@ -168,14 +168,18 @@ def _steps(change: FacetChanges, sent: Mapping[Key, Any]) -> Iterator[Step]:
     if change.confirms and (change.removes or change.saves):
         yield Call(statements.lock, _key_columns(facet, {*change.confirms, *change.removes, *change.saves}))
     if change.confirms:
-        yield Call(statements.confirm, _keyed(facet, change.confirms))
+        yield _keyed(facet, change.confirms, statements.confirm_one, statements.confirm)
     if change.removes:
-        yield Call(statements.delete, _keyed(facet, {key: version for key, (_, version) in change.removes.items()}))
-    if change.saves:
+        removed = {key: version for key, (_, version) in change.removes.items()}
+        yield _keyed(facet, removed, statements.delete_one, statements.delete)
+    if len(change.saves) == 1:
+        [(value, version)] = change.saves.values()
+        yield Call(statements.update_one, [*statements.parameters(value, encode(value)), version, 1])
+    elif change.saves:
         saves = sorted(change.saves.values(), key=lambda save: facet.key_of(save[0]))
         columns = _columns(facet, [value for value, _ in saves])
         expected = [[version for _, version in saves], len(saves)]
-        if len(saves) > 1 and facet.unique and facet.versioned:
+        if facet.unique and facet.versioned:
             yield Call(statements.release, [columns[place] for place in statements.handed])
         yield Call(statements.update, [*columns, *expected])
     yield from _additions(facet, _unsent(change, sent))
@@ -224,8 +228,12 @@ def _key_columns(facet: Facet[Any], keys: Iterable[Key]) -> list[list[str]]:
     return [inorder] if len(facet.key) == 1 else [list(part) for part in zip(*inorder, strict=True)]
 
 
-def _keyed(facet: Facet[Any], versions: Mapping[Key, int | None]) -> list[Any]:
-    return [*_key_columns(facet, versions), [versions[key] for key in sorted(versions)], len(versions)]
+def _keyed(facet: Facet[Any], versions: Mapping[Key, int | None], one: str, many: str) -> Call:
+    """Return the statement that meets rows at their versions: `one` row, or `many`."""
+    if len(versions) == 1:
+        [(key, version)] = versions.items()
+        return Call(one, [*([key] if isinstance(key, str) else key), version, 1])
+    return Call(many, [*_key_columns(facet, versions), [versions[key] for key in sorted(versions)], len(versions)])
 
 
 def _columns(facet: Facet[Any], values: list[Any]) -> list[list[Any]]:
