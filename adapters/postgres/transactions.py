@@ -101,7 +101,9 @@ def united(units: Sequence[Transaction]) -> Transaction:
         return units[0]
     whole: dict[str, FacetChanges] = {}
     for change in (change for unit in units for change in unit.changes):
-        into = whole.setdefault(change.facet.name, FacetChanges(change.facet))
+        into = whole.get(change.facet.name)
+        if into is None:
+            into = whole[change.facet.name] = FacetChanges(change.facet)
         into.adds |= change.adds
         into.saves |= change.saves
         into.removes |= change.removes

@@ -121,6 +121,8 @@ def entry_hash(entry: AuditEntry) -> str:
                 "trace_id": entry.trace_id,
                 "details": entry.details,
                 "personal_digest": entry.personal_digest,
-            }
+            },
+            entry.count,
+            entry.details,
         )
     )
