@@ -3,7 +3,6 @@
 Scenarios 16 and 35 of circuits.md and items-events.md, in this order.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -25,16 +24,17 @@ class DyingServer:
         self.statements = 0
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        pipelined = postgres._pipelined
+        whole = postgres.Transaction.steps
 
-        async def dying(connection: Any, steps: Sequence[postgres.Step]) -> None:
+        def dying(transaction: postgres.Transaction) -> list[postgres.Step]:
+            steps = whole(transaction)
             self.statements = len(steps)
             if self.dies_before is not None:
-                steps = [*steps[: self.dies_before], DIE, *steps[self.dies_before :]]
+                steps.insert(self.dies_before, DIE)
                 self.dies_before = None
-            await pipelined(connection, steps)
+            return steps
 
-        patch.setattr(postgres, "_pipelined", dying)
+        patch.setattr(postgres.Transaction, "steps", dying)
 
 
 @pytest.mark.parametrize("storage", ["postgres"], indirect=True)
