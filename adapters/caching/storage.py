@@ -119,7 +119,7 @@ class CachedBackend:
         found, asked = {}, {}
         for name, each in names.items():
             facet = FACET_BY_NAME[name]
-            found[name], missed = told(facet, each, cells)
+            found[name], missed = self._told(facet, each, cells)
             if missed:
                 asked[name] = self._asked(facet, missed, cells, _FOLLOWS)
         if asked:
@@ -132,7 +132,7 @@ class CachedBackend:
         if seen is None:
             return await self.backend.fetch(facet, keys)
         names, cells = seen
-        found, missed = told(facet, names[facet.name], cells)
+        found, missed = self._told(facet, names[facet.name], cells)
         return found | await self._asked(facet, missed, cells, follows) if missed else found
 
     async def _seen(self, wanted: Wanted) -> tuple[Names, Mapping[str, Cell]] | None:
@@ -146,22 +146,28 @@ class CachedBackend:
             names[name] = each = {key: self._name(right.generation, name, key) for key in keys}
             looked += each.values()
         try:
-            cells = await self._cache.look(looked)
+            cells: Mapping[str, Cell] | None = await self._cache.look(looked)
         except CacheUnavailable:
+            cells = None
+        if cells is None or not self._rights.stands(right):
             for name, each in names.items():
                 self.tally.failed(KINDS[name], len(each))
             return None
-        for name, each in names.items():
-            self.tally.looked(KINDS[name], [cells[cell] for cell in each.values()])
-        if not self._rights.stands(right):
-            return None
-        marks = {name: cell for name, cell in cells.items() if isinstance(cell, Mark)}
-        if marks:
-            self._meet(marks)
         self._uncompared += len(looked)
         if self._uncompared >= COMPARED:
             self._compare_one(names, cells)
         return names, cells
+
+    def _told(
+        self, facet: Facet[V], names: Mapping[Key, str], cells: Mapping[str, Cell]
+    ) -> tuple[dict[Key, V], dict[Key, str]]:
+        """Return what the cells tell, and the cells that tell nothing."""
+        found, missed = told(facet, names, cells)
+        others = {name: cells[name] for name in missed.values()} if missed else {}
+        self.tally.looked(KINDS[facet.name], len(names) - len(others), others.values())
+        if others:
+            self._meet(others)
+        return found, missed
 
     def _named(self, generation: int, facet: str, key: Key) -> str:
         return self._space.key(generation, KINDS[facet], identity(key))
@@ -335,10 +341,14 @@ class CachedBackend:
         await self._cache.unmark(token, outcomes)
         self._ended.pop(token, None)
 
-    def _meet(self, marks: Mapping[str, Mark]) -> None:
+    def _meet(self, cells: Mapping[str, Cell]) -> None:
         """Reap the marks whose writers must have ended."""
         now = self._rights.now()
-        past = {name: mark for name, mark in marks.items() if mark.past(now) and name not in self._reaping}
+        past = {
+            name: cell
+            for name, cell in cells.items()
+            if isinstance(cell, Mark) and cell.past(now) and name not in self._reaping
+        }
         if past:
             self._reaping.update(past)
             self._behind(self._reap(past))

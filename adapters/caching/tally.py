@@ -15,10 +15,11 @@ class Tally:
     def __init__(self) -> None:
         self.kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def looked(self, kind: str, cells: Iterable[Cell]) -> None:
-        """Count what a look has told."""
+    def looked(self, kind: str, hits: int, others: Iterable[Cell]) -> None:
+        """Count what a look has told: values, and the cells that told nothing."""
         counts = self.kinds[kind]
-        for cell in cells:
+        counts["hit"] += hits
+        for cell in others:
             counts[RESULTS[type(cell)]] += 1
 
     def failed(self, kind: str, looks: int) -> None:

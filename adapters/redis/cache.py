@@ -32,7 +32,7 @@ _PER_COMMAND = 256
 _PER_EXCHANGE = 1024
 _NOTHING = b""
 
-_COUNTED: Mapping[type[Cell], str] = {Value: "hits", Absent: "misses", Mark: "busy", Lease: "busy"}
+_COUNTED: Mapping[type[Cell], str] = {Absent: "misses", Mark: "busy", Lease: "busy"}
 
 LOOK_LANES = 2
 """Looks under way at a time; while they are, the next ones gather."""
@@ -180,10 +180,9 @@ class RedisCache:
     async def _look_together(self, looks: Sequence[Look]) -> None:
         keys = list(dict.fromkeys(chain.from_iterable([look.wanted for look in looks])))
         cells = await self._fetch(keys)
+        self._count(looks, cells)
         for look in looks:
-            found = {key: cells[key] for key in look.wanted}
-            self._count(found.values())
-            look.settle(found)
+            look.settle({key: cells[key] for key in look.wanted})
 
     async def _fetch(self, keys: Sequence[str]) -> Mapping[str, Cell]:
         parts = self._parts_by_tag(keys)
@@ -257,8 +256,12 @@ class RedisCache:
             grouped[self._space.tag(key)].append(key)
         return grouped
 
-    def _count(self, cells: Iterable[Cell]) -> None:
-        for cell in cells:
+    def _count(self, looks: Sequence[Look], cells: Mapping[str, Cell]) -> None:
+        others = {key: cell for key, cell in cells.items() if not isinstance(cell, Value)}
+        asked = sum([len(look.wanted) for look in looks])
+        counted = [others[key] for look in looks for key in look.wanted if key in others] if others else []
+        self._counts["hits"] += asked - len(counted)
+        for cell in counted:
             self._counts[_COUNTED[type(cell)]] += 1
 
 
