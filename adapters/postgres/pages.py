@@ -17,6 +17,9 @@ from adapters.postgres.views import Parameters, tells_writers
 from domain.ports.queries import Cursor, Page, page_of
 from domain.ports.views import View
 
+FEWEST: Final = 10
+"""Rows from which on a page is worth to be remembered."""
+
 MOST_ROWS: Final = 512
 """Rows of pages that were asked for more than once that a process remembers."""
 
@@ -57,20 +60,21 @@ class Pages:
 
     def is_asked_again(self, place: "Place") -> bool:
         """Tell whether a page was asked for before; only then it is worth more work and memory."""
-        if place in self._known or place in self._once:
-            return True
-        if tells_writers(place[0]):
+        return place in self._known or place in self._once
+
+    def note(self, place: "Place", rows: Rows) -> None:
+        """Remember that a page was asked for, unless its rows are asked for as easily as what tells them."""
+        if len(rows) >= FEWEST and tells_writers(place[0]):
             self._once[place] = None
             if len(self._once) > MOST_PLACES:
                 del self._once[next(iter(self._once))]
-        return False
 
     def hold(self, place: "Place", asked: Query, told: str, rows: Rows, page: Page[Any]) -> None:
         """Remember a page unless it became another between its rows and what tells it."""
         self._forget(place)
-        if told != _told(told.partition("|")[0], rows):
-            return
         self._once.pop(place, None)
+        if len(rows) < FEWEST or told != _told(told.partition("|")[0], rows):
+            return
         self._known[place] = Known(asked.text, dict(asked.parameters), told, page)
         self._rows += len(page.items)
         while self._rows > MOST_ROWS or len(self._known) > MOST_PLACES:

@@ -169,7 +169,9 @@ class PostgresBackend:
         kind, text, parameters = view_query(view, after, limit + 1)
         asked = Query(text, parameters)
         if not self._pages.is_asked_again(place):
-            return page_from(view, kind, (await self._viewed(view, asked))[0], limit)
+            (rows,) = await self._viewed(view, asked)
+            self._pages.note(place, rows)
+            return page_from(view, kind, rows, limit)
         question = Query(telling(text), parameters)
         rows, ((told,),) = await self._viewed(view, asked, question)
         page = page_from(view, kind, rows, limit)

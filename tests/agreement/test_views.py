@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from adapters.changes import order_key
 from adapters.memory import listing, table
 from adapters.memory.storage import MemoryStorage
-from adapters.postgres import views
+from adapters.postgres import pages, views
 from adapters.postgres.storage import PostgresStorage
 from application.circuits.page_door import PageTokens
 from application.circuits.pages import Pages
@@ -167,6 +167,7 @@ class Stores:
 def stores(request: pytest.FixtureRequest, migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     """Both stores, where what a viewer reads by circuits counts as few items, and where it counts as many."""
     monkeypatch.setattr(views, "FEW", request.param)
+    monkeypatch.setattr(pages, "FEWEST", 1)
     if not request.param:
         monkeypatch.setattr(views, "NEAR", 1)
         monkeypatch.setattr(views, "FEW_NAMED", 0)

@@ -8,6 +8,7 @@ import attrs
 import psycopg
 import pytest
 
+from adapters.postgres import pages
 from adapters.postgres.pages import MOST_PLACES, MOST_ROWS, Pages
 from adapters.postgres.storage import PostgresStorage
 from domain.access.vocabulary import ItemStatus
@@ -26,7 +27,8 @@ def view(moment: int = 0, access: str = "all") -> ItemsView:
 
 
 @pytest.fixture
-async def storage(migrated_url: str) -> AsyncIterator[PostgresStorage]:
+async def storage(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PostgresStorage]:
+    monkeypatch.setattr(pages, "FEWEST", 1)
     opened = PostgresStorage(migrated_url)
     await opened.open()
     yield opened
@@ -95,15 +97,16 @@ async def test_the_run_of_the_server_tells_a_page_too(storage: PostgresStorage, 
 
 async def test_what_is_remembered_is_bounded(storage: PostgresStorage) -> None:
     await change(storage, "add", *[own(number) for number in range(200)])
-    pages = storage.backend._pages
+    known = storage.backend._pages
     for number in range(MOST_ROWS // 200 + 1):
         await again(storage, attrs.evolve(view(), updated=Between(NOW - timedelta(days=number))), 200)
-    assert len(pages._known) == MOST_ROWS // 200
+    assert len(known._known) == MOST_ROWS // 200
     for number in range(2 * MOST_PLACES):
-        pages.is_asked_again((view(), (NOW, str(number)), 200))
-    assert len(pages._once) == MOST_PLACES
+        known.note((view(), (NOW, str(number)), 200), [()])
+    assert len(known._once) == MOST_PLACES
 
 
 async def test_of_rows_that_no_transaction_wrote_nothing_is_remembered() -> None:
-    pages = Pages()
-    assert not any(pages.is_asked_again((ActivityTallies(ActivityView(VIEWER)), None, 2)) for _ in range(3))
+    known, place = Pages(), (ActivityTallies(ActivityView(VIEWER)), None, 200)
+    known.note(place, [()] * 200)
+    assert not known.is_asked_again(place)
