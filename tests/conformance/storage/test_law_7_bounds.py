@@ -235,6 +235,17 @@ async def test_a_bulk_unit_may_take_longer_than_a_statement(postgres: PostgresSt
     assert await kept(postgres, "a", "b") == {"a", "b"}
 
 
+async def test_a_unit_that_takes_back_what_it_called_final_is_a_fault_and_leaves_nothing(
+    postgres: PostgresStack,
+) -> None:
+    storage, links = await postgres.fresh(), [mapping(f"{number}") for number in range(300)]
+    with pytest.raises(ValueError, match="mappings"):
+        async with storage.write() as unit:
+            await unit.add_final(MAPPINGS, *links)
+            await unit.remove(MAPPINGS, links[0])
+    assert await kept(postgres, "0", "1") == set()
+
+
 async def test_a_session_ended_in_the_middle_of_its_unit_left_nothing(postgres: PostgresStack) -> None:
     await _trigger(postgres, "perform pg_terminate_backend(pg_backend_pid())", "insert on workspaces")
     storage = await postgres.fresh()
