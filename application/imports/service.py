@@ -246,9 +246,7 @@ class _Run:
         ]
         queue = self.options.on_problem is OnProblem.QUEUE
         payload: dict[str, object] = {"import_id": self.stored.import_id}
-        intake = Intake(
-            act, self.service.keys, ContributionSource.IMPORT, queue, payload, kept=not self.options.dry_run
-        )
+        intake = Intake(act, self.service.keys, ContributionSource.IMPORT, queue, payload)
         admissions = await intake.take(submissions, refused)
         results = [
             self._result(index, row, admission.outcome, admission)

@@ -16,8 +16,8 @@ from domain.items.resolution import Conflict, Hit, New, claims_of, contradicted,
 from domain.items.submission import Content, Submission, read_submission
 from domain.items.values import ContributionSource, Identifier, Item, Outcome, PendingReason
 
-_PORTION = 500
-"""Items after which the store begins to write them."""
+_PORTION = 1000
+"""Elements after which the store begins to write, if there are more: for fewer that takes more than it gives."""
 _TURN = 25
 """Items after which others have a turn: some milliseconds, and what a socket takes of their rows."""
 
@@ -39,17 +39,13 @@ class Admission:
 
 @attrs.define
 class Intake:
-    """Takes submissions in, in order, each seeing the effects of earlier ones; one query count for any number.
-
-    With `kept` its unit is there to be committed, so that a store may begin to write.
-    """
+    """Takes submissions in, in order, each seeing the effects of earlier ones; one query count for any number."""
 
     act: Act
     keys: IdentifierKeys
     source: ContributionSource
     queue_faults: bool = False
     payload: dict[str, object] = attrs.field(factory=dict)
-    kept: bool = True
     _parked: list[tuple[int, Parked]] = attrs.field(factory=list)
 
     async def take(
@@ -70,7 +66,7 @@ class Intake:
                 if index in contents
                 else Admission(Outcome.REFUSED, faults=(refused or {})[index])
             )
-            if self.kept:
+            if len(submissions) > _PORTION:
                 await self._give_way(register, index + 1, len(submissions))
         await register.flush()
         records = await park(self.act, self.keys, [parked for _, parked in self._parked])
@@ -80,7 +76,7 @@ class Intake:
 
     async def _give_way(self, register: Register, done: int, count: int) -> None:
         """Let the store write what is final, and others have their turn."""
-        if done % _PORTION == 0 or (done == count and count > _TURN):
+        if done % _PORTION == 0 or done == count:
             await register.flush_final()
         if done % _TURN == 0:
             await asyncio.sleep(0)

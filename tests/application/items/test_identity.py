@@ -334,13 +334,13 @@ async def test_36_faulty_elements_are_refused_by_index_and_atomic_stores_none(fa
 
 async def test_elements_of_a_batch_see_earlier_ones_that_are_being_written(farm: Farm) -> None:
     """Also when the store has begun to write, as it does with all that nothing else in the batch is about."""
-    elements = [submission(("sisbov", f"076{number % 600:012d}"), peso=number) for number in range(610)]
+    elements = [submission(("sisbov", f"076{number % 1100:012d}"), peso=number) for number in range(1110)]
     outcome = await farm.items.create_batch(farm.ana, CreateBatch(tuple(elements)))
-    assert (outcome.counts["created"], outcome.counts["enriched"]) == (600, 10)
+    assert (outcome.counts["created"], outcome.counts["enriched"]) == (1100, 10)
     results = outcome.results
-    assert [one.dfid for one in results[600:]] == [one.dfid for one in results[:10]]
+    assert [one.dfid for one in results[1100:]] == [one.dfid for one in results[:10]]
     found = {one.key: one for one in await farm.rows(ITEMS)}
-    assert [found[str(one.dfid)].data["peso"] for one in results[:12]] == [*range(600, 610), 10, 11]
+    assert [found[str(one.dfid)].data["peso"] for one in results[:12]] == [*range(1100, 1110), 10, 11]
     assert {one.version for one in found.values()} == {1}
 
 
