@@ -16,6 +16,7 @@ from domain.ports.measures import Measure, Meter
 from domain.ports.schema import STORE
 from entrypoints.http.app import Observer
 from entrypoints.http.health import Health
+from entrypoints.lean import Spare
 
 if TYPE_CHECKING:
     from entrypoints.spans import Spans
@@ -34,6 +35,7 @@ class Watcher:
     health: Health
     meter: Meter
     spans: "Spans | None" = None
+    spare: Spare = attrs.field(factory=Spare)
 
     def observers(self) -> tuple[Observer, ...]:
         """Return who is told of every request that has been answered."""
@@ -49,7 +51,8 @@ class Watcher:
             backend.observe = self.meter.store if self.spans is None else _both(self.meter.store, self.spans.store)
 
     async def run(self) -> None:
-        """Measure how late the event loop is, and take a sample every other second; until cancelled."""
+        """Measure how late the event loop is, and every other second take a sample and give back memory; until
+        cancelled."""
         ticks = 0
         while True:
             begun = perf_counter()
@@ -58,6 +61,7 @@ class Watcher:
             ticks += 1
             if ticks % TICKS_PER_SAMPLE == 0:
                 self.sample()
+                self.spare.give_back()
 
     async def follow(self) -> None:
         """See every other second whether the store takes changes, so that requests are told at their beginning."""
