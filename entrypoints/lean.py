@@ -30,6 +30,7 @@ LATE: Final = frozenset({"application.imports.structure", "application.invariant
 """Modules that are imported for what a server hardly ever does: loaded when they are first used, 4 MB."""
 
 HOLLOW: Final[Mapping[str, Mapping[str, str]]] = {
+    "html": {},
     "jwt": {
         "InvalidAlgorithmError": "jwt.exceptions",
         "InvalidSignatureError": "jwt.exceptions",
@@ -44,6 +45,7 @@ HOLLOW: Final[Mapping[str, Mapping[str, str]]] = {
         "SlidingWindowCounterSupport": "limits.aio.storage.base",
         "Storage": "limits.aio.storage.base",
     },
+    "pdb": {},
     "redis": {"RedisError": "redis.exceptions"},
     "redis.asyncio": {"Redis": "redis.asyncio.client"},
     "structlog": {
@@ -54,7 +56,7 @@ HOLLOW: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "uvicorn": {},
 }
-"""Packages of which a server uses some modules, while they would import all, down to command lines. What else is asked
+"""What a server uses some modules of, or nothing, while it would import all, down to command lines. What else is asked
 of one lies in the module that is named, or else its own code runs after all."""
 
 _OBJECTS: Final = 20_000
@@ -83,7 +85,7 @@ class _Chosen(MetaPathFinder):
 
 
 class _Unfilled(Loader):
-    """Makes a package without running its code."""
+    """Makes a module without running its code."""
 
     def __init__(self, loader: Loader) -> None:
         self.whole = loader
@@ -96,7 +98,7 @@ class _Unfilled(Loader):
 
 
 class _Hollow(ModuleType):
-    """A package whose modules can be imported; its own code runs when more is asked of it."""
+    """A module, or a package whose modules can be imported; its own code runs when more is asked of it."""
 
     def __getattr__(self, name: str) -> Any:
         package = self.__name__
@@ -108,7 +110,7 @@ class _Hollow(ModuleType):
             return found
         if name.startswith("__"):
             raise AttributeError(name)
-        if find_spec(f"{package}.{name}"):
+        if "__path__" in vars(self) and find_spec(f"{package}.{name}"):
             return import_module(f"{package}.{name}")
         self.__class__ = ModuleType  # type: ignore[assignment]
         self.__loader__.whole.exec_module(self)  # type: ignore[union-attr]
