@@ -186,7 +186,7 @@ class Spare:
         self._least = 0
 
     def give_back(self) -> None:
-        """Give it back when 4 MB have become free since the last time, which takes 10 to 25 ms after a bulk write."""
+        """Give it back when 4 MB have become free since the last time, which takes 10 to 25 ms after a large one."""
         if self._look is None or self._trim is None:
             return
         free = self._look().free
