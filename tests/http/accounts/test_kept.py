@@ -128,3 +128,14 @@ async def test_what_another_instance_changed_is_not_answered_as_before(container
             change = {"data": {"peso_kg": weight}}
             assert (await other.put(path, json=change, headers=bearer(ana) | {"if-match": etag})).status_code == 200
             assert (await client.get(path, headers=bearer(ana))).json()["data"] == change["data"]
+
+
+async def test_two_readers_of_one_item_are_each_shown_what_is_theirs(client: httpx.AsyncClient):
+    ana, rui = await register(client), await register(client, "rui")
+    path = await item_of(client, ana)
+    circuit = (await client.post("/api/circuits", json={"name": "Novilho"}, headers=bearer(ana))).json()["circuit_id"]
+    member = {"member_id": rui["user"]["user_id"], "role": "member"}
+    await client.post(f"/api/circuits/{circuit}/members", json=member, headers=bearer(ana))
+    await client.post(f"/api/circuits/{circuit}/push/{path.split('/')[-1]}", json={}, headers=bearer(ana))
+    shown = [(await client.get(path, headers=bearer(who))).json()["created_by"] for who in (rui, ana, rui, ana)]
+    assert shown == [None, ana["user"]["user_id"]] * 2

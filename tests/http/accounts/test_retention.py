@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 
@@ -105,9 +106,12 @@ async def test_password_resets_that_nobody_can_use_go(
     assert await count(container, PASSWORD_RESETS) == 0
 
 
-async def test_closed_records_of_the_queue_go_after_a_year_and_open_ones_stay(
-    client: httpx.AsyncClient, container: Container, clock: SteppedClock
+@pytest.mark.parametrize("import_days", [90, 400])
+async def test_closed_records_of_the_queue_go_after_a_year_and_after_the_imports_that_name_them_and_open_ones_stay(
+    client: httpx.AsyncClient, container: Container, clock: SteppedClock, import_days: int
 ):
+    kept = max(365, import_days)
+    upkeep = attrs.evolve(container.retention(), import_days=import_days)
     headers = bearer(await register(client))
     waiting = []
     for number in range(4):
@@ -121,13 +125,13 @@ async def test_closed_records_of_the_queue_go_after_a_year_and_open_ones_stay(
             f"/api/items/pending/{pending_id}/resolve", json={"action": "reject"}, headers=headers
         )
         assert answer.status_code == 200, answer.text
-    clock.ahead = timedelta(days=464)
-    await container.retention().prune()
+    clock.ahead = timedelta(days=100 + kept - 1)
+    await upkeep.prune()
     headers = bearer(await login(client, "ana"))
     path = "/api/items/pending"
     assert (await client.get(f"{path}/{waiting[0]}", headers=headers)).json()["status"] == "rejected"
-    clock.ahead = timedelta(days=466)
-    await container.retention().prune()
+    clock.ahead = timedelta(days=100 + kept + 1)
+    await upkeep.prune()
     assert [row.pending_id for row in await rows(container, PENDING)] == waiting[3:]
     assert (await client.get(f"{path}/{waiting[0]}", headers=bearer(await login(client, "ana")))).status_code == 404
 
