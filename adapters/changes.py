@@ -14,7 +14,7 @@ _PLACES = {facet.name: place for place, facet in enumerate(FACETS)}
 _FEW = 32
 
 
-class Ahead(Protocol):
+class EarlyWriter(Protocol):
     """Who writes new rows of a unit while the unit goes on. Nobody sees them before it commits."""
 
     def write(self, facet: AnyFacet, values: Sequence[Any]) -> None:
@@ -40,7 +40,7 @@ class FacetChanges:
     saves: dict[Key, tuple[Any, int | None]] = attrs.field(factory=dict)
     removes: dict[Key, tuple[Any, int | None]] = attrs.field(factory=dict)
     confirms: dict[Key, int] = attrs.field(factory=dict)
-    ahead: Ahead | None = None
+    ahead: EarlyWriter | None = None
     _indexes: dict[str, dict[Any, dict[Key, Any]]] = attrs.field(factory=dict)
 
     def __bool__(self) -> bool:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeVar
 
-from adapters.changes import GONE, Ahead, Changes, FacetChanges, beyond, cursor_of, order_key, ordered
+from adapters.changes import GONE, Changes, EarlyWriter, FacetChanges, beyond, cursor_of, order_key, ordered
 from domain.ports.errors import AlreadyExists, Closed, NestedUnit, NotFound, Stale, StorageError, UnitDoomed
 from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
 from domain.ports.schema import Facet, Key
@@ -169,7 +169,7 @@ class StagedUnit(StagedReader):
         self._changes: dict[str, FacetChanges] = {}
         self._foreseen: dict[tuple[str, Key], Any] = {}
         self._doom: StorageError | None = None
-        self._ahead: Ahead | None = None
+        self._ahead: EarlyWriter | None = None
 
     def _check(self) -> None:
         if self._closed or self._storage._closed or self._doom is not None:
@@ -425,7 +425,7 @@ class StagedStorage:
     def write(self) -> _Writing:
         return _Writing(StagedUnit(self))
 
-    def ahead(self) -> Ahead | None:
+    def ahead(self) -> EarlyWriter | None:
         """Return what writes rows of a unit before it commits; None where that is no gain, or not now."""
         return None
 

@@ -17,7 +17,7 @@ from adapters.caching.keys import KINDS, KeySpace, identity
 from adapters.caching.rights import Ledger, Right, Rights
 from adapters.caching.rows import outcomes_of, told, value_of
 from adapters.caching.tally import Tally
-from adapters.changes import Ahead, Changes
+from adapters.changes import Changes, EarlyWriter
 from adapters.staging import Asked, Backend, Found, StagedStorage, Wanted
 from domain.ids import new_id
 from domain.ports.cache import Absent, Cache, CacheUnavailable, Cell, Changed, Lease, Mark, Outcome, Value
@@ -66,7 +66,7 @@ class GuardedBackend(Backend, Protocol):
         """Commit. Raises GuardRefused, among others, when nothing was because the guard did not hold."""
         ...
 
-    def ahead(self) -> Ahead | None:
+    def ahead(self) -> EarlyWriter | None:
         """Return what writes rows of a unit before it commits."""
         ...
 
@@ -408,7 +408,7 @@ class CachedStorage(StagedStorage):
         self._keeper = Keeper(self.rights, cache, space)
         super().__init__(CachedBackend(backend, cache, self.rights, space))
 
-    def ahead(self) -> Ahead | None:
+    def ahead(self) -> EarlyWriter | None:
         return self.backend.backend.ahead()
 
     async def open(self) -> None:

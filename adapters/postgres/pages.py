@@ -17,6 +17,9 @@ from adapters.postgres.views import Parameters, tells_writers
 from domain.ports.queries import Cursor, Page, page_of
 from domain.ports.views import View
 
+Place = tuple[View[Any], Cursor | None, int]
+"""A view, where the page begins, and how many rows it may have."""
+
 FEWEST: Final = 10
 """Rows from which on a page is worth to be remembered."""
 
@@ -40,6 +43,7 @@ class Known:
         """Return the query of what the page is told by at the moment of a view."""
         if "now" not in self.parameters:
             return Query(self.text, self.parameters)
+        # Only the views that have a moment put one among the parameters.
         return Query(self.text, self.parameters | {"now": view.now})  # type: ignore[attr-defined]
 
 
@@ -51,25 +55,25 @@ class Pages:
         self._known: dict[Place, Known] = {}
         self._rows = 0
 
-    def find(self, place: "Place") -> Known | None:
+    def find(self, place: Place) -> Known | None:
         """Return what is known of a page."""
         known = self._known.pop(place, None)
         if known is not None:
             self._known[place] = known
         return known
 
-    def is_asked_again(self, place: "Place") -> bool:
+    def is_asked_again(self, place: Place) -> bool:
         """Tell whether a page was asked for before; only then it is worth more work and memory."""
         return place in self._known or place in self._once
 
-    def note(self, place: "Place", rows: Rows) -> None:
+    def note(self, place: Place, rows: Rows) -> None:
         """Remember that a page was asked for, unless its rows are asked for as easily as what tells them."""
         if len(rows) >= FEWEST and tells_writers(place[0]):
             self._once[place] = None
             if len(self._once) > MOST_PLACES:
                 del self._once[next(iter(self._once))]
 
-    def hold(self, place: "Place", asked: Query, told: str, rows: Rows, page: Page[Any]) -> None:
+    def hold(self, place: Place, asked: Query, told: str, rows: Rows, page: Page[Any]) -> None:
         """Remember a page unless it became another between its rows and what tells it."""
         self._forget(place)
         self._once.pop(place, None)
@@ -80,13 +84,9 @@ class Pages:
         while self._rows > MOST_ROWS or len(self._known) > MOST_PLACES:
             self._forget(next(iter(self._known)))
 
-    def _forget(self, place: "Place") -> None:
+    def _forget(self, place: Place) -> None:
         if place in self._known:
             self._rows -= len(self._known.pop(place).page.items)
-
-
-Place = tuple[View[Any], Cursor | None, int]
-"""A view, where the page begins, and how many rows it may have."""
 
 
 def page_from(view: View[Any], kind: type[Any], rows: Rows, limit: int) -> Page[Any]:
