@@ -14,7 +14,7 @@ from adapters.write_through.front import Front
 from adapters.write_through.tenure import Tenure
 from domain.ports.errors import OutcomeUnknown, StorageError, WriterRefused
 from domain.ports.queries import Condition, Cursor, Page, Scalar, Select
-from domain.ports.schema import FACET_BY_NAME, Facet, Key
+from domain.ports.schema import Facet, Key
 from domain.ports.views import View
 
 V = TypeVar("V")
@@ -36,21 +36,25 @@ class WriteThroughBackend:
         return self.backend.pool
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
-        if facet.name not in self.front.rows or not self.tenure.stands:
-            return await self.backend.fetch(facet, keys)
-        found, missed = self.front.look(facet, keys)
-        return found | await self._load(facet, missed) if missed else found
+        rows = (await self.fetch_each({facet.name: keys}))[facet.name]
+        return {key: rows[key] for key in keys if key in rows}
 
     async def fetch_each(self, wanted: Wanted) -> Found:
-        return {name: await self.fetch(FACET_BY_NAME[name], keys) for name, keys in wanted.items()}
+        if not self.tenure.stands:
+            return await self.backend.fetch_each(wanted)
+        found, missed = self.front.look(wanted)
+        if missed:
+            for name, rows in (await self._load(missed)).items():
+                found[name] |= rows
+        return found
 
-    async def _load(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:
-        lease = self.front.lease(facet, keys)
-        rows: dict[Key, V] | None = None
+    async def _load(self, missed: Wanted) -> Found:
+        lease = self.front.lease(missed)
+        rows: Found | None = None
         try:
-            rows = await self.backend.fetch(facet, keys)
+            rows = await self.backend.fetch_each(missed)
         finally:
-            self.front.settle(facet, keys, lease, rows)
+            self.front.settle(missed, lease, rows)
         return rows
 
     async def select(self, facet: Facet[V], query: Select, after: Cursor | None, limit: int) -> list[V]:

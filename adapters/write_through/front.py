@@ -5,10 +5,11 @@ asked, so that nobody sees an older value by key than a list has told before.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from adapters.changes import Changes
+from adapters.staging import Found, Wanted
 from adapters.write_through.rows import Kept, Rows
 from domain.ports.cache import CacheStats
 from domain.ports.queries import Cursor, Select
@@ -25,28 +26,44 @@ class Front:
         self.rows: dict[str, Rows[Any]] = {kept.facet.name: Rows(kept) for kept in working_set}
         self._changing: Counter[Place] = Counter()
         self._doubtful: set[Place] = set()
-        self._unsettled: Counter[str] = Counter()
+        self._unsettled = dict.fromkeys(self.rows, 0)
         self._leases: dict[Place, object] = {}
         self.tallies: dict[str, Counter[str]] = {kept.facet.name: Counter() for kept in working_set}
         """Rows that were found in memory (`hit`), and for which the store was asked (`miss`), by facet."""
 
-    def look(self, facet: Facet[V], keys: Iterable[Key]) -> tuple[dict[Key, V], list[Key]]:
-        """Return the rows that are known, and the keys for which the store has to be asked."""
-        rows = self.rows[facet.name]
-        found: dict[Key, V] = {}
-        missed: list[Key] = []
-        settled = not self._unsettled[facet.name]
-        for key in keys:
-            known = settled or self._is_settled((facet.name, key))
-            value = rows.find(key) if known else None
-            if value is not None:
-                found[key] = value
-            elif not (known and rows.complete):
-                missed.append(key)
-        tally = self.tallies[facet.name]
-        tally["hit"] += len(found)
-        tally["miss"] += len(missed)
+    def look(self, wanted: Wanted) -> tuple[dict[str, dict[Key, Any]], dict[str, list[Key]]]:
+        """Return the rows that are known, and the keys for which the store has to be asked, by facet."""
+        found: dict[str, dict[Key, Any]] = {}
+        missed: dict[str, list[Key]] = {}
+        for name, keys in wanted.items():
+            rows = self.rows.get(name)
+            known = found[name] = {} if rows is None else self._known(rows, keys)
+            left = keys if rows is None else self._missed(rows, keys, known)
+            if left:
+                missed[name] = left
         return found, missed
+
+    def _known(self, rows: Rows[Any], keys: list[Key]) -> dict[Key, Any]:
+        name = rows.facet.name
+        settled = not self._unsettled[name]
+        known = {}
+        for key in keys:
+            value = rows.find(key) if settled or self._is_settled((name, key)) else None
+            if value is not None:
+                known[key] = value
+        self.tallies[name]["hit"] += len(known)
+        return known
+
+    def _missed(self, rows: Rows[Any], keys: list[Key], known: dict[Key, Any]) -> list[Key]:
+        """Return the keys that are not known, but for those that are known to be absent."""
+        if len(known) == len(keys):
+            return []
+        name = rows.facet.name
+        left = [key for key in keys if key not in known]
+        if rows.complete:
+            left = [key for key in left if not self._is_settled((name, key))]
+        self.tallies[name]["miss"] += len(left)
+        return left
 
     def stats(self) -> CacheStats:
         """Return how many rows were found in memory, and for how many the store was asked."""
@@ -62,25 +79,28 @@ class Front:
             return None
         return self.rows[facet.name].select(query, after, limit)
 
-    def lease(self, facet: Facet[Any], keys: Iterable[Key]) -> object:
+    def lease(self, missed: Wanted) -> object:
         """Announce that these rows are asked of the store; who changes one meanwhile voids the lease of it."""
         token = object()
-        self._leases.update({(facet.name, key): token for key in keys if (facet.name, key) not in self._changing})
+        self._leases.update({place: token for place in self._held(missed) if place not in self._changing})
         return token
 
-    def settle(self, facet: Facet[V], keys: Iterable[Key], token: object, rows: Mapping[Key, V] | None) -> None:
+    def settle(self, missed: Wanted, token: object, found: Found | None) -> None:
         """Keep what the store answered under a lease, where that still stands; None gives the lease up."""
-        for key in keys:
-            place = (facet.name, key)
+        for place in self._held(missed):
             if self._leases.get(place) is not token:
                 continue
             del self._leases[place]
-            if rows is None:
+            if found is None:
                 continue
-            self._keep(facet, key, rows.get(key))
+            name, key = place
+            self._keep(self.rows[name].facet, key, found[name].get(key))
             if place in self._doubtful:
                 self._doubtful.discard(place)
-                self._unsettle(facet.name, -1)
+                self._unsettle(name, -1)
+
+    def _held(self, wanted: Wanted) -> Iterator[Place]:
+        return ((name, key) for name, keys in wanted.items() if name in self.rows for key in keys)
 
     def _keep(self, facet: Facet[V], key: Key, value: V | None) -> None:
         if value is None:

@@ -1,13 +1,14 @@
 """Rows of one facet, held as the bytes of their stored bodies and decoded when they are asked for."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
 from adapters.changes import fixed, listed
-from adapters.postgres.codec import decode_again, encode
+from adapters.postgres.codec import REMEMBERED, decode, encode
 from adapters.write_through.squeezing import SAMPLES, Squeezer
 from domain.ports.queries import Cursor, Select
 from domain.ports.schema import (
@@ -58,6 +59,8 @@ class Rows(Generic[V]):
         self._held: dict[Key, bytes] = {}
         self._lists: dict[str, dict[Any, list[Key]]] = {name: {} for name in kept.lists}
         self._squeezer = Squeezer()
+        # What is held keeps its hash, so that a value is found by it faster than by the body.
+        self._value = lru_cache(REMEMBERED)(self._decoded)
 
     @property
     def lists(self) -> tuple[str, ...]:
@@ -77,7 +80,10 @@ class Rows(Generic[V]):
 
     def find(self, key: Key) -> V | None:
         held = self._held.get(key)
-        return None if held is None else decode_again(self.facet.value, self._squeezer.body(held))
+        return None if held is None else self._value(held)
+
+    def _decoded(self, held: bytes) -> V:
+        return decode(self.facet.value, self._squeezer.body(held))
 
     def load(self, chunks: Iterable[Sequence[tuple[Any, ...]]]) -> None:
         """Hold what was loaded, which is every row there is: its key, the columns of `lists`, and its body."""
@@ -92,6 +98,7 @@ class Rows(Generic[V]):
                     listed_by.setdefault(row[place], []).append(key)
         # All at once: whoever reads meanwhile asks the store.
         self._held, self._lists, self._squeezer, self.complete = loaded._held, loaded._lists, loaded._squeezer, True
+        self._value.cache_clear()
 
     def _hold(self, keys: Sequence[Key], bodies: Sequence[bytes]) -> None:
         if not self._squeezer.ready and len(self._held) + len(keys) >= SAMPLES:

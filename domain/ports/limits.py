@@ -25,7 +25,7 @@ class Policy:
 Policies = Mapping[str, Policy]
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Verdict:
     """What a limiter says about one policy and key: of its windows the refusing one, else that with the least left."""
 

@@ -27,7 +27,7 @@ from entrypoints.http.pages import kernel_routes
 from entrypoints.http.routing import Route
 from entrypoints.http.sending import METHODS, Raw, Sender
 from entrypoints.http.serving import Kernel, Serving
-from entrypoints.http.watching import Watch
+from entrypoints.http.watching import Watch, Watches
 
 CLIENT_GONE: Final = 499
 """The status that the log gives to a request whose client went away; it is never sent."""
@@ -63,6 +63,7 @@ class App:
         self.address = lru_cache(4096)(partial(client_address, trusted=proxies))
         self.largest = max(kernel.settings.max_import_body, kernel.settings.max_bulk_body)
         self.in_flight = 0
+        self.watches = Watches()
         self.log = structlog.get_logger("http")
         self.table = _table(self)
         self.litestar = Litestar([_named(path) for path in self.table], openapi_config=None, logging_config=None)
@@ -178,8 +179,10 @@ class App:
         """
         raw_path = scope.get("raw_path") or b""
         path = routable(raw_path) if b"%" in raw_path else exchange.path
+        if "//" in path or path.endswith("/") or not path.startswith("/"):
+            path = normalize_path(path)
         try:
-            _, handler, _, segments, _ = self.litestar.asgi_router.handle_routing(normalize_path(path), None)
+            _, handler, _, segments, _ = self.litestar.asgi_router.handle_routing(path, None)
         except HTTPException:
             return self.problem(exchange, Refusal("route_not_found", "There is no such path."))
         endpoints = self.table[str(handler.name)]
@@ -207,7 +210,7 @@ class App:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("requests are served in tasks")
-        watch = Watch(exchange, task, endpoint.budget)
+        watch = Watch(self.watches, exchange, task, endpoint.budget)
         try:
             return await self._served(exchange, endpoint, segments)
         except asyncio.CancelledError:
@@ -271,8 +274,8 @@ class App:
     def _record(self, exchange: Exchange, status: int) -> None:
         seconds = time.perf_counter() - exchange.started
         route = exchange.route.path if exchange.route is not None else None
-        log = self.log.error if status >= 500 else self.log.info
-        log(
+        log = self.log.bind()
+        (log.error if status >= 500 else log.info)(
             "http.request",
             status=status,
             duration_ms=round(seconds * 1000, 3),

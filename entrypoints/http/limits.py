@@ -21,7 +21,7 @@ class Charges(Protocol):
     ) -> Verdict | None: ...
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Charge:
     """One policy that a request is charged to; `windows` stand instead of the policy's."""
 
@@ -81,8 +81,8 @@ def limit_headers(verdicts: list[Verdict]) -> tuple[tuple[str, str], ...]:
     """Return RateLimit-Policy and RateLimit; the latter names the policy with the least left."""
     if not verdicts:
         return ()
-    policies = ", ".join(f'"{one.policy}";q={one.quota};w={one.window_seconds}' for one in verdicts)
-    least = min(verdicts, key=lambda one: (one.allowed, one.remaining))
+    policies = ", ".join([f'"{one.policy}";q={one.quota};w={one.window_seconds}' for one in verdicts])
+    least = verdicts[0] if len(verdicts) == 1 else min(verdicts, key=lambda one: (one.allowed, one.remaining))
     left = max(0, least.remaining)
     return (
         ("ratelimit-policy", policies),
