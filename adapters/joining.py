@@ -56,19 +56,16 @@ class Joiner(Generic[W, R]):
         wish: Wish[W, R] = Wish(wanted, loop.create_future())
         self._waiting.append(wish)
         if self._free and not self._starting:
-            # Not before the next turn of the loop: others that are about to ask may join.
+            # The lane begins after all who are about to ask in this turn of the loop: they join.
             self._starting = True
-            loop.call_soon(self._start)
+            lane = loop.create_task(self._drive())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
         return wish.answer
 
-    def _start(self) -> None:
+    async def _drive(self) -> None:
         self._starting = False
         self._free -= 1
-        lane = asyncio.get_running_loop().create_task(self._drive())
-        self._lanes.add(lane)
-        lane.add_done_callback(self._lanes.discard)
-
-    async def _drive(self) -> None:
         try:
             while self._waiting:
                 await self._together(self._take(self._waiting))

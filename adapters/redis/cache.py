@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from adapters.caching.keys import KeySpace
 from adapters.joining import Joiner, Wish
 from adapters.redis.cells import Decoder, deadline_text, encode_mark, open_epoch, split_epoch
-from adapters.redis.link import Command, Commands, Link, RedisLink, Scripts, info
+from adapters.redis.link import Commands, Link, RedisLink, Scripts, info
+from adapters.redis.wire import Command
 from domain.ports.cache import (
     Absent,
     CacheServer,

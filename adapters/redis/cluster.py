@@ -17,7 +17,8 @@ import attrs
 from redis.crc import key_slot
 
 from adapters.redis.breaker import PROBE_INTERVAL
-from adapters.redis.link import TIMEOUT, Command, Commands, RedisLink, Scripts
+from adapters.redis.link import TIMEOUT, Commands, RedisLink, Scripts
+from adapters.redis.wire import Command
 from domain.ports.cache import CacheUnavailable
 
 SLOTS = 16384

@@ -5,29 +5,24 @@ within the time-out, and a connection that did not behave is thrown away.
 """
 
 import asyncio
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from adapters.redis.breaker import PROBE_INTERVAL, Breaker
+from adapters.redis.wire import Command, Wire
 from domain.ports.cache import CacheUnavailable
 
 TIMEOUT = 0.05
 CONNECTIONS = 8
-_STALE_AFTER = 1.0
 
-Command = tuple[str | bytes | int, ...]
 Commands = Callable[[bytes], Sequence[Command]]
-_packed = cast("Callable[[Command], bytes]", pack_command)
 
 
 class Scripts:
@@ -80,15 +75,14 @@ class RedisLink:
         self, url: str, scripts: Scripts, timeout: float = TIMEOUT, probe_interval: float = PROBE_INTERVAL
     ) -> None:
         self._pool: Any = ConnectionPool.from_url(
-            url, socket_timeout=None, socket_connect_timeout=timeout, redis_connect_func=self._greet, protocol=2
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2
         )
         where = self._pool.connection_kwargs
         self._address = where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
         self._why = ""
         self._scripts = scripts
         self._timeout = timeout
-        self._runs: dict[AbstractConnection, bytes] = {}
-        self._idle: list[tuple[AbstractConnection, float]] = []
+        self._idle: list[Wire] = []
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._closed = False
         self._bound: bytes | None = None
@@ -130,7 +124,7 @@ class RedisLink:
         """Close every connection; later exchanges are refused."""
         self._closed = True
         await self.breaker.aclose()
-        await self._forget_idle()
+        self._forget_idle()
 
     def _reason(self, cause: BaseException) -> str:
         """Say in words of operators what went wrong. Neither user nor password stands in it."""
@@ -147,65 +141,69 @@ class RedisLink:
         await self._bounded(lambda _: [("PING",)], any_run=True)
 
     async def _bounded(self, commands: Commands, *, any_run: bool) -> tuple[bytes, list[Any]]:
+        if self._idle and not self._slots.locked():
+            async with self._slots:
+                wire = self._idle.pop()
+                if wire.lives:
+                    return await self._exchanged(wire, commands, any_run=any_run)
+                wire.close()
+        # Who has to wait, or to connect, is bounded as a whole.
         async with asyncio.timeout(self._timeout), self._slots:
-            connection = await self._connection()
-            well = False
-            try:
-                run = self._runs[connection]
-                if not any_run and self._bound not in (None, run):
-                    raise CacheUnavailable("another run of the server")
-                answers = await self._ask(connection, commands(run))
-                well = True
-            finally:
-                if well and not self._closed:
-                    self._idle.append((connection, time.monotonic()))
-                else:
-                    await self._discard(connection)
-                    await self._forget_idle()
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise answer
-        return run, answers
+            wire = await self._wire()
+            return await self._exchanged(wire, commands, any_run=any_run)
 
-    async def _connection(self) -> AbstractConnection:
-        while self._idle:
-            connection, since = self._idle.pop()
-            if time.monotonic() - since < _STALE_AFTER or await _is_alive(connection):
-                return connection
-            await self._discard(connection)
-        fresh = self._pool.make_connection()
+    async def _exchanged(self, wire: Wire, commands: Commands, *, any_run: bool) -> tuple[bytes, list[Any]]:
+        well = False
         try:
-            await fresh.connect()
-        except BaseException:
-            await self._discard(fresh)
-            raise
-        return cast("AbstractConnection", fresh)
+            if not any_run and self._bound not in (None, wire.run):
+                raise CacheUnavailable("another run of the server")
+            answers = await self._asked(wire, commands(wire.run))
+            well = True
+        finally:
+            if well and not self._closed:
+                self._idle.append(wire)
+            else:
+                wire.close()
+                self._forget_idle()
+        return wire.run, _accepted(answers)
 
-    async def _ask(self, connection: AbstractConnection, commands: Sequence[Command]) -> list[Any]:
-        answers = await _round_trip(connection, commands)
+    async def _wire(self) -> Wire:
+        while self._idle:
+            wire = self._idle.pop()
+            if wire.lives:
+                return wire
+            wire.close()
+        return await self._connected()
+
+    async def _connected(self) -> Wire:
+        connection = self._pool.make_connection()
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        wire = Wire(connection, self._timeout)
+        try:
+            answers = _accepted(await wire.ask([("INFO", "server"), *self._scripts.loads()]))
+        except BaseException:
+            wire.close()
+            raise
+        wire.run = info(answers[0])["run_id"].encode()
+        return wire
+
+    async def _asked(self, wire: Wire, commands: Sequence[Command]) -> list[Any]:
+        answers = await wire.ask(commands)
         missing = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missing:
             again = [*self._scripts.loads(), *(commands[at] for at in missing)]
-            repeated = (await _round_trip(connection, again))[-len(missing) :]
+            repeated = (await wire.ask(again))[-len(missing) :]
             for at, answer in zip(missing, repeated, strict=True):
                 answers[at] = answer
         return answers
 
-    async def _greet(self, connection: AbstractConnection) -> None:
-        await connection.on_connect()
-        answers = await _round_trip(connection, [("INFO", "server"), *self._scripts.loads()])
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise answer
-        self._runs[connection] = info(answers[0])["run_id"].encode()
-
-    async def _discard(self, connection: AbstractConnection) -> None:
-        self._runs.pop(connection, None)
-        await connection.disconnect(nowait=True)
-
-    async def _forget_idle(self) -> None:
+    def _forget_idle(self) -> None:
         while self._idle:
-            await self._discard(self._idle.pop()[0])
+            self._idle.pop().close()
 
 
 def info(raw: bytes) -> Mapping[str, str]:
@@ -214,20 +212,8 @@ def info(raw: bytes) -> Mapping[str, str]:
     return {name: value for name, colon, value in lines if colon}
 
 
-async def _round_trip(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any]:
-    await connection.send_packed_command([_packed(command) for command in commands], check_health=False)
-    return [await _answer(connection) for _ in commands]
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response(timeout=math.inf)
-    except ResponseError as refusal:
-        return refusal
-
-
-async def _is_alive(connection: AbstractConnection) -> bool:
-    try:
-        return not await connection.can_read()
-    except (OSError, RedisError):
-        return False
+def _accepted(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise answer
+    return answers
