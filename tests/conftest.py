@@ -39,8 +39,12 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, _interrupt_once)
 
 
+_told_to_end: list[int] = []
+
+
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _told_to_end.append(number)
     signal.default_int_handler(number, frame)
 
 
@@ -61,6 +65,14 @@ def pytest_runtest_call() -> Generator[None, Any, Any]:
     result = yield
     assert not problems.wrong, "\n".join(problems.wrong)
     return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport() -> None:
+    # A command that runs within a test answers an interrupt by its exit code: neither is the test at fault for that,
+    # nor may the run go on.
+    if _told_to_end:
+        raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session")

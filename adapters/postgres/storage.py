@@ -118,6 +118,8 @@ class PostgresBackend:
         with translating():
             # A pool that was waited for in vain closes itself for good, one that is asked goes on trying.
             await self.pool.open()
+            # The pool is empty: what is waited for is the server, and not that somebody gives a connection back.
+            await self.pool.putconn(await self._borrowed(max(self._bounds.pool_wait, self._bounds.connect_timeout)))
         await self.ping()
 
     async def fetch(self, facet: Facet[V], keys: list[Key]) -> dict[Key, V]:

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.postgres.storage import PostgresBounds
 from domain.access.vocabulary import ItemStatus
 from domain.ports.errors import Contention, OutcomeUnknown, StorageError, Unavailable
 from domain.ports.queries import Select
@@ -175,6 +176,17 @@ async def test_a_store_that_comes_back_is_used_again_soon(linked: Stack) -> None
                 await find(storage)
     with ends(5.0):
         await soon(find, storage, tries=5)
+
+
+async def test_the_first_connection_may_take_as_long_as_the_server_is_waited_for(migrated_url: str) -> None:
+    stack = await PostgresStack(migrated_url, PostgresBounds(pool_wait=0.1, connect_timeout=10.0)).start()
+    try:
+        with stack.hurt(Mode.FROZEN):
+            opening = asyncio.create_task(stack.fresh())
+            await asyncio.sleep(0.3)
+        await find(await opening)
+    finally:
+        await stack.aclose()
 
 
 async def test_a_read_that_is_cancelled_ends_and_gives_its_connection_back(linked: Stack) -> None:

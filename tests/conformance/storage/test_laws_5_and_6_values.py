@@ -109,7 +109,10 @@ async def test_many_rows_at_once_are_kept_like_single_ones(storage: Storage, oth
 
 @cache
 def _many(name: str, count: int) -> list[Any]:
-    """Return so many rows: the same for every stack, for to draw them takes longer than to store them."""
+    """Return so many rows at most: the same for every stack, for to draw them takes longer than to store them.
+
+    Hypothesis also draws constants of the modules that are loaded, so other runs may draw others.
+    """
     facet = next(each for each in FACETS if each.name == name)
     found: dict[Any, Any] = {}
     taken: set[Any] = set()

@@ -59,7 +59,7 @@ async def test_a_rotated_root_key_wraps_the_same_data_key_anew() -> None:
 
 
 def on_postgres(url: str, *, migrate: bool = True) -> StoreLife:
-    storage = PostgresStorage(url, PostgresBounds(pool_wait=0.3))
+    storage = PostgresStorage(url, PostgresBounds(pool_wait=0.3, connect_timeout=0.3))
     return StoreLife(PostgresBacking(RemoteServer(url), storage), storage, SystemClock(), RootKeys(OLD), migrate)
 
 
