@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from hiredis import Reader, pack_command
 from redis.asyncio.connection import AbstractConnection
@@ -10,7 +10,6 @@ from redis.exceptions import NoScriptError, ResponseError
 
 Command = tuple[str | bytes | int, ...]
 
-_ONE_MORE_LOOK: Final = 0.001
 _packed: Any = pack_command
 
 
@@ -48,7 +47,8 @@ class Wire(asyncio.Protocol):
         self._answers, self._expected = [], len(commands)
         asked = self._asked = loop.create_future()
         if commands:
-            self._patience = loop.call_later(self._timeout, self._late, loop)
+            # Sockets are looked at before timers: what has come by then is not late, however busy the process was.
+            self._patience = loop.call_later(self._timeout, self._settle, TimeoutError())
             self._transport.write(b"".join(map(_packed, commands)))
         else:
             self._settle(None)
@@ -75,10 +75,6 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Give up the exchange under way."""
         self._settle(error or ConnectionResetError("the server ended the connection"))
-
-    def _late(self, loop: asyncio.AbstractEventLoop) -> None:
-        # A loop that was held up looks at its clock before its sockets, where the answer may lie.
-        self._patience = loop.call_later(_ONE_MORE_LOOK, self._settle, TimeoutError())
 
     def _settle(self, error: Exception | None) -> None:
         asked, self._asked = self._asked, None

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
+import uvloop
 
-from adapters.redis.cache import RedisCache
+from adapters.redis.cache import SCRIPTS, RedisCache
+from adapters.redis.link import RedisLink, Scripts
 from domain.ports.cache import Absent, CacheUnavailable, EpochState, Mark, Value
 from tests.conformance.cache.stacks import RedisStack, open_epoch
 from tests.servers import RedisServer
@@ -176,6 +178,19 @@ async def test_a_connection_that_idled_away_costs_no_failure(redis: RedisStack, 
     await asyncio.sleep(1.1)
     await cache.look([key])
     assert cache.stats().failures == 0
+
+
+def test_an_answer_that_came_while_the_process_was_busy_is_not_late(server: RedisServer) -> None:
+    async def asked() -> None:
+        link = RedisLink(server.url, Scripts(SCRIPTS), timeout=0.05)
+        await link.exchange(lambda _: [("PING",)])
+        asking = asyncio.create_task(link.exchange(lambda _: [("PING",)]))
+        await asyncio.sleep(0)
+        time.sleep(0.2)
+        assert (await asking)[1] == [b"PONG"]
+        await link.aclose()
+
+    uvloop.run(asked())
 
 
 async def test_the_server_tells_its_version_and_memory(redis: RedisStack) -> None:
