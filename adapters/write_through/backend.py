@@ -44,8 +44,10 @@ class WriteThroughBackend:
             return await self.backend.fetch_each(wanted)
         found, missed = self.front.look(wanted)
         if missed:
-            for name, rows in (await self._load(missed)).items():
-                found[name] |= rows
+            # Others may have asked at the same time, and be answered with the same.
+            told = await self._load(missed)
+            for name in missed:
+                found[name] |= told[name]
         return found
 
     async def _load(self, missed: Wanted) -> Found:

@@ -1,6 +1,7 @@
 """Law 1: a unit sees its own staged writes; nobody else sees any until commit, then all at once."""
 
 import asyncio
+from typing import Any
 
 import attrs
 import pytest
@@ -9,7 +10,7 @@ from domain.access.vocabulary import ItemStatus
 from domain.items.values import Mapping
 from domain.ports.errors import AlreadyExists, NotFound, Stale
 from domain.ports.queries import AnyOf, Select
-from domain.ports.schema import ITEMS, MAPPINGS, SHARES, WORKSPACES
+from domain.ports.schema import ITEMS, MAPPINGS, SHARES, WORKSPACES, Facet, Key
 from domain.ports.storage import Storage
 from tests.conformance.storage.values import item, mapping, renamed, share, touched, workspace
 
@@ -272,6 +273,22 @@ async def test_rows_of_several_facets_are_found_together_in_the_order_asked(stor
             assert await reader.find_each() == ()
     async with other.read() as reader:
         assert await reader.find_each(*places) == (thing, None, two)
+
+
+async def test_who_asks_at_once_about_other_facets_is_told_what_they_asked(storage: Storage, other: Storage) -> None:
+    one, thing, link = workspace(), item(), mapping()
+    async with storage.write() as unit:
+        await unit.add(WORKSPACES, one)
+        await unit.add(ITEMS, thing)
+        await unit.add(MAPPINGS, link)
+    kept = [(facet, facet.key_of(row), row) for facet, row in ((WORKSPACES, one), (ITEMS, thing), (MAPPINGS, link))]
+
+    async def told(facet: Facet[Any], key: Key) -> object:
+        async with other.read() as reader:
+            return await reader.find_each((facet, key))
+
+    answers = await asyncio.gather(*(told(facet, key) for facet, key, _ in kept * 3))
+    assert answers == [(row,) for _, _, row in kept] * 3
 
 
 async def test_what_a_unit_foresaw_answers_one_question_and_gives_way_to_what_it_stages(

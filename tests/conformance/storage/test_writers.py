@@ -225,6 +225,25 @@ async def test_a_new_process_sees_all_rows_whether_it_loads_them_at_once_or_as_t
     assert len(storage.front.rows["workspaces"]) == 300
 
 
+async def test_who_asks_at_once_for_what_is_not_in_memory_is_told_what_they_asked(
+    migrated_url: str, made: list[Any]
+) -> None:
+    storage = WriteThroughStorage(migrated_url, BOUNDS, working_set=())
+    made.append(storage)
+    await storage.open()
+    one, link = workspace(), mapping()
+    async with storage.write() as unit:
+        await unit.add(WORKSPACES, one)
+        await unit.add(MAPPINGS, link)
+
+    async def told(*place: Any) -> object:
+        async with storage.read() as reader:
+            return await reader.find_each(place)
+
+    places = (WORKSPACES, one.workspace_id), (MAPPINGS, link.local_id)
+    assert await asyncio.gather(*(told(*place) for place in places * 2)) == [(one,), (link,)] * 2
+
+
 async def test_rows_are_held_in_a_short_form_and_read_the_same(migrated_url: str, made: list[Any]) -> None:
     rows = [workspace(key=f"{number:03}") for number in range(300)]
     storage = await sole(migrated_url, made)
