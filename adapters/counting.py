@@ -36,7 +36,7 @@ class Counter:
 
     def __init__(self, policies: Policies, storage: Any) -> None:
         self._policies = policies
-        self._ordered = {name: _ordered(policy.windows) for name, policy in policies.items()}
+        self._windows = {name: _ordered(policy.windows) for name, policy in policies.items()}
         self.refused: Callable[[str], None] = lambda policy: None
         self._counts: Counts = storage
         self._exact = MovingWindowRateLimiter(storage)
@@ -85,7 +85,7 @@ class Counter:
         return self._policies.get(policy, _OFF)
 
     def _items(self, policy: str, windows: tuple[Window, ...] | None) -> tuple[RateLimitItem, ...]:
-        return self._ordered.get(policy, ()) if windows is None else _ordered(windows)
+        return self._windows.get(policy, ()) if windows is None else _ordered(windows)
 
     async def _seen(
         self, policy: str, item: RateLimitItem, key: str, cost: int, allowed: bool | None = None

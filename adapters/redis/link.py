@@ -141,16 +141,14 @@ class RedisLink:
         await self._bounded(lambda _: [("PING",)], any_run=True)
 
     async def _bounded(self, commands: Commands, *, any_run: bool) -> tuple[bytes, list[Any]]:
-        if self._idle and not self._slots.locked():
+        if not self._slots.locked():
             async with self._slots:
-                wire = self._idle.pop()
-                if wire.lives:
+                wire = self._living()
+                if wire is not None:
                     return await self._exchanged(wire, commands, any_run=any_run)
-                wire.close()
         # Who has to wait, or to connect, is bounded as a whole.
         async with asyncio.timeout(self._timeout), self._slots:
-            wire = await self._wire()
-            return await self._exchanged(wire, commands, any_run=any_run)
+            return await self._exchanged(self._living() or await self._connected(), commands, any_run=any_run)
 
     async def _exchanged(self, wire: Wire, commands: Commands, *, any_run: bool) -> tuple[bytes, list[Any]]:
         well = False
@@ -167,13 +165,14 @@ class RedisLink:
                 self._forget_idle()
         return wire.run, _accepted(answers)
 
-    async def _wire(self) -> Wire:
+    def _living(self) -> Wire | None:
+        """Take an idle connection that the server has not ended, if there is one."""
         while self._idle:
             wire = self._idle.pop()
             if wire.lives:
                 return wire
             wire.close()
-        return await self._connected()
+        return None
 
     async def _connected(self) -> Wire:
         connection = self._pool.make_connection()

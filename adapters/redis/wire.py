@@ -30,6 +30,7 @@ class Wire(asyncio.Protocol):
         self._answers: list[Any] = []
         self._asked: asyncio.Future[list[Any]] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        # The driver hands out neither its transport nor a way to let go of it.
         self._transport = cast("asyncio.Transport", connection._writer.transport)  # type: ignore[union-attr]
         self._transport.set_protocol(self)
 

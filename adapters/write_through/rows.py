@@ -98,6 +98,7 @@ class Rows(Generic[V]):
                     listed_by.setdefault(row[place], []).append(key)
         # All at once: whoever reads meanwhile asks the store.
         self._held, self._lists, self._squeezer, self.complete = loaded._held, loaded._lists, loaded._squeezer, True
+        # What is common to the short forms is another now, and so is what one of them may mean.
         self._value.cache_clear()
 
     def _hold(self, keys: Sequence[Key], bodies: Sequence[bytes]) -> None:

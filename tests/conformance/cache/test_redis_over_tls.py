@@ -3,9 +3,11 @@
 import asyncio
 import ipaddress
 import ssl
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -63,7 +65,7 @@ async def encrypted(url: str, pem: Path) -> asyncio.Server:
 
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
 def test_questions_and_answers_travel_encrypted_and_to_the_right_server_alone(
-    server: RedisServer, pem: Path, run: object
+    server: RedisServer, pem: Path, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
     async def asked() -> None:
         relay = await encrypted(server.url, pem)
@@ -77,6 +79,7 @@ def test_questions_and_answers_travel_encrypted_and_to_the_right_server_alone(
             await stranger.exchange(lambda _: [("PING",)])
         await stranger.aclose()
         relay.close()
+        # Those who carried have to see that both ends are gone, or their tasks are cancelled.
         await asyncio.sleep(0.1)
 
-    run(asked())  # type: ignore[operator]
+    run(asked())
