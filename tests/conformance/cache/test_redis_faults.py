@@ -180,6 +180,19 @@ async def test_a_connection_that_idled_away_costs_no_failure(redis: RedisStack, 
     assert cache.stats().failures == 0
 
 
+async def test_an_exchange_ends_with_its_server_and_not_with_its_time(
+    server: RedisServer, redis: RedisStack, key: str
+) -> None:
+    cache = redis.instance(timeout=20.0)
+    await open_epoch(cache)
+    server.pause()
+    asking = asyncio.create_task(refused_after(cache, key))
+    await asyncio.sleep(0.1)
+    server.kill()
+    assert await asking < 10
+    server.start()
+
+
 def test_an_answer_that_came_while_the_process_was_busy_is_not_late(server: RedisServer) -> None:
     async def asked() -> None:
         link = RedisLink(server.url, Scripts(SCRIPTS), timeout=0.05)
